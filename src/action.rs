@@ -1,0 +1,204 @@
+//! Actions: the closed list of what otr can do to a host. Decides nothing.
+//!
+//! [`script`] turns an action into POSIX shell; [`transfer`] does the two ends of a copy.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::look::{ClusterName, Site};
+use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
+use crate::secret::Text;
+
+pub mod script;
+pub mod transfer;
+
+pub use transfer::{Taken, Transfer, TransferKind};
+
+/// A package to install, at a version if one is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PackageVersion {
+    /// The package.
+    pub name: PackageName,
+    /// Exactly this version.
+    pub version: Option<String>,
+}
+
+/// Owner, group and permission bits of a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Attributes {
+    /// Owner's name.
+    pub owner: Word,
+    /// Group's name.
+    pub group: Word,
+    /// Permission bits.
+    pub mode: Mode,
+}
+
+/// A Redis server and where its own configuration keeps the password.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RedisServer {
+    /// redis.conf.
+    pub config: PathBuf,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What a unit is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitVerb {
+    /// Start at boot.
+    Enable,
+    /// Do not start at boot.
+    Disable,
+    /// Refuse every start.
+    Mask,
+    /// Allow starts again.
+    Unmask,
+    /// Run now.
+    Start,
+    /// Stop now.
+    Stop,
+    /// Stop and start.
+    Restart,
+    /// Read the configuration again, by restarting if it must be.
+    ReloadOrRestart,
+}
+
+impl UnitVerb {
+    /// The verb of systemctl.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Mask => "mask",
+            Self::Unmask => "unmask",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::ReloadOrRestart => "reload-or-restart",
+        }
+    }
+}
+
+/// One thing done to one host. Each can be repeated: doing it twice is doing it once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Write a file beside its place, fsync, set attributes, rename; the first predecessor is kept.
+    WriteFile { path: PathBuf, content: Text, attributes: Attributes },
+    /// Make a directory, or correct it.
+    MakeDirectory { path: PathBuf, attributes: Attributes },
+    /// Correct owner, group, mode.
+    SetAttributes { path: PathBuf, attributes: Attributes },
+    /// Remove a file; it is kept as a backup.
+    RemoveFile { path: PathBuf },
+    /// Install or change versions of packages, all in one run of apt.
+    InstallPackages { packages: Vec<PackageVersion> },
+    /// Remove packages, keeping their configuration.
+    RemovePackages { packages: Vec<PackageName> },
+    /// `apt-mark hold`.
+    HoldPackages { packages: Vec<PackageName> },
+    /// `apt-mark unhold`.
+    UnholdPackages { packages: Vec<PackageName> },
+    /// Make a virtual environment that sees the system's modules.
+    MakeVenv { path: PathBuf },
+    /// Install modules.
+    PipInstall { site: Site, requirements: Vec<String>, break_system_packages: bool },
+    /// Uninstall modules.
+    PipUninstall { site: Site, modules: Vec<String>, break_system_packages: bool },
+    /// `systemctl daemon-reload`.
+    DaemonReload,
+    /// One verb for one unit.
+    Unit { unit: UnitName, verb: UnitVerb },
+    /// Make PostgreSQL read its configuration again.
+    ReloadPostgres { cluster: ClusterName },
+    /// Create the replication role or set its password (a SCRAM verifier, never the password).
+    SetReplicationRole { cluster: ClusterName, role: Word, verifier: Text },
+    /// Create a physical slot that keeps WAL from now on.
+    CreateSlot { cluster: ClusterName, slot: String },
+    /// Drop a slot.
+    DropSlot { cluster: ClusterName, slot: String },
+    /// Take a setting out of postgresql.auto.conf, where it would win over the files.
+    ResetSetting { cluster: ClusterName, name: String },
+    /// Make up the replication password, in a pgpass file only postgres reads.
+    MakeUpPassword { path: PathBuf, role: Word },
+    /// Replace the cluster by a copy of the primary and start it as a standby.
+    BaseBackup { cluster: ClusterName, data_directory: PathBuf, conninfo: String, slot: Option<String>, keep_old: bool },
+    /// Start the cluster in recovery: `standby.signal`, then a restart.
+    FollowPrimary { cluster: ClusterName, data_directory: PathBuf },
+    /// `pg_promote()`, and wait for it.
+    Promote { cluster: ClusterName },
+    /// `CHECKPOINT`.
+    Checkpoint { cluster: ClusterName },
+    /// Write one row and see it committed.
+    ProveWrite { cluster: ClusterName },
+    /// Delete the rows of asset bundles whose files are lost, so that Odoo makes them again.
+    ForgetBundles { cluster: ClusterName, database: DatabaseName, names: Vec<String> },
+    /// `CONFIG SET`.
+    SetRedis { server: RedisServer, name: String, value: Text },
+    /// `REPLICAOF host port`, or `NO ONE`.
+    ReplicateRedis { server: RedisServer, primary: Option<(String, u16)> },
+    /// Append a line to a journal, fsynced.
+    AppendJournal { path: PathBuf, line: String },
+    /// Put this very program there.
+    InstallOtr { path: PathBuf, sha256: String },
+    /// Copy data from another host.
+    Fetch { from: HostName, transfer: Transfer },
+}
+
+impl Action {
+    /// What it does, in a few words of the imperative. Never shows a secret.
+    pub fn title(&self) -> String {
+        let list = |names: &[PackageName]| names.iter().map(PackageName::as_str).collect::<Vec<_>>().join(" ");
+        match self {
+            Action::WriteFile { path, .. } => format!("write {}", path.display()),
+            Action::MakeDirectory { path, .. } => format!("make directory {}", path.display()),
+            Action::SetAttributes { path, attributes: a } => format!("set {} to {}:{} {}", path.display(), a.owner, a.group, a.mode),
+            Action::RemoveFile { path } => format!("remove {}", path.display()),
+            Action::InstallPackages { packages } => {
+                let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
+                format!("install {}", packages.iter().map(one).collect::<Vec<_>>().join(" "))
+            }
+            Action::RemovePackages { packages } => format!("remove {}", list(packages)),
+            Action::HoldPackages { packages } => format!("hold {}", list(packages)),
+            Action::UnholdPackages { packages } => format!("unhold {}", list(packages)),
+            Action::MakeVenv { path } => format!("make the virtual environment {}", path.display()),
+            Action::PipInstall { requirements, .. } => format!("pip install {}", requirements.join(" ")),
+            Action::PipUninstall { modules, .. } => format!("pip uninstall {}", modules.join(" ")),
+            Action::DaemonReload => "reload systemd".into(),
+            Action::Unit { unit, verb } => format!("{} {unit}", verb.as_str()),
+            Action::ReloadPostgres { cluster } => format!("reload PostgreSQL {cluster}"),
+            Action::SetReplicationRole { role, .. } => format!("set the password of role {role}"),
+            Action::CreateSlot { slot, .. } => format!("create slot {slot}"),
+            Action::DropSlot { slot, .. } => format!("drop slot {slot}"),
+            Action::ResetSetting { name, .. } => format!("ALTER SYSTEM RESET {name}"),
+            Action::MakeUpPassword { role, .. } => format!("make up a password for role {role}"),
+            Action::BaseBackup { cluster, keep_old, .. } => {
+                let old = if *keep_old { ", keeping the old data beside it" } else { "" };
+                format!("copy the primary into PostgreSQL {cluster}{old}")
+            }
+            Action::FollowPrimary { cluster, .. } => format!("start PostgreSQL {cluster} as a standby"),
+            Action::Promote { cluster } => format!("promote PostgreSQL {cluster}"),
+            Action::Checkpoint { cluster } => format!("checkpoint PostgreSQL {cluster}"),
+            Action::ProveWrite { cluster } => format!("write a row to PostgreSQL {cluster}"),
+            Action::ForgetBundles { database, names, .. } => format!("delete {} lost asset bundles from {database}", names.len()),
+            Action::SetRedis { name, value, .. } => format!("CONFIG SET {name} {}", value.shown()),
+            Action::ReplicateRedis { primary: Some((host, port)), .. } => format!("REPLICAOF {host} {port}"),
+            Action::ReplicateRedis { primary: None, .. } => "REPLICAOF NO ONE".into(),
+            Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
+            Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),
+            Action::Fetch { from, transfer } => format!("copy {} from {from}", transfer.title()),
+        }
+    }
+
+    /// Whether users of a running Odoo notice it.
+    pub fn interrupts(&self) -> bool {
+        match self {
+            Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::ReloadOrRestart),
+            Action::BaseBackup { .. } | Action::FollowPrimary { .. } | Action::Promote { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Facts: all sights of all hosts in one run, with a typed question for each look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::look::accounts::Accounts;
+use crate::look::content::Content;
+use crate::look::{
+    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, Packages, PathSight, PythonSight, RedisSight, Seen, ServerSight, Sight,
+    SightError, Site, StoreListing, TreeListing, UnitSight,
+};
+use crate::name::{DatabaseName, HostName, UnitName};
+use crate::secret::{Secret, SecretError};
+
+/// Why a resource could not decide.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FactError {
+    /// A sight failed.
+    #[error("{what} on {host} could not be seen: {why}")]
+    Unseen {
+        /// Where.
+        host: HostName,
+        /// What was looked at.
+        what: String,
+        /// Why it was not seen.
+        why: SightError,
+    },
+    /// The host gave no answer at all.
+    #[error("{host} is not reachable: {why}")]
+    Unreachable {
+        /// Which one.
+        host: HostName,
+        /// Why.
+        why: String,
+    },
+    /// A secret is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// What was seen makes the wish impossible or dangerous.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// All sights of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    hosts: BTreeMap<HostName, Result<Seen, String>>,
+}
+
+macro_rules! question {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty, $variant:ident, $look:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// It was not seen.
+        pub fn $name(&self, host: &HostName, $($arg: $type),*) -> Result<&$answer, FactError> {
+            let look = $look;
+            match self.sight(host, &look)? {
+                Sight::$variant(sight) => Ok(sight),
+                _ => Err(FactError::Unseen { host: host.clone(), what: look.to_string(), why: SightError::Unreadable("another sight".into()) }),
+            }
+        }
+    };
+}
+
+impl Facts {
+    /// Facts of hosts: what each sent, or why it sent nothing.
+    pub fn new(hosts: BTreeMap<HostName, Result<Seen, String>>) -> Self {
+        Self { hosts }
+    }
+
+    /// Why a host gave no answer, if it gave none.
+    pub fn unreachable(&self, host: &HostName) -> Option<&str> {
+        self.hosts.get(host).and_then(|seen| seen.as_ref().err()).map(String::as_str)
+    }
+
+    /// One sight.
+    ///
+    /// # Errors
+    /// It was not seen.
+    pub fn sight(&self, host: &HostName, look: &Look) -> Result<&Sight, FactError> {
+        let unseen = |why| FactError::Unseen { host: host.clone(), what: look.to_string(), why };
+        match self.hosts.get(host) {
+            None => Err(FactError::Unreachable { host: host.clone(), why: "it was not asked".into() }),
+            Some(Err(why)) => Err(FactError::Unreachable { host: host.clone(), why: why.clone() }),
+            Some(Ok(seen)) => match seen.get(look) {
+                Some(Ok(sight)) => Ok(sight),
+                Some(Err(why)) => Err(unseen(why.clone())),
+                None => Err(unseen(SightError::Failed("it was not asked for; this is a bug in otr".into()))),
+            },
+        }
+    }
+
+    question!(
+        /// The machine itself.
+        machine() -> Machine, Machine, Look::Machine
+    );
+    question!(
+        /// Users and groups.
+        accounts() -> Accounts, Accounts, Look::Accounts
+    );
+    question!(
+        /// Debian packages.
+        packages() -> Packages, Packages, Look::Packages
+    );
+    question!(
+        /// What stands at a path.
+        path(path: &Path) -> PathSight, Path, Look::Path(path.to_owned())
+    );
+    question!(
+        /// A file's text.
+        content(path: &Path) -> Option<Content>, Content, Look::Content(path.to_owned())
+    );
+    question!(
+        /// A file that holds a secret.
+        secret_content(path: &Path) -> Option<Secret>, SecretContent, Look::SecretContent(path.to_owned())
+    );
+    question!(
+        /// A unit.
+        unit(unit: &UnitName) -> UnitSight, Unit, Look::Unit(unit.clone())
+    );
+    question!(
+        /// Python modules.
+        python(site: &Site) -> PythonSight, Python, Look::Python(site.clone())
+    );
+    question!(
+        /// A PostgreSQL cluster on disk.
+        cluster(cluster: &ClusterName) -> Option<Cluster>, Cluster, Look::Cluster(cluster.clone())
+    );
+    question!(
+        /// A PostgreSQL server.
+        server(cluster: &ClusterName) -> ServerSight, Server, Look::Server(cluster.clone())
+    );
+    question!(
+        /// The files a database refers to.
+        attachments(cluster: &ClusterName, database: &DatabaseName) -> Attachments, Attachments, Look::Attachments(cluster.clone(), database.clone())
+    );
+    question!(
+        /// The files of a store.
+        store(directory: &Path, stamp: &Path) -> StoreListing, Store, Look::Store { directory: directory.to_owned(), stamp: stamp.to_owned() }
+    );
+    question!(
+        /// The files of a tree.
+        tree(directory: &Path) -> TreeListing, Tree, Look::Tree(directory.to_owned())
+    );
+    question!(
+        /// A Redis server.
+        redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// Odoo's login page.
+        login_page(port: u16, database: Option<&DatabaseName>) -> LoginPage, LoginPage, Look::LoginPage { port, database: database.cloned() }
+    );
+}
+
+/// Looks by host, from pairs.
+pub fn by_host(pairs: impl IntoIterator<Item = (HostName, Look)>) -> BTreeMap<HostName, BTreeSet<Look>> {
+    let mut hosts: BTreeMap<HostName, BTreeSet<Look>> = BTreeMap::new();
+    for (host, look) in pairs {
+        hosts.entry(host).or_default().insert(look);
+    }
+    hosts
+}

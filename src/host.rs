@@ -1,0 +1,94 @@
+//! Hosts: the one narrow door between otr and a machine.
+//!
+//! A host carries out looks, actions and copies; it decides nothing. [`local`], [`ssh`] and
+//! [`openssh`] speak one protocol over a long-lived shell ([`shell`]); [`simulated`] is a
+//! machine made of values, for the demo and for property tests.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use crate::action::{Action, Taken, Transfer};
+use crate::look::{Look, Seen};
+use crate::name::HostName;
+
+pub mod local;
+pub mod openssh;
+pub mod process;
+pub mod shell;
+pub mod simulated;
+pub mod ssh;
+
+/// What went wrong between otr and a machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// No connection, or it broke.
+    #[error("{why}")]
+    Unreachable {
+        /// The cause, with what to do about it.
+        why: String,
+    },
+    /// The login lacks a right.
+    #[error("{why}")]
+    Denied {
+        /// Which, and how to give it.
+        why: String,
+    },
+    /// An action's script failed.
+    #[error("{title} failed with exit status {status}: {said}")]
+    Failed {
+        /// What was tried.
+        title: String,
+        /// The exit status.
+        status: i32,
+        /// The end of what it printed.
+        said: String,
+    },
+    /// Another otr works there.
+    #[error("another otr works on it: {holder}")]
+    Locked {
+        /// Who, and since when.
+        holder: String,
+    },
+}
+
+/// A machine.
+pub trait Host: Send {
+    /// Sees all that is asked for in one trip.
+    ///
+    /// # Errors
+    /// The host gave no answer. A look that fails alone is an error inside the answer.
+    fn look(&mut self, looks: &BTreeSet<Look>) -> Result<Seen, HostError>;
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// It failed, or the connection broke and it is unknown whether it was done.
+    fn act(&mut self, action: &Action) -> Result<(), HostError>;
+
+    /// Takes the host's lock, so that no other otr changes it; held until the connection ends.
+    ///
+    /// # Errors
+    /// Another otr holds it.
+    fn lock(&mut self, holder: &str) -> Result<(), HostError>;
+
+    /// Starts sending the files of a transfer.
+    ///
+    /// # Errors
+    /// The stream could not be opened.
+    fn give(&mut self, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError>;
+
+    /// Receives the files of a transfer.
+    ///
+    /// # Errors
+    /// The stream broke or could not be stored; nothing of it took its place unverified.
+    fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, HostError>;
+}
+
+/// Opens hosts by name.
+pub trait Connect: Sync {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// It cannot be reached, or its identity is not the known one.
+    fn connect(&self, host: &HostName) -> Result<Box<dyn Host>, HostError>;
+}

@@ -1,0 +1,235 @@
+//! Looks and sights: the closed list of what otr can see on a host, and what it sees.
+//!
+//! One file per tool holds the POSIX script of a look and the pure function that reads its
+//! reply. [`batch`] makes one program of many looks. Nothing here decides anything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{DatabaseName, Mode, UnitName, Word};
+
+pub mod accounts;
+pub mod batch;
+pub mod content;
+pub mod filestore;
+pub mod machine;
+pub mod odoo;
+pub mod packages;
+pub mod paths;
+pub mod postgres;
+pub mod python;
+pub mod redis;
+pub mod units;
+
+pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
+pub use machine::Machine;
+pub use odoo::{LoginPage, Probe};
+pub use packages::{Package, Packages};
+pub use paths::{Entry, PathSight};
+pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
+pub use python::{PythonSight, Site};
+pub use redis::RedisSight;
+pub use units::{Enablement, UnitSight};
+
+/// A PostgreSQL cluster as Debian names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterName {
+    /// The major version.
+    pub version: u32,
+    /// The cluster's name.
+    pub name: Word,
+    /// Its port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.version, self.name)
+    }
+}
+
+/// One thing to see on a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Look {
+    /// The machine itself: name, system, login, clock, addresses.
+    Machine,
+    /// The names in passwd and group.
+    Accounts,
+    /// Every Debian package.
+    Packages,
+    /// What stands at a path, without following a link there.
+    Path(PathBuf),
+    /// A file's bytes, up to 1 MiB.
+    Content(PathBuf),
+    /// A file that holds a secret, read whole into custody.
+    SecretContent(PathBuf),
+    /// A systemd unit.
+    Unit(UnitName),
+    /// Python modules of a place.
+    Python(Site),
+    /// A PostgreSQL cluster on disk: running or not, its control data.
+    Cluster(ClusterName),
+    /// A running PostgreSQL server.
+    Server(ClusterName),
+    /// The files a database refers to.
+    Attachments(ClusterName, DatabaseName),
+    /// The files of a database's filestore; those changed since `stamp` with their SHA-1.
+    Store {
+        /// `data_dir/filestore/<database>`.
+        directory: PathBuf,
+        /// A file whose mtime says up to when all was verified.
+        stamp: PathBuf,
+    },
+    /// A tree of changing files: sessions, add-ons.
+    Tree(PathBuf),
+    /// A Redis server; its password is read from its own configuration file on the host.
+    Redis {
+        /// redis.conf.
+        config: PathBuf,
+        /// The server's port.
+        port: u16,
+    },
+    /// Odoo's login page and every asset it names, asked for on the host itself.
+    LoginPage {
+        /// Odoo's HTTP port.
+        port: u16,
+        /// The database to log in to.
+        database: Option<DatabaseName>,
+    },
+}
+
+impl std::fmt::Display for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Look::Machine => f.write_str("the machine"),
+            Look::Accounts => f.write_str("users and groups"),
+            Look::Packages => f.write_str("Debian packages"),
+            Look::Path(path) | Look::Content(path) | Look::SecretContent(path) | Look::Tree(path) => path.display().fmt(f),
+            Look::Unit(unit) => unit.fmt(f),
+            Look::Python(Site::System) => f.write_str("Python modules"),
+            Look::Python(Site::Venv(path)) => write!(f, "Python modules of {}", path.display()),
+            Look::Cluster(cluster) => write!(f, "PostgreSQL cluster {cluster}"),
+            Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
+            Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
+            Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "each variant is the sight of the look of the same name")]
+pub enum Sight {
+    Machine(Machine),
+    Accounts(accounts::Accounts),
+    Packages(Packages),
+    Path(PathSight),
+    Content(Option<content::Content>),
+    SecretContent(Option<crate::secret::Secret>),
+    Unit(UnitSight),
+    Python(PythonSight),
+    Cluster(Option<Cluster>),
+    Server(ServerSight),
+    Attachments(Attachments),
+    Store(StoreListing),
+    Tree(TreeListing),
+    Redis(RedisSight),
+    LoginPage(LoginPage),
+}
+
+/// Why a thing was not seen. Never means that it is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum SightError {
+    /// The look's script failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The login has no right to see it.
+    #[error("no right to see it: {0}")]
+    Denied(String),
+    /// The look did not end in time.
+    #[error("no answer within {0} s (a dead mount or a stuck daemon)")]
+    Timeout(u64),
+    /// The reply broke off.
+    #[error("the reply was cut off")]
+    Truncated,
+    /// The reply could not be read.
+    #[error("the reply is not understood: {0}")]
+    Unreadable(String),
+}
+
+/// What one trip to a host brought.
+pub type Seen = BTreeMap<Look, Result<Sight, SightError>>;
+
+/// What a look's script printed and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reply {
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: String,
+    /// The exit status; 124 or 137 when the time limit ended it.
+    pub status: i32,
+}
+
+impl Reply {
+    /// Standard output as text, if the script succeeded.
+    ///
+    /// # Errors
+    /// The script failed, was refused a right, ran out of time, or printed other than UTF-8.
+    pub fn text(&self, limit: u64) -> Result<&str, SightError> {
+        self.ok(limit)?;
+        std::str::from_utf8(&self.stdout).map_err(|e| SightError::Unreadable(format!("not UTF-8: {e}")))
+    }
+
+    /// Whether the script succeeded.
+    ///
+    /// # Errors
+    /// As [`Reply::text`].
+    pub fn ok(&self, limit: u64) -> Result<(), SightError> {
+        let said = self.stderr.trim();
+        match self.status {
+            0 => Ok(()),
+            124 | 137 => Err(SightError::Timeout(limit)),
+            _ if said.to_ascii_lowercase().contains("permission denied") => Err(SightError::Denied(said.to_owned())),
+            status if said.is_empty() => Err(SightError::Failed(format!("exit status {status} without a word"))),
+            _ => Err(SightError::Failed(said.to_owned())),
+        }
+    }
+}
+
+/// Quotes text for a POSIX shell.
+pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Quotes a path for a POSIX shell.
+pub fn quote_path(path: &std::path::Path) -> String {
+    quote(&path.to_string_lossy())
+}
+
+/// Permission bits from `stat -c %a`.
+pub(crate) fn octal(text: &str) -> Result<Mode, SightError> {
+    u32::from_str_radix(text, 8).map(Mode).map_err(|e| SightError::Unreadable(format!("mode {text:?}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_a_shell() {
+        for text in ["", "a b", "it's", "$(id)", "`x`", "a\nb", "plain-1.2", "\\", "\"", "*"] {
+            let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quote(text))).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+        }
+    }
+}

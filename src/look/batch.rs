@@ -1,0 +1,221 @@
+//! One program of many looks, and its reply taken apart again.
+//!
+//! Each look runs in a process of its own with `</dev/null` (or it would eat the rest of the
+//! program) and under a time limit (a dead mount hangs for ever). Paths and units are asked
+//! for together. Marks made of a random word frame what each prints on both streams, so a
+//! look that fails spoils only itself and a reply that breaks off is seen as such.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::{Look, Reply, Seen, Sight, SightError};
+use super::{accounts, content, filestore, machine, odoo, packages, paths, postgres, python, quote, redis, units};
+use crate::name::UnitName;
+
+/// What is asked with one process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// `stat` of all paths.
+    Paths(Vec<std::path::PathBuf>),
+    /// `systemctl show` of all units.
+    Units(Vec<UnitName>),
+    /// A look of its own.
+    One(Look),
+}
+
+impl Question {
+    /// The looks it answers.
+    pub fn looks(&self) -> Vec<Look> {
+        match self {
+            Question::Paths(paths) => paths.iter().cloned().map(Look::Path).collect(),
+            Question::Units(units) => units.iter().cloned().map(Look::Unit).collect(),
+            Question::One(look) => vec![look.clone()],
+        }
+    }
+
+    /// Its time limit in seconds: hashing a filestore takes longer than a `stat`.
+    pub fn limit(&self) -> u64 {
+        match self {
+            Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
+            Question::One(Look::Attachments(..)) => 300,
+            Question::One(Look::LoginPage { .. }) => 180,
+            _ => 20,
+        }
+    }
+
+    fn script(&self) -> String {
+        match self {
+            Question::Paths(list) => paths::script(&list.iter().map(AsRef::as_ref).collect::<Vec<&Path>>()),
+            Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
+            Question::One(look) => match look {
+                Look::Machine => machine::script(),
+                Look::Accounts => accounts::script(),
+                Look::Packages => packages::script(),
+                Look::Path(path) => paths::script(&[path]),
+                Look::Content(path) | Look::SecretContent(path) => content::script(path),
+                Look::Unit(unit) => units::script(&[unit]),
+                Look::Python(site) => python::script(site),
+                Look::Cluster(cluster) => postgres::cluster_script(cluster),
+                Look::Server(cluster) => postgres::server_script(cluster),
+                Look::Attachments(cluster, database) => filestore::attachments_script(cluster, database),
+                Look::Store { directory, stamp } => filestore::store_script(directory, stamp),
+                Look::Tree(directory) => filestore::tree_script(directory),
+                Look::Redis { config, port } => redis::script(config, *port),
+                Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
+            },
+        }
+    }
+
+    /// Reads the reply: one answer per look.
+    pub fn read(&self, reply: &Reply) -> Seen {
+        let limit = self.limit();
+        let spread = |answers: Result<Vec<Result<Sight, SightError>>, SightError>| -> Seen {
+            match answers {
+                Ok(answers) => self.looks().into_iter().zip(answers).collect(),
+                Err(error) => self.looks().into_iter().map(|look| (look, Err(error.clone()))).collect(),
+            }
+        };
+        match self {
+            Question::Paths(list) => spread(reply.text(limit).map(|text| {
+                let list: Vec<&Path> = list.iter().map(AsRef::as_ref).collect();
+                paths::read(text, &list).into_iter().map(|sight| sight.map(Sight::Path)).collect()
+            })),
+            Question::Units(list) => spread(reply.text(limit).map(|text| {
+                let list: Vec<&UnitName> = list.iter().collect();
+                units::read(text, &list).into_iter().map(|sight| sight.map(Sight::Unit)).collect()
+            })),
+            Question::One(look) => Seen::from([(look.clone(), read_one(look, reply, limit))]),
+        }
+    }
+}
+
+fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError> {
+    Ok(match look {
+        Look::Machine => Sight::Machine(machine::read(reply, limit)?),
+        Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
+        Look::Packages => Sight::Packages(packages::read(reply, limit)?),
+        Look::Path(path) => Sight::Path(paths::read(reply.text(limit)?, &[path]).pop().unwrap_or(Err(SightError::Truncated))?),
+        Look::Content(_) => Sight::Content(content::read(reply, limit)?),
+        Look::SecretContent(_) => Sight::SecretContent(content::read(reply, limit)?.map(|c| crate::secret::Secret::new(c.text))),
+        Look::Unit(unit) => Sight::Unit(units::read(reply.text(limit)?, &[unit]).pop().unwrap_or(Err(SightError::Truncated))?),
+        Look::Python(_) => Sight::Python(python::read(reply, limit)?),
+        Look::Cluster(_) => Sight::Cluster(postgres::read_cluster(reply, limit)?),
+        Look::Server(_) => Sight::Server(postgres::read_server(reply, limit)?),
+        Look::Attachments(..) => Sight::Attachments(filestore::read_attachments(reply, limit)?),
+        Look::Store { .. } => Sight::Store(filestore::read_store(reply, limit)?),
+        Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
+        Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),
+        Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
+    })
+}
+
+/// Groups looks into questions: paths and units together, the rest alone.
+pub fn questions(looks: &BTreeSet<Look>) -> Vec<Question> {
+    let mut all_paths = Vec::new();
+    let mut all_units = Vec::new();
+    let mut questions = Vec::new();
+    for look in looks {
+        match look {
+            Look::Path(path) => all_paths.push(path.clone()),
+            Look::Unit(unit) => all_units.push(unit.clone()),
+            other => questions.push(Question::One(other.clone())),
+        }
+    }
+    // Well below the kernel's limit for one argument list.
+    questions.extend(all_paths.chunks(500).map(|chunk| Question::Paths(chunk.to_vec())));
+    questions.extend(all_units.chunks(500).map(|chunk| Question::Units(chunk.to_vec())));
+    questions
+}
+
+/// The program for a shell that reads it from standard input. `word` must be unguessable.
+pub fn program(questions: &[Question], word: &str) -> String {
+    let mut program = String::from("export LC_ALL=C; cd /\n");
+    for (n, question) in questions.iter().enumerate() {
+        let (limit, script) = (question.limit(), quote(&question.script()));
+        program.push_str(&format!(
+            "printf '%s' '{word} {n}<'; printf '%s' '{word} {n}<' >&2\n\
+             timeout -k 2 {limit} sh -c {script} </dev/null; s=$?; printf '%s' \"{word} {n}>$s.\"; printf '%s' '{word} {n}>' >&2\n"
+        ));
+    }
+    program.push_str(&format!("printf '%s' '{word} done'; printf '%s' '{word} done' >&2\n"));
+    program
+}
+
+/// The mark that ends both streams of a program.
+pub fn end_mark(word: &str) -> String {
+    format!("{word} done")
+}
+
+/// Takes the two streams apart. A question whose frame is not whole is [`SightError::Truncated`].
+pub fn read(questions: &[Question], word: &str, stdout: &[u8], stderr: &[u8]) -> Seen {
+    let mut seen = BTreeMap::new();
+    for (n, question) in questions.iter().enumerate() {
+        match frame(stdout, stderr, word, n) {
+            Some(reply) => seen.extend(question.read(&reply)),
+            None => seen.extend(question.looks().into_iter().map(|look| (look, Err(SightError::Truncated)))),
+        }
+    }
+    seen
+}
+
+fn frame(stdout: &[u8], stderr: &[u8], word: &str, n: usize) -> Option<Reply> {
+    let (open, close) = (format!("{word} {n}<"), format!("{word} {n}>"));
+    let cut = |stream: &[u8]| -> Option<(usize, usize)> {
+        let start = find(stream, open.as_bytes())? + open.len();
+        Some((start, start + find(stream.get(start..)?, close.as_bytes())?))
+    };
+    let (start, end) = cut(stdout)?;
+    let tail = stdout.get(end + close.len()..)?;
+    let status = std::str::from_utf8(tail.get(..find(tail, b".")?)?).ok()?.parse().ok()?;
+    let said = cut(stderr).and_then(|(start, end)| stderr.get(start..end)).map(String::from_utf8_lossy).unwrap_or_default();
+    Some(Reply { stdout: stdout.get(start..end)?.to_vec(), stderr: said.into_owned(), status })
+}
+
+/// Where `needle` starts in `haystack`.
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    // Jumps from one first byte to the next: enough, for marks begin with a rare byte.
+    let first = *needle.first()?;
+    let mut from = 0;
+    while let Some(at) = haystack.get(from..)?.iter().position(|&b| b == first) {
+        let at = from + at;
+        if haystack.get(at..)?.starts_with(needle) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(looks: &[Look]) -> (Vec<Question>, Vec<u8>, Vec<u8>) {
+        let questions = questions(&looks.iter().cloned().collect());
+        let output = std::process::Command::new("sh").arg("-c").arg(program(&questions, "~w0")).output().unwrap();
+        (questions, output.stdout, output.stderr)
+    }
+
+    #[test]
+    fn one_failing_look_spoils_only_itself() {
+        let looks = [Look::Machine, Look::Path("/etc".into()), Look::Content("/etc".into()), Look::Path("/gone".into())];
+        let (questions, stdout, stderr) = run(&looks);
+        let seen = read(&questions, "~w0", &stdout, &stderr);
+        assert!(matches!(&seen[&looks[0]], Ok(Sight::Machine(m)) if m.now > 1e9 && m.uptime > 0.0));
+        assert!(matches!(&seen[&looks[1]], Ok(Sight::Path(Some(_)))));
+        assert!(matches!(&seen[&looks[2]], Err(SightError::Failed(said)) if said.contains("Is a directory")));
+        assert_eq!(seen[&looks[3]], Ok(Sight::Path(None)));
+    }
+
+    #[test]
+    fn a_reply_cut_anywhere_is_never_absence() {
+        let looks = [Look::Path("/etc".into()), Look::Content("/etc/hostname".into()), Look::Machine];
+        let (questions, stdout, stderr) = run(&looks);
+        let whole = read(&questions, "~w0", &stdout, &stderr);
+        for end in 0..stdout.len() {
+            for (look, sight) in read(&questions, "~w0", &stdout[..end], &stderr) {
+                assert!(sight == whole[&look] || sight == Err(SightError::Truncated), "{look:?} cut at {end}: {sight:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The filestore: what a database refers to, and what lies on disk.
+//!
+//! A file's name is the SHA-1 of its content (Odoo's ir_attachment), so a file whose
+//! content does not match its name is damaged, whoever damaged it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClusterName, Reply, SightError, postgres::psql, quote_path};
+use crate::name::DatabaseName;
+
+/// Files a database refers to, by store name (`ab/abcd…`).
+pub type Attachments = BTreeMap<String, Attachment>;
+
+/// One file a database refers to, perhaps from several rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Bytes, as the database says.
+    pub size: u64,
+    /// The lowest id of the rows.
+    pub id: i64,
+    /// The name of that row.
+    pub name: String,
+    /// Odoo makes it again when its row is deleted (an asset bundle).
+    pub regenerable: bool,
+}
+
+/// One file on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFile {
+    /// Bytes.
+    pub size: u64,
+    /// Owner and group.
+    pub owner: String,
+    /// Its SHA-1, where it changed since the stamp.
+    pub sha1: Option<String>,
+}
+
+/// The files of a store by name; `None` if its directory is absent.
+pub type StoreListing = Option<BTreeMap<String, StoreFile>>;
+
+/// Size and mtime (seconds) of each file of a tree, by relative path; `None` if it is absent.
+pub type TreeListing = Option<BTreeMap<String, (u64, f64)>>;
+
+/// Source of the rule: `_file_read` and `_full_path` of Odoo 14's and 19's ir_attachment; a
+/// name with `://` lies in object storage.
+pub(super) fn attachments_script(cluster: &ClusterName, database: &DatabaseName) -> String {
+    let psql = psql(cluster, database.as_str());
+    format!("{psql} -F \"$(printf '\\t')\" <<'SQL'\n{ATTACHMENTS}\nSQL")
+}
+
+const ATTACHMENTS: &str = r"SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
+  AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)),
+ translate((array_agg(name ORDER BY id))[1], E'\t\n\r', '   ')
+FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1;
+SELECT 'end';";
+
+pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments, SightError> {
+    let text = reply.text(limit)?;
+    let mut attachments = Attachments::new();
+    let mut whole = false;
+    for line in text.lines() {
+        if line == "end" {
+            whole = true;
+            continue;
+        }
+        let unreadable = || SightError::Unreadable(format!("line {line:?}"));
+        let fields: Vec<&str> = line.splitn(5, '\t').collect();
+        let [store_name, size, id, regenerable, name] = fields.as_slice() else { return Err(unreadable()) };
+        if !is_store_name(store_name) {
+            return Err(SightError::Unreadable(format!("{store_name:?} is not the name of a filestore file")));
+        }
+        let attachment = Attachment {
+            size: size.parse().map_err(|_| unreadable())?,
+            id: id.parse().map_err(|_| unreadable())?,
+            name: (*name).to_owned(),
+            regenerable: *regenerable == "t",
+        };
+        attachments.insert((*store_name).to_owned(), attachment);
+    }
+    match whole {
+        true => Ok(attachments),
+        false => Err(SightError::Truncated),
+    }
+}
+
+/// `xx/sha1` or Odoo 14's older `xxx/sha1`, and nothing else: the name becomes a path.
+pub fn is_store_name(name: &str) -> bool {
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    name.split_once('/').is_some_and(|(directory, file)| {
+        (2..=3).contains(&directory.len()) && file.len() == 40 && hex(file) && file.starts_with(directory)
+    })
+}
+
+/// A listing, then the hashes of what changed since the stamp. The change time (ctime) is
+/// compared: unlike the mtime it cannot be set back.
+pub(super) fn store_script(directory: &Path, stamp: &Path) -> String {
+    let (directory, stamp) = (quote_path(directory), quote_path(stamp));
+    format!(
+        r#"said=$(stat -- {directory} 2>&1) || case $said in *"No such file"*) echo absent; exit 0;; *) echo "$said" >&2; exit 1;; esac
+cd {directory} || exit 1
+find . -mindepth 2 -maxdepth 2 -type f -path './[0-9a-f][0-9a-f]*' -printf '%P\t%s\t%u:%g\n' || exit 1
+echo
+if [ -e {stamp} ]; then set -- -newercm {stamp}; else set --; fi
+find . -mindepth 2 -maxdepth 2 -type f -path './[0-9a-f][0-9a-f]*' "$@" -print0 | xargs -0 -r sha1sum --
+echo end"#
+    )
+}
+
+pub(super) fn read_store(reply: &Reply, limit: u64) -> Result<StoreListing, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let (list, hashes) = text.split_once("\n\n").or_else(|| text.strip_prefix('\n').map(|rest| ("", rest))).ok_or(SightError::Truncated)?;
+    let unreadable = |line: &str| SightError::Unreadable(format!("line {line:?}"));
+    let mut files = BTreeMap::new();
+    for line in list.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [name, size, owner] = fields.as_slice() else { return Err(unreadable(line)) };
+        let size = size.parse().map_err(|_| unreadable(line))?;
+        files.insert((*name).to_owned(), StoreFile { size, owner: (*owner).to_owned(), sha1: None });
+    }
+    let mut whole = false;
+    for line in hashes.lines() {
+        if line == "end" {
+            whole = true;
+        } else if let Some((sha1, name)) = line.split_once("  ./") {
+            if let Some(file) = files.get_mut(name) {
+                file.sha1 = Some(sha1.to_owned());
+            }
+        } else {
+            return Err(unreadable(line));
+        }
+    }
+    match whole {
+        true => Ok(Some(files)),
+        false => Err(SightError::Truncated),
+    }
+}
+
+pub(super) fn tree_script(directory: &Path) -> String {
+    let directory = quote_path(directory);
+    format!(
+        r#"[ -d {directory} ] || {{ echo absent; exit 0; }}
+cd {directory} || exit 1
+find . -mindepth 1 -type f -printf '%s\t%T@\t%P\0'; printf 'end'"#
+    )
+}
+
+pub(super) fn read_tree(reply: &Reply, limit: u64) -> Result<TreeListing, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let mut files = BTreeMap::new();
+    let body = text.strip_suffix("end").ok_or(SightError::Truncated)?;
+    for record in body.split_terminator('\0') {
+        let unreadable = || SightError::Unreadable(format!("record {record:?}"));
+        let fields: Vec<&str> = record.splitn(3, '\t').collect();
+        let [size, mtime, path] = fields.as_slice() else { return Err(unreadable()) };
+        files.insert((*path).to_owned(), (size.parse().map_err(|_| unreadable())?, mtime.parse().map_err(|_| unreadable())?));
+    }
+    Ok(Some(files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str) -> Reply {
+        let output = std::process::Command::new("sh").arg("-c").arg(script).env("LC_ALL", "C").output().unwrap();
+        Reply { stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap(), status: output.status.code().unwrap() }
+    }
+
+    #[test]
+    fn a_store_name_cannot_leave_the_store() {
+        let sha = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+        assert!(is_store_name(&format!("da/{sha}")) && is_store_name(&format!("da3/{sha}")));
+        for bad in ["../x", "da/../../etc/passwd", "/da/x", "da", "", &format!("db/{sha}"), &format!("da/{sha}x")] {
+            assert!(!is_store_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_listed_and_hashed_since_its_stamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, stamp) = (dir.path().join("db"), dir.path().join("stamp"));
+        assert_eq!(read_store(&run(&store_script(&store, &stamp)), 1), Ok(None));
+        std::fs::create_dir_all(store.join("da")).unwrap();
+        assert_eq!(read_store(&run(&store_script(&store, &stamp)), 1), Ok(Some(BTreeMap::new())));
+        let name = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709";
+        std::fs::write(store.join(name), "").unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        assert_eq!(seen[name].sha1.as_deref(), Some(&name[3..]));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&stamp, "").unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        assert_eq!(seen[name].sha1, None, "verified before");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(store.join(name), "x").unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        assert!(seen[name].sha1.is_some(), "changed since");
+    }
+
+    #[test]
+    fn an_attachment_list_that_breaks_off_is_an_error() {
+        let reply = |text: &str| Reply { stdout: text.into(), ..Reply::default() };
+        let line = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709\t0\t7\tf\tan invoice\n";
+        assert_eq!(read_attachments(&reply(&format!("{line}end\n")), 1).unwrap().len(), 1);
+        assert_eq!(read_attachments(&reply(line), 1), Err(SightError::Truncated));
+        assert_eq!(read_attachments(&reply(""), 1), Err(SightError::Truncated));
+        assert!(read_attachments(&reply("../../x\t0\t7\tf\tx\nend\n"), 1).is_err());
+    }
+
+    #[test]
+    fn a_tree_is_listed_whatever_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a\tb\nc"), "xyz").unwrap();
+        let seen = read_tree(&run(&tree_script(dir.path())), 1).unwrap().unwrap();
+        assert_eq!(seen["a\tb\nc"].0, 3);
+        assert_eq!(read_tree(&run(&tree_script(&dir.path().join("gone"))), 1), Ok(None));
+    }
+}

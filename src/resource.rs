@@ -1,0 +1,200 @@
+//! Resources: one thing that must be true on one host, and the pure decision about it.
+//!
+//! No resource does I/O. Each kind is one file here.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::action::Action;
+use crate::facts::{FactError, Facts};
+use crate::look::Look;
+use crate::name::HostName;
+
+/// What kind of thing a resource is. The word stands in reports and after `--only`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words are their own explanation")]
+pub enum Kind {
+    Packages,
+    Pip,
+    File,
+    Directory,
+    OdooConf,
+    Unit,
+    Postgresql,
+    Replication,
+    Slot,
+    Role,
+    Standby,
+    Redis,
+    Filestore,
+    Sessions,
+    Promotion,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 15] = [
+        Kind::Packages, Kind::Pip, Kind::File, Kind::Directory, Kind::OdooConf, Kind::Unit, Kind::Postgresql, Kind::Replication,
+        Kind::Slot, Kind::Role, Kind::Standby, Kind::Redis, Kind::Filestore, Kind::Sessions, Kind::Promotion,
+    ];
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Packages => "packages",
+            Kind::Pip => "pip",
+            Kind::File => "file",
+            Kind::Directory => "directory",
+            Kind::OdooConf => "odoo-conf",
+            Kind::Unit => "unit",
+            Kind::Postgresql => "postgresql",
+            Kind::Replication => "replication",
+            Kind::Slot => "slot",
+            Kind::Role => "role",
+            Kind::Standby => "standby",
+            Kind::Redis => "redis",
+            Kind::Filestore => "filestore",
+            Kind::Sessions => "sessions",
+            Kind::Promotion => "promotion",
+        }
+    }
+}
+
+/// Names a resource: host, kind, and a name that is unique among its kind there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ResourceId {
+    /// Where.
+    pub host: HostName,
+    /// What.
+    pub kind: Kind,
+    /// Which.
+    pub name: String,
+}
+
+impl ResourceId {
+    /// A name for a resource.
+    pub fn new(host: &HostName, kind: Kind, name: impl Into<String>) -> Self {
+        Self { host: host.clone(), kind, name: name.into() }
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.host, self.kind.as_str(), self.name)
+    }
+}
+
+/// A value as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shown {
+    /// Nothing is there, or nothing is wanted.
+    Absent,
+    /// This text.
+    Text(String),
+    /// Something that is not shown.
+    Sensitive,
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Shown::Text(text.to_owned())
+    }
+}
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        Shown::Text(text)
+    }
+}
+impl From<Option<String>> for Shown {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Shown::Absent, Shown::Text)
+    }
+}
+
+/// How one aspect of a thing differs from what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The aspect: an option's name, `mode`, `version of odoo-14`.
+    pub what: String,
+    /// How it is.
+    pub is: Shown,
+    /// How it must be.
+    pub wanted: Shown,
+}
+
+impl Difference {
+    /// A difference that may be shown.
+    pub fn new(what: impl Into<String>, is: impl Into<Shown>, wanted: impl Into<Shown>) -> Self {
+        Self { what: what.into(), is: is.into(), wanted: wanted.into() }
+    }
+}
+
+/// What to do about a difference.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Change {
+    /// How the host differs.
+    pub differences: Vec<Difference>,
+    /// What removes the differences, in order.
+    pub actions: Vec<Action>,
+    /// Data that is replaced by it and would be missed, in words; such a change needs consent.
+    pub discards: Option<String>,
+}
+
+/// A resource's verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is as it must be.
+    Holds,
+    /// It is not, and this makes it so.
+    Change(Change),
+    /// It cannot be known or done before something else.
+    Waits {
+        /// What it waits for, in words.
+        on: String,
+        /// That happens by itself after a while, without an action of otr.
+        by_itself: bool,
+    },
+}
+
+impl Decision {
+    /// Waits for another resource's change.
+    pub fn waits(on: impl Into<String>) -> Self {
+        Decision::Waits { on: on.into(), by_itself: false }
+    }
+    /// Waits for something that happens by itself.
+    pub fn settles(on: impl Into<String>) -> Self {
+        Decision::Waits { on: on.into(), by_itself: true }
+    }
+    /// Holds if nothing differs, else changes.
+    pub fn from_parts(differences: Vec<Difference>, actions: Vec<Action>) -> Self {
+        if differences.is_empty() {
+            Decision::Holds
+        } else {
+            Decision::Change(Change { differences, actions, discards: None })
+        }
+    }
+}
+
+/// One thing that must be true on one host.
+pub trait Resource: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn id(&self) -> ResourceId;
+    /// What it must see; it may ask about another host too.
+    fn looks(&self) -> Vec<(HostName, Look)>;
+    /// Compares what was seen with what must be.
+    ///
+    /// # Errors
+    /// Something was not seen, so nothing can be decided; or what was seen forbids the wish.
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError>;
+}
+
+/// A resource, and those that must hold before it is changed.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The resource.
+    pub resource: Box<dyn Resource>,
+    /// Its change waits for these.
+    pub needs: Vec<ResourceId>,
+}

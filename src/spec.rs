@@ -1,0 +1,160 @@
+//! The spec: the one file people write, as types. `otr schema` is derived from these types.
+//!
+//! Nothing here reads a disk ([`load`]) or judges meaning ([`check`]).
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub mod check;
+pub mod data;
+pub mod host;
+pub mod load;
+pub mod odoo;
+pub mod schema;
+pub mod software;
+pub mod tree;
+pub mod value;
+
+pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage};
+pub use host::{Access, Become, HostSpec, HostRole, SshClient, SshOptions};
+pub use odoo::{Odoo, Unmanaged};
+pub use software::{Clone as CloneSpec, Packages, Pip};
+pub use value::{OptionValue, Percent, Setting, Size, Span};
+
+use crate::name::{HostName, Word};
+use crate::secret::SecretSource;
+
+/// What every machine of one Odoo installation must be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The version of this format. Always 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// The installation's name, used in file and log names.
+    pub name: Word,
+    /// The host that is production now: the one line a promotion changes.
+    pub production: HostName,
+    /// The machines.
+    pub hosts: IndexMap<HostName, HostSpec>,
+    /// Debian packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Packages>,
+    /// Python modules installed with pip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip: Option<Pip>,
+    /// Odoo itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odoo: Option<Odoo>,
+    /// Where Odoo keeps login sessions.
+    #[serde(default)]
+    pub sessions: Sessions,
+    /// The Redis server on every host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<Redis>,
+    /// Mounts and other shared storage.
+    #[serde(default)]
+    pub storage: Storage,
+    /// PostgreSQL streaming replication from production to every standby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Replication>,
+    /// Any other file, written from a template.
+    #[serde(default)]
+    pub files: Vec<FileSpec>,
+    /// How attachments follow the database.
+    #[serde(default)]
+    pub filestore: Filestore,
+    /// Timers that run otr on the standbys (systemd.time(7) calendar events).
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Values for templates, as `vars.NAME`.
+    #[serde(default)]
+    pub vars: IndexMap<String, OptionValue>,
+}
+
+/// What a host is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes the writes.
+    Production,
+    /// Follows production.
+    Standby,
+    /// Neither: a third voice for Sentinel.
+    Witness,
+}
+
+impl Role {
+    /// The word the spec and reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Production => "production",
+            Role::Standby => "standby",
+            Role::Witness => "witness",
+        }
+    }
+}
+
+impl Spec {
+    /// The role of a host: production by the spec's one line, else standby unless it says witness.
+    pub fn role(&self, host: &HostName) -> Role {
+        match self.hosts.get(host) {
+            _ if *host == self.production => Role::Production,
+            Some(spec) if spec.role == Some(HostRole::Witness) => Role::Witness,
+            _ => Role::Standby,
+        }
+    }
+
+    /// The hosts that follow production, in the spec's order.
+    pub fn standbys(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.keys().filter(|host| self.role(host) == Role::Standby)
+    }
+
+    /// The hosts that hold data: production and the standbys.
+    pub fn members(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.keys().filter(|host| self.role(host) != Role::Witness)
+    }
+
+    /// The same installation after `host` was promoted.
+    pub fn with_production(&self, host: &HostName) -> Spec {
+        Spec { production: host.clone(), ..self.clone() }
+    }
+
+    /// Every map of free values in the spec, with its path.
+    pub fn option_maps(&self) -> Vec<(String, &IndexMap<String, OptionValue>)> {
+        let mut maps = vec![("vars".to_owned(), &self.vars)];
+        for (name, host) in &self.hosts {
+            maps.push((format!("hosts.{name}.vars"), &host.vars));
+            maps.push((format!("hosts.{name}.odoo"), &host.odoo));
+        }
+        if let Some(odoo) = &self.odoo {
+            maps.push(("odoo.options".into(), &odoo.options));
+            maps.push(("odoo.production".into(), &odoo.production));
+            maps.push(("odoo.standby".into(), &odoo.standby));
+        }
+        maps
+    }
+
+    /// Every secret the spec refers to, with the path of the value that names it.
+    pub fn secrets(&self) -> Vec<(String, &SecretSource)> {
+        let mut found = Vec::new();
+        for (at, map) in self.option_maps() {
+            for (key, value) in map {
+                if let OptionValue::Secret(reference) = value {
+                    found.push((format!("{at}.{key}"), &reference.secret));
+                }
+            }
+        }
+        let passwords = [
+            ("redis.password", self.redis.as_ref().and_then(|r| r.password.as_ref())),
+            ("replication.password", self.replication.as_ref().and_then(|r| r.password.as_ref())),
+        ];
+        for (at, password) in passwords {
+            if let Some(Setting::Secret(reference)) = password {
+                found.push((at.to_owned(), &reference.secret));
+            }
+        }
+        found
+    }
+}

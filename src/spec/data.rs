@@ -1,0 +1,300 @@
+//! What holds data: PostgreSQL, Redis, sessions, storage, the filestore, other files.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OptionValue, Percent, Setting, Size, Span};
+use crate::name::{Mode as FileMode, UnitName, Word};
+
+/// PostgreSQL streaming replication.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replication {
+    /// The major version.
+    #[schemars(range(min = 12, max = 99))]
+    pub postgresql: u32,
+    /// The cluster's name (pg_lsclusters).
+    #[serde(default = "main_cluster")]
+    pub cluster: Word,
+    /// The server's port.
+    #[serde(default = "postgresql_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Whether a commit waits for the standby.
+    #[serde(default)]
+    pub mode: Mode,
+    /// A replication slot per standby, so that production keeps the WAL it needs.
+    #[serde(default = "yes")]
+    pub slot: bool,
+    /// How much WAL a slot may keep on production before it is given up.
+    #[serde(default = "slot_keep")]
+    pub slot_keep: Size,
+    /// The replication role.
+    #[serde(default = "replication_user")]
+    pub user: Word,
+    /// Its password. Made up on the standby and kept there in a file if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Setting>,
+    /// Further settings of postgresql.conf on every host.
+    #[serde(default)]
+    pub parameters: IndexMap<String, OptionValue>,
+}
+
+/// Whether production waits for the standby at commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It does not: a power cut loses what was not yet sent.
+    #[default]
+    Async,
+    /// It does: no commit is lost, and none succeeds while no standby is there.
+    Sync,
+}
+
+/// Where Odoo keeps sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// The kind of store.
+    #[serde(default)]
+    pub store: SessionStore,
+    /// The Odoo module that reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Separates installations that share one server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// The kind of session store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionStore {
+    /// Odoo's default: files under data_dir/sessions, copied by `otr sync`.
+    #[default]
+    Filesystem,
+    /// Redis.
+    Redis,
+    /// A table of PostgreSQL.
+    Database,
+    /// memcached.
+    Memcached,
+}
+
+/// The Redis server of every member: production is the primary, standbys are replicas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Redis {
+    /// redis.conf.
+    #[serde(default = "redis_config")]
+    pub config: PathBuf,
+    /// The service.
+    #[serde(default = "redis_unit")]
+    pub unit: UnitName,
+    /// The server's port.
+    #[serde(default = "redis_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Addresses to listen on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
+    /// The password clients and replicas give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Setting>,
+    /// The memory limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maxmemory: Option<Size>,
+    /// What happens at the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maxmemory_policy: Option<EvictionPolicy>,
+    /// Whether writes are logged to disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appendonly: Option<bool>,
+}
+
+/// `maxmemory-policy` of redis.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names are Redis's own")]
+pub enum EvictionPolicy {
+    VolatileLru,
+    AllkeysLru,
+    VolatileLfu,
+    AllkeysLfu,
+    VolatileRandom,
+    AllkeysRandom,
+    VolatileTtl,
+    Noeviction,
+}
+
+impl EvictionPolicy {
+    /// The word of redis.conf.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VolatileLru => "volatile-lru",
+            Self::AllkeysLru => "allkeys-lru",
+            Self::VolatileLfu => "volatile-lfu",
+            Self::AllkeysLfu => "allkeys-lfu",
+            Self::VolatileRandom => "volatile-random",
+            Self::AllkeysRandom => "allkeys-random",
+            Self::VolatileTtl => "volatile-ttl",
+            Self::Noeviction => "noeviction",
+        }
+    }
+}
+
+/// Mounts. Checked today; set up by a later version.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// File systems that every member mounts.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+}
+
+/// One line of fstab(5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The mount point.
+    pub at: PathBuf,
+    /// What is mounted there.
+    #[schemars(length(min = 1))]
+    pub from: String,
+    /// The file system's type.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// Its options.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+/// How attachments follow the database.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Filestore {
+    /// How often new attachments are fetched by a service on the standby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Span>,
+    /// How long a file stays on the standby after the database forgot it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_deleted: Option<Span>,
+    /// The most one run may delete, as a share of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delete: Option<Percent>,
+}
+
+/// Timers on the standbys.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// When `otr plan` runs (`daily`, `Mon 04:00`; systemd.time(7)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// When `otr sync` runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+}
+
+/// A file or directory on every member, or on some.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// A template's name: a file beside the spec, in its `templates/`, or one of otr's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Its content, itself a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// It is a directory.
+    #[serde(default)]
+    pub directory: bool,
+    /// Its owner.
+    #[serde(default = "root")]
+    pub owner: Word,
+    /// Its group; the owner's name if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Word>,
+    /// Its permission bits; 0644 for a file, 0755 for a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<FileMode>,
+    /// The service that reads it, reloaded or restarted when it runs an older configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitName>,
+    /// Only on these hosts; on every member if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<crate::name::HostName>>,
+}
+
+/// Where a file's content comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileSource<'a> {
+    /// A named template.
+    Template(&'a str),
+    /// Text of the spec itself.
+    Content(&'a str),
+    /// None: a directory.
+    Directory,
+}
+
+impl FileSpec {
+    /// Its one source; `None` if the spec names none or several (which [`super::check`] refuses).
+    pub fn source(&self) -> Option<FileSource<'_>> {
+        match (&self.template, &self.content, self.directory) {
+            (Some(name), None, false) => Some(FileSource::Template(name)),
+            (None, Some(text), false) => Some(FileSource::Content(text)),
+            (None, None, true) => Some(FileSource::Directory),
+            _ => None,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+fn postgresql_port() -> u16 {
+    5432
+}
+fn redis_port() -> u16 {
+    6379
+}
+fn slot_keep() -> Size {
+    Size(10 << 30)
+}
+fn redis_config() -> PathBuf {
+    "/etc/redis/redis.conf".into()
+}
+#[allow(clippy::expect_used, reason = "literals; a test parses them")]
+fn redis_unit() -> UnitName {
+    "redis-server.service".parse().expect("a unit name")
+}
+#[allow(clippy::expect_used, reason = "literals; a test parses them")]
+fn word(text: &str) -> Word {
+    text.parse().expect("a simple name")
+}
+fn main_cluster() -> Word {
+    word("main")
+}
+fn replication_user() -> Word {
+    word("otr_repl")
+}
+fn root() -> Word {
+    word("root")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn defaults_are_names() {
+        super::redis_unit();
+        super::main_cluster();
+        super::replication_user();
+        super::root();
+    }
+}

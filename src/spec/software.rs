@@ -1,0 +1,86 @@
+//! Packages and Python modules.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::name::PackageName;
+
+/// Debian packages of every member of the pair.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Packages {
+    /// Must be installed. `name` or `name=version`.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// Must be installed and held (`apt-mark hold`).
+    #[serde(default)]
+    pub hold: Vec<PackageName>,
+    /// Must not be installed.
+    #[serde(default)]
+    pub remove: Vec<PackageName>,
+    /// Standbys take production's manually installed packages, in its versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone: Option<Clone>,
+}
+
+/// Python modules installed with pip.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pip {
+    /// The virtual environment; made if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub venv: Option<PathBuf>,
+    /// Install for the system's Python instead of a virtual environment.
+    #[serde(default)]
+    pub system: bool,
+    /// Pass --break-system-packages where Python is marked externally managed (PEP 668).
+    #[serde(default)]
+    pub break_system_packages: bool,
+    /// Requirements such as `redis~=5.0` (PEP 440 specifiers; no extras, no URLs).
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// Standbys take production's pip modules, in its versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone: Option<Clone>,
+}
+
+/// A set taken from production.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clone {
+    /// Names left out; `*` stands for any characters.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+impl Clone {
+    /// Whether a name of production belongs to the set.
+    pub fn takes(&self, name: &str) -> bool {
+        !self.ignore.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
+/// Shell-like matching with `*` alone.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name
+            .strip_prefix(before)
+            .is_some_and(|rest| (0..=rest.len()).any(|i| rest.is_char_boundary(i) && matches(after, &rest[i..]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignore_patterns() {
+        let clone = Clone { ignore: vec!["linux-*".into(), "*-dbg".into(), "vim".into()] };
+        for (name, taken) in [("linux-image", false), ("gcc-dbg", false), ("vim", false), ("vim-tiny", true), ("odoo-14", true)] {
+            assert_eq!(clone.takes(name), taken, "{name}");
+        }
+    }
+}
