@@ -16,3 +16,4 @@ pub mod name;
 pub mod resource;
 pub mod secret;
 pub mod spec;
+pub mod wanted;

@@ -3,10 +3,13 @@
 //! No resource does I/O. Each kind is one file here.
 
 pub mod file;
+pub mod filestore;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
 pub mod postgres;
+pub mod promotion;
+pub mod redis;
 pub mod unit;
 
 use std::fmt;
