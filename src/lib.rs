@@ -8,11 +8,15 @@
 //! ```
 
 pub mod action;
+pub mod converge;
 pub mod facts;
+pub mod fleet;
 pub mod format;
 pub mod host;
 pub mod look;
 pub mod name;
+pub mod plan;
+pub mod report;
 pub mod resource;
 pub mod secret;
 pub mod spec;
