@@ -16,6 +16,7 @@ pub mod host;
 pub mod look;
 pub mod name;
 pub mod plan;
+pub mod promote;
 pub mod report;
 pub mod resource;
 pub mod secret;

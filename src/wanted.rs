@@ -17,6 +17,7 @@ mod sessions;
 mod sync;
 
 pub use database::{cluster_at, slot_of};
+pub use sync::stamp;
 
 /// Everything a wish is made from.
 #[derive(Debug, Clone, Copy)]
