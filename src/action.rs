@@ -126,7 +126,7 @@ pub enum Action {
     MakeUpPassword { path: PathBuf, role: Word },
     /// Replace the cluster by a copy of the primary and start it as a standby.
     BaseBackup { cluster: ClusterName, data_directory: PathBuf, conninfo: String, slot: Option<String>, keep_old: bool },
-    /// Start the cluster in recovery: `standby.signal`, then a restart.
+    /// Make the cluster start in recovery (`standby.signal`), and start it if it is stopped.
     FollowPrimary { cluster: ClusterName, data_directory: PathBuf },
     /// `pg_promote()`, and wait for it.
     Promote { cluster: ClusterName },
@@ -179,7 +179,7 @@ impl Action {
                 let old = if *keep_old { ", keeping the old data beside it" } else { "" };
                 format!("copy the primary into PostgreSQL {cluster}{old}")
             }
-            Action::FollowPrimary { cluster, .. } => format!("start PostgreSQL {cluster} as a standby"),
+            Action::FollowPrimary { cluster, .. } => format!("make PostgreSQL {cluster} start as a standby, and start it"),
             Action::Promote { cluster } => format!("promote PostgreSQL {cluster}"),
             Action::Checkpoint { cluster } => format!("checkpoint PostgreSQL {cluster}"),
             Action::ProveWrite { cluster } => format!("write a row to PostgreSQL {cluster}"),
@@ -197,7 +197,7 @@ impl Action {
     pub fn interrupts(&self) -> bool {
         match self {
             Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::ReloadOrRestart),
-            Action::BaseBackup { .. } | Action::FollowPrimary { .. } | Action::Promote { .. } => true,
+            Action::BaseBackup { .. } | Action::Promote { .. } => true,
             _ => false,
         }
     }

@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod facts;
+pub mod format;
 pub mod host;
 pub mod look;
 pub mod name;

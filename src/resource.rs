@@ -2,6 +2,13 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod file;
+pub mod odoo_conf;
+pub mod packages;
+pub mod pip;
+pub mod postgres;
+pub mod unit;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -11,6 +11,7 @@ pub mod data;
 pub mod host;
 pub mod load;
 pub mod odoo;
+pub mod requirement;
 pub mod schema;
 pub mod software;
 pub mod tree;

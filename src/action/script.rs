@@ -1,1 +1,333 @@
-//! stub
+//! Actions as POSIX shell. The only file besides the looks where shell text is written.
+//!
+//! Every script runs in a subshell under `set -e`, read from the shell's standard input: a
+//! secret in it is in nobody's arguments or environment. Every script can be repeated.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Action, Attributes, RedisServer, UnitVerb};
+use crate::look::postgres::psql;
+use crate::look::redis::client;
+use crate::look::{ClusterName, Site, quote, quote_path};
+use crate::name::PackageName;
+use crate::secret::{REDACTED, Text};
+
+/// Where the first predecessor of every file otr replaces is kept, under its old path.
+pub const BACKUPS: &str = "/var/lib/otr/backup";
+
+/// The script of an action, secrets and all: for a shell's standard input only.
+pub fn script(action: &Action) -> String {
+    match action {
+        Action::WriteFile { path, content, attributes } => write_file(path, content, attributes),
+        Action::MakeDirectory { path, attributes } => {
+            let path = quote_path(path);
+            format!("[ -d {path} ] || mkdir -p -- {path}\n{}", set_attributes(&path, attributes))
+        }
+        Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
+        Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
+        Action::InstallPackages { packages } => {
+            let one = |p: &super::PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
+            let list: Vec<String> = packages.iter().map(|p| quote(&one(p))).collect();
+            install_packages(&list.join(" "))
+        }
+        Action::RemovePackages { packages } => format!("{APT} remove -y -- {}", names(packages)),
+        Action::HoldPackages { packages } => format!("apt-mark hold {}", names(packages)),
+        Action::UnholdPackages { packages } => format!("apt-mark unhold {}", names(packages)),
+        Action::MakeVenv { path } => format!("python3 -m venv --system-site-packages -- {}", quote_path(path)),
+        Action::PipInstall { site, requirements, break_system_packages } => {
+            let list: Vec<String> = requirements.iter().map(|r| quote(r)).collect();
+            format!("export PIP_ROOT_USER_ACTION=ignore\n{} install{} --disable-pip-version-check --no-input {}", pip(site), break_flag(*break_system_packages), list.join(" "))
+        }
+        Action::PipUninstall { site, modules, break_system_packages } => {
+            let list: Vec<String> = modules.iter().map(|m| quote(m)).collect();
+            format!("{} uninstall{} -y {}", pip(site), break_flag(*break_system_packages), list.join(" "))
+        }
+        Action::DaemonReload => "systemctl daemon-reload".into(),
+        Action::Unit { unit, verb: UnitVerb::Mask } => {
+            // Before the package is there systemctl knows no such unit and refuses: the link says the same.
+            let unit = quote(unit.as_str());
+            format!("systemctl mask -- {unit} 2>/dev/null || {{ ln -sfn /dev/null /etc/systemd/system/{unit}; systemctl daemon-reload; }}")
+        }
+        Action::Unit { unit, verb } => format!("systemctl {} -- {}", verb.as_str(), quote(unit.as_str())),
+        Action::ReloadPostgres { cluster } => sql(cluster, "postgres", &"SELECT pg_reload_conf();".into()),
+        Action::SetReplicationRole { cluster, role, verifier } => {
+            let statement = verifier.map(|verifier| {
+                format!(
+                    "DO $otr$ BEGIN CREATE ROLE \"{role}\" REPLICATION LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $otr$;\n\
+                     SET log_statement = 'none';\nALTER ROLE \"{role}\" REPLICATION LOGIN PASSWORD '{verifier}';"
+                )
+            });
+            sql(cluster, "postgres", &statement)
+        }
+        Action::CreateSlot { cluster, slot } => sql(
+            cluster,
+            "postgres",
+            &format!("SELECT pg_create_physical_replication_slot('{slot}', true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '{slot}');").into(),
+        ),
+        Action::DropSlot { cluster, slot } => {
+            sql(cluster, "postgres", &format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{slot}';").into())
+        }
+        Action::ResetSetting { cluster, name } => sql(cluster, "postgres", &format!("ALTER SYSTEM RESET {name};\nSELECT pg_reload_conf();").into()),
+        Action::MakeUpPassword { path, role } => {
+            let (path, new) = (quote_path(path), quote_path(&beside(path)));
+            format!(
+                "umask 077\npassword=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')\nprintf '*:*:*:%s:%s\\n' {role} \"$password\" > {new}\n\
+                 chown postgres:postgres {new}\nsync {new}\nmv -T -- {new} {path}"
+            )
+        }
+        Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } => base_backup(cluster, data_directory, conninfo, slot.as_deref(), *keep_old),
+        Action::FollowPrimary { cluster, data_directory } => {
+            let data = quote_path(data_directory);
+            format!("runuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}\nsystemctl start {}", service(cluster))
+        }
+        Action::Promote { cluster } => {
+            // pg_promote is only called in recovery: a run that was killed after it may come here again.
+            let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 120) ELSE true END AS promoted \\gset\n\\if :promoted\n\\else\n\\warn pg_promote did not finish within 120 s\nSELECT 1/0;\n\\endif";
+            sql(cluster, "postgres", &statement.into())
+        }
+        Action::Checkpoint { cluster } => sql(cluster, "postgres", &"CHECKPOINT;".into()),
+        Action::ProveWrite { cluster } => {
+            let statement = "CREATE TABLE IF NOT EXISTS otr_write_proof (at timestamptz NOT NULL);\nDELETE FROM otr_write_proof;\nINSERT INTO otr_write_proof VALUES (now());\nDROP TABLE otr_write_proof;";
+            sql(cluster, "postgres", &statement.into())
+        }
+        Action::ForgetBundles { cluster, database, names } => {
+            let list: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+            sql(cluster, database.as_str(), &format!("DELETE FROM ir_attachment WHERE store_fname IN ({});", list.join(", ")).into())
+        }
+        Action::SetRedis { server, name, value } => redis(server, &value.map(|value| format!("CONFIG SET {name} {}", redis_word(value)))),
+        Action::ReplicateRedis { server, primary } => {
+            let command = primary.as_ref().map_or("REPLICAOF NO ONE".to_owned(), |(host, port)| format!("REPLICAOF {host} {port}"));
+            redis(server, &command.into())
+        }
+        Action::AppendJournal { path, line } => {
+            let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
+            format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
+        }
+        // The bytes are streamed by the host; see `Host::act`'s callers.
+        Action::InstallOtr { path, .. } => format!("chmod 0755 {}", quote_path(path)),
+        Action::Fetch { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
+    }
+}
+
+/// The script with its secrets left out, for a person to read and run.
+pub fn shown(action: &Action) -> String {
+    match action {
+        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => write_file(path, &REDACTED.into(), attributes).replace(&STANDARD.encode(REDACTED), REDACTED),
+        Action::WriteFile { path, content: Text::Plain(text), attributes: a } => {
+            let path = quote_path(path);
+            format!("install -o {} -g {} -m {} /dev/stdin {path} <<'EOF'\n{text}{}EOF", a.owner, a.group, a.mode, if text.ends_with('\n') { "" } else { "\n" })
+        }
+        Action::SetReplicationRole { cluster, role, verifier: Text::Sensitive(_) } => {
+            script(&Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() })
+        }
+        Action::SetRedis { server, name, value: Text::Sensitive(_) } => {
+            script(&Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() })
+        }
+        other => script(other),
+    }
+}
+
+const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300";
+
+fn names(packages: &[PackageName]) -> String {
+    packages.iter().map(|name| quote(name.as_str())).collect::<Vec<_>>().join(" ")
+}
+
+/// A half-configured package of an earlier, killed run is finished first. The lists are
+/// fetched again only if apt does not know what is asked for.
+fn install_packages(list: &str) -> String {
+    let flags = "install -y --no-install-recommends --allow-downgrades --allow-change-held-packages";
+    format!("dpkg --configure -a\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null")
+}
+
+fn pip(site: &Site) -> String {
+    match site {
+        Site::System => "pip3".into(),
+        Site::Venv(path) => quote_path(&path.join("bin/pip")),
+    }
+}
+
+fn break_flag(flag: bool) -> &'static str {
+    if flag { " --break-system-packages" } else { "" }
+}
+
+fn service(cluster: &ClusterName) -> String {
+    format!("postgresql@{}-{}.service", cluster.version, cluster.name)
+}
+
+fn set_attributes(path: &str, a: &Attributes) -> String {
+    format!("chown -h {}:{} -- {path}\nchmod {} -- {path}", a.owner, a.group, a.mode)
+}
+
+/// The name a file has until it is whole. One name per file: a rerun overwrites what a killed run left.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.otr-new"))
+}
+
+fn backup(path: &Path) -> String {
+    let kept = format!("{BACKUPS}{}", path.display());
+    let (path, kept, directory) = (quote_path(path), quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
+    format!(
+        "if [ -e {path} ] && ! [ -e {kept} ]; then (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
+    )
+}
+
+fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
+    let new = quote_path(&beside(path));
+    let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
+    // 76 columns: a line of a here-document has no useful limit, but a person may read it.
+    let encoded = STANDARD.encode(content.expose());
+    let lines: Vec<&str> = (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
+    format!(
+        "umask 077\nnew={new}\n[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}trap 'rm -f -- \"$new\"' EXIT\nbase64 -d > \"$new\" <<'OTR-EOF'\n{}\nOTR-EOF\n{}\nsync \"$new\"\nmv -T -- \"$new\" {}\nsync {directory}",
+        backup(path),
+        lines.join("\n"),
+        set_attributes("\"$new\"", attributes),
+        quote_path(path),
+    )
+}
+
+fn sql(cluster: &ClusterName, database: &str, statement: &Text) -> String {
+    format!("{} >/dev/null <<'OTR-EOF'\n{}\nOTR-EOF", psql(cluster, database), statement.expose())
+}
+
+/// The old data stands until the copy is whole; a run killed between the two renames finds
+/// no cluster and copies again.
+fn base_backup(cluster: &ClusterName, data: &Path, conninfo: &str, slot: Option<&str>, keep_old: bool) -> String {
+    let new = quote(&format!("{}.otr-new", data.display()));
+    let old = quote(&format!("{}.otr-old", data.display()));
+    let data = quote_path(data);
+    let slot = slot.map_or(String::new(), |slot| format!(" --slot={}", quote(slot)));
+    let keep = if keep_old {
+        format!("n=0; while [ -e {old}.$n ]; do n=$((n + 1)); done\n[ ! -e {data} ] || mv -T -- {data} {old}.$n")
+    } else {
+        format!("rm -rf -- {old}\n[ ! -e {data} ] || mv -T -- {data} {old}")
+    };
+    let forget = if keep_old { String::new() } else { format!("\nrm -rf -- {old}") };
+    format!(
+        "systemctl stop {service}\nrm -rf -- {new}\n\
+         runuser -u postgres -- /usr/lib/postgresql/{version}/bin/pg_basebackup --pgdata={new} --dbname={} --no-password --wal-method=stream --checkpoint=fast{slot}\n\
+         rm -f {new}/postgresql.auto.conf.otr\nrunuser -u postgres -- touch {new}/standby.signal\nsync {new}/standby.signal {new}\n\
+         {keep}\nmv -T -- {new} {data}\nsync \"$(dirname {data})\"\nsystemctl start {service}{forget}",
+        quote(conninfo),
+        service = service(cluster),
+        version = cluster.version,
+    )
+}
+
+fn redis(server: &RedisServer, command: &Text) -> String {
+    let client = client(&server.config, server.port);
+    format!(
+        "{client}\nsaid=$(redis_send <<'OTR-EOF'\n{}\nOTR-EOF\n)\ncase $said in *OK) ;; *) printf '%s\\n' \"$said\" >&2; false;; esac",
+        command.expose()
+    )
+}
+
+/// A word of redis-cli's own quoting.
+fn redis_word(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Mode;
+    use crate::secret::Secret;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::process::Command;
+
+    fn me() -> (String, String) {
+        let id = |flag| String::from_utf8(Command::new("id").arg(flag).output().unwrap().stdout).unwrap().trim().to_owned();
+        (id("-un"), id("-gn"))
+    }
+
+    fn run(action: &Action, backups: &Path) -> std::process::Output {
+        let script = script(action).replace(BACKUPS, &backups.display().to_string());
+        Command::new("sh").arg("-c").arg(format!("( set -e\n{script}\n) </dev/null")).output().unwrap()
+    }
+
+    fn attributes(mode: u32) -> Attributes {
+        let (owner, group) = me();
+        Attributes { owner: owner.parse().unwrap(), group: group.parse().unwrap(), mode: Mode(mode) }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_its_first_predecessor_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, backups) = (dir.path().join("it's $x.conf"), dir.path().join("backup"));
+        std::fs::write(&path, "first").unwrap();
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        for text in ["second\n", "third \u{e5} without newline", ""] {
+            let output = run(&Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes(0o640) }, &backups);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7777, 0o640);
+        assert_ne!(metadata.ino(), inode, "renamed, not written in place");
+        let kept = format!("{}{}", backups.display(), path.display());
+        assert_eq!(std::fs::read_to_string(kept).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, "old").unwrap();
+        let mut wrong = attributes(0o644);
+        wrong.owner = "no_such_user_otr".parse().unwrap();
+        let output = run(&Action::WriteFile { path: path.clone(), content: "new".into(), attributes: wrong }, &dir.path().join("b"));
+        assert!(!output.status.success());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_secret() {
+        let secret = || Text::Sensitive(Secret::new("hunter2-hunter2"));
+        let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
+        let server = RedisServer { config: "/etc/redis/redis.conf".into(), port: 6379 };
+        let actions = [
+            Action::WriteFile { path: "/etc/x".into(), content: secret(), attributes: attributes(0o600) },
+            Action::SetReplicationRole { cluster, role: "otr_repl".parse().unwrap(), verifier: secret() },
+            Action::SetRedis { server, name: "requirepass".into(), value: secret() },
+        ];
+        for action in actions {
+            assert!(script(&action).contains("hunter2") || script(&action).contains(&STANDARD.encode("hunter2-hunter2")));
+            for text in [shown(&action), action.title(), format!("{action:?}"), serde_json::to_string(&action).unwrap()] {
+                assert!(!text.contains("hunter2") && !text.contains(&STANDARD.encode("hunter2-hunter2")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_script_is_shell() {
+        let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
+        let server = RedisServer { config: "/etc/redis/redis.conf".into(), port: 6379 };
+        let package: PackageName = "odoo-14".parse().unwrap();
+        let unit: crate::name::UnitName = "odoo.service".parse().unwrap();
+        let actions = vec![
+            Action::InstallPackages { packages: vec![super::super::PackageVersion { name: package.clone(), version: Some("1:2~x".into()) }] },
+            Action::RemovePackages { packages: vec![package] },
+            Action::MakeVenv { path: "/opt/a b".into() },
+            Action::PipInstall { site: Site::System, requirements: vec!["redis~=5.0".into()], break_system_packages: true },
+            Action::Unit { unit: unit.clone(), verb: UnitVerb::Mask },
+            Action::Unit { unit, verb: UnitVerb::Restart },
+            Action::CreateSlot { cluster: cluster.clone(), slot: "otr_erp2".into() },
+            Action::MakeUpPassword { path: "/var/lib/postgresql/.otr.pgpass".into(), role: "otr_repl".parse().unwrap() },
+            Action::BaseBackup { cluster: cluster.clone(), data_directory: "/x".into(), conninfo: "host=a user=b".into(), slot: None, keep_old: true },
+            Action::Promote { cluster: cluster.clone() },
+            Action::ProveWrite { cluster },
+            Action::ReplicateRedis { server, primary: None },
+            Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "it's".into() },
+        ];
+        for action in actions {
+            let output = Command::new("sh").arg("-n").arg("-c").arg(script(&action)).output().unwrap();
+            assert!(output.status.success(), "{action:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! odoo.conf: the keys the spec names, in the rendering each Odoo version reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Decision, Difference, Kind, Resource, ResourceId, Shown, file};
+use crate::action::Attributes;
+use crate::facts::{FactError, Facts};
+use crate::format::credentials::odoo_password_matches;
+use crate::format::ini::Ini;
+use crate::look::Look;
+use crate::name::HostName;
+use crate::secret::{Secret, SecretError, Text};
+use crate::spec::{OptionValue, Unmanaged};
+
+/// odoo.conf of one host.
+#[derive(Debug)]
+pub struct OdooConf {
+    /// Where.
+    pub host: HostName,
+    /// Its path.
+    pub path: PathBuf,
+    /// Owner, group, mode.
+    pub attributes: Attributes,
+    /// Key → rendered value.
+    pub options: BTreeMap<String, Result<Text, SecretError>>,
+    /// What happens to other keys.
+    pub unmanaged: Unmanaged,
+}
+
+const SECTION: &str = "options";
+
+impl Resource for OdooConf {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::OdooConf, self.path.display().to_string())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        // The file on the host holds passwords whatever the spec says.
+        file::looks(&self.host, &self.path, true)
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        if let Some(waits) = file::account_missing(&self.host, &self.attributes, facts)? {
+            return Ok(waits);
+        }
+        let current = facts.secret_content(&self.host, &self.path)?;
+        let ini = Ini::parse(current.as_ref().map_or("", Secret::expose)).map_err(|e| {
+            FactError::Refused(format!("{}: {} is not a file Odoo can read: {e}; mend it by hand, or move it away", self.host, self.path.display()))
+        })?;
+        let mut differences = Vec::new();
+        let mut changes = BTreeMap::new();
+        for (key, value) in &self.options {
+            let value = value.as_ref().map_err(Clone::clone)?;
+            let is = ini.get(SECTION, key);
+            if is.is_some_and(|is| equal(key, is, value)) {
+                continue;
+            }
+            let hide = value.is_sensitive() || is_secret_key(key);
+            differences.push(difference(key, is, Some(value.expose()), hide));
+            changes.insert(key.clone(), Some(value.expose().to_owned()));
+        }
+        if self.unmanaged == Unmanaged::Remove {
+            for key in ini.keys(SECTION).filter(|key| !self.options.contains_key(*key)) {
+                differences.push(difference(key, ini.get(SECTION, key), None, is_secret_key(key)));
+                changes.insert(key.to_owned(), None);
+            }
+        }
+        let text = Text::Sensitive(Secret::new(ini.edited(SECTION, &changes)));
+        file::settle(&self.host, &self.path, differences, &text, &self.attributes, facts)
+    }
+}
+
+fn difference(key: &str, is: Option<&str>, wanted: Option<&str>, hide: bool) -> Difference {
+    let show = |value: Option<&str>| match value {
+        None => Shown::Absent,
+        Some(_) if hide => Shown::Sensitive,
+        Some(text) => text.into(),
+    };
+    Difference { what: key.to_owned(), is: show(is), wanted: show(wanted) }
+}
+
+/// Keys whose values are shown nowhere, whoever wrote them.
+fn is_secret_key(key: &str) -> bool {
+    ["passw", "secret", "token", "api_key", "private"].iter().any(|word| key.contains(word))
+}
+
+fn equal(key: &str, is: &str, wanted: &Text) -> bool {
+    if key == "admin_passwd" {
+        return odoo_password_matches(is, &Secret::new(wanted.expose()));
+    }
+    let list = |text: &str| text.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>();
+    is == wanted.expose() || list(is) == list(wanted.expose())
+}
+
+/// Options that are switches in every version; elsewhere `False` means "unset".
+const SWITCHES: [&str; 14] = [
+    "list_db", "proxy_mode", "http_enable", "x_sendfile", "syslog", "log_db", "smtp_ssl", "unaccent", "reportgz", "import_partial",
+    "test_enable", "with_demo", "without_demo", "skip_auto_install",
+];
+
+/// A value as Odoo `version` reads it (source: odoo/tools/config.py of 14 and 19). 14 takes
+/// `False` for "unset"; 19 warns and skips it unless the option is a switch, and wants it
+/// empty, except `db_replica_host`, where empty switches a development mode on: 18 needs
+/// `false`, 19 `None`.
+pub fn rendered(key: &str, value: &OptionValue, version: Option<u32>) -> String {
+    let new = version.is_some_and(|v| v >= 19);
+    match value {
+        OptionValue::Bool(false) if key == "db_replica_host" => if new { "None" } else { "false" }.into(),
+        OptionValue::Bool(false) if new && !SWITCHES.contains(&key) => String::new(),
+        OptionValue::Bool(true) => "True".into(),
+        OptionValue::Bool(false) => "False".into(),
+        OptionValue::Int(number) => number.to_string(),
+        OptionValue::Float(number) => format!("{number:?}"),
+        OptionValue::List(items) => items.join(","),
+        OptionValue::Text(text) => text.clone(),
+        OptionValue::Secret(reference) => reference.secret.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_gets_what_it_reads() {
+        let off = OptionValue::Bool(false);
+        assert_eq!(rendered("db_host", &off, Some(14)), "False");
+        assert_eq!(rendered("db_host", &off, Some(19)), "");
+        assert_eq!(rendered("list_db", &off, Some(19)), "False");
+        assert_eq!(rendered("db_replica_host", &off, Some(18)), "false");
+        assert_eq!(rendered("db_replica_host", &off, Some(19)), "None");
+        assert_eq!(rendered("transient_age_limit", &OptionValue::Float(1.0), None), "1.0");
+        assert_eq!(rendered("addons_path", &OptionValue::List(vec!["/a".into(), "/b".into()]), None), "/a,/b");
+    }
+
+    #[test]
+    fn spaces_between_paths_are_no_drift() {
+        assert!(equal("addons_path", "/a, /b", &"/a,/b".into()));
+        assert!(!equal("addons_path", "/b,/a", &"/a,/b".into()), "the order decides which module wins");
+    }
+}

@@ -1,0 +1,116 @@
+//! Debian packages of one host: installed, at a version, held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
+use crate::action::{Action, PackageVersion};
+use crate::facts::{FactError, Facts};
+use crate::look::{Look, Package};
+use crate::name::{HostName, PackageName};
+use crate::spec::CloneSpec;
+use crate::spec::requirement::PackageSpec;
+
+/// The packages of one host.
+#[derive(Debug)]
+pub struct Packages {
+    /// Where.
+    pub host: HostName,
+    /// Must be installed.
+    pub install: Vec<PackageSpec>,
+    /// Must be held.
+    pub hold: Vec<PackageName>,
+    /// Must not be installed.
+    pub remove: Vec<PackageName>,
+    /// Take production's set and versions.
+    pub clone: Option<(HostName, CloneSpec)>,
+}
+
+impl Packages {
+    /// Name → version, where one is wanted.
+    fn wanted(&self, here: &BTreeMap<String, Package>, there: Option<&BTreeMap<String, Package>>) -> BTreeMap<String, Option<String>> {
+        let mut wanted: BTreeMap<String, Option<String>> = BTreeMap::new();
+        if let (Some(there), Some((_, clone))) = (there, &self.clone) {
+            let installed = there.iter().filter(|(name, package)| package.installed && clone.takes(name));
+            for (name, package) in installed {
+                // A dependency follows production's version where it is here too; apt decides whether it must be.
+                if package.manual || here.get(name).is_some_and(|p| p.installed) {
+                    wanted.insert(name.clone(), Some(package.version.clone()));
+                }
+            }
+        }
+        for spec in &self.install {
+            let cloned = there.and_then(|there| there.get(spec.name.as_str())).filter(|p| p.installed).map(|p| p.version.clone());
+            wanted.insert(spec.name.to_string(), spec.version.clone().or(cloned));
+        }
+        for name in &self.remove {
+            wanted.remove(name.as_str());
+        }
+        wanted
+    }
+}
+
+impl Resource for Packages {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Packages, "debian")
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let there = self.clone.iter().map(|(production, _)| (production.clone(), Look::Packages));
+        std::iter::once((self.host.clone(), Look::Packages)).chain(there).collect()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let here = facts.packages(&self.host)?;
+        let there = self.clone.as_ref().map(|(production, _)| facts.packages(production)).transpose()?;
+        let wanted = self.wanted(here, there);
+        let mut differences = Vec::new();
+        let (mut install, mut hold, mut unhold) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for (name, version) in &wanted {
+            let Ok(package_name) = name.parse::<PackageName>() else { continue };
+            let is = here.get(name).filter(|p| p.installed);
+            let differs = match (is, version) {
+                (None, _) => true,
+                (Some(package), Some(version)) => package.version != *version,
+                (Some(_), None) => false,
+            };
+            if differs {
+                let wish = version.clone().unwrap_or_else(|| "installed".into());
+                differences.push(Difference::new(name, is.map(|p| p.version.clone()), wish));
+                install.push(PackageVersion { name: package_name.clone(), version: version.clone() });
+            }
+            let held_there = there.and_then(|there| there.get(name)).is_some_and(|p| p.held);
+            let wants_hold = held_there || self.hold.contains(&package_name);
+            let held = is.is_some_and(|p| p.held);
+            if held != wants_hold {
+                let word = |held| if held { "held" } else { "not held" };
+                differences.push(Difference::new(format!("{name} hold"), word(held), word(wants_hold)));
+                if held { unhold.insert(package_name.clone()) } else { hold.insert(package_name.clone()) };
+            } else if held && differs {
+                // apt changes a held package when asked by name; the hold itself is set again.
+                hold.insert(package_name.clone());
+            }
+        }
+        let remove: Vec<PackageName> = self.remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.installed)).cloned().collect();
+        for name in &remove {
+            let is = here.get(name.as_str()).map(|p| p.version.clone());
+            differences.push(Difference::new(name.as_str(), is, Shown::Absent));
+        }
+        if differences.is_empty() {
+            return Ok(Decision::Holds);
+        }
+        let mut actions = Vec::new();
+        if !unhold.is_empty() {
+            actions.push(Action::UnholdPackages { packages: unhold.into_iter().collect() });
+        }
+        if !install.is_empty() {
+            actions.push(Action::InstallPackages { packages: install });
+        }
+        if !remove.is_empty() {
+            actions.push(Action::RemovePackages { packages: remove });
+        }
+        if !hold.is_empty() {
+            actions.push(Action::HoldPackages { packages: hold.into_iter().collect() });
+        }
+        Ok(Decision::Change(Change { differences, actions, discards: None }))
+    }
+}

@@ -1,0 +1,153 @@
+//! A standby's server follows production: the same system, in recovery, streaming.
+
+use std::path::PathBuf;
+
+use super::{ClusterAt, settings::Follows};
+use crate::action::Action;
+use crate::facts::{FactError, Facts};
+use crate::look::{Cluster, ClusterState, Look, Server};
+use crate::name::HostName;
+use crate::resource::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
+
+/// A standby's server.
+#[derive(Debug)]
+pub struct Standby {
+    /// The standby's cluster.
+    pub at: ClusterAt,
+    /// Whom it follows.
+    pub follows: Follows,
+}
+
+impl Resource for Standby {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.at.host, Kind::Standby, self.at.cluster.to_string())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let mut looks: Vec<(HostName, Look)> = [Look::Cluster(self.at.cluster.clone()), Look::Server(self.at.cluster.clone())]
+            .into_iter()
+            .map(|look| (self.at.host.clone(), look))
+            .collect();
+        looks.push((self.follows.production.host.clone(), Look::Server(self.follows.production.cluster.clone())));
+        if self.follows.reach.said.is_none() {
+            looks.push((self.follows.reach.host.clone(), Look::Machine));
+        }
+        looks
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let production = &self.follows.production.host;
+        let Some(cluster) = facts.cluster(&self.at.host, &self.at.cluster)? else {
+            return Ok(Decision::waits(format!("PostgreSQL cluster {} (a package makes it)", self.at.cluster)));
+        };
+        let Some(primary) = self.follows.production.server(facts)? else {
+            return Ok(Decision::waits(format!("PostgreSQL on {production}")));
+        };
+        if primary.in_recovery {
+            return Ok(Decision::waits(format!("a primary on {production}, whose PostgreSQL is a standby itself")));
+        }
+        let server = self.at.server(facts)?;
+        let Some(state) = &cluster.state else {
+            return self.copy(cluster, facts, Difference::new("data", Shown::Absent, self.origin()), None);
+        };
+        if state.system_identifier != primary.system_identifier {
+            let is = format!("another cluster (system {})", state.system_identifier);
+            return self.copy(cluster, facts, Difference::new("data", is, self.origin()), at_stake(server));
+        }
+        match server {
+            Some(server) if server.in_recovery => self.running(cluster, server, primary, facts),
+            Some(server) => self.second_primary(cluster, server, primary, facts),
+            None => self.stopped(cluster, state, primary, facts),
+        }
+    }
+}
+
+impl Standby {
+    fn origin(&self) -> String {
+        format!("a copy of {}", self.follows.production.host)
+    }
+
+    fn copy(&self, cluster: &Cluster, facts: &Facts, difference: Difference, discards: Option<String>) -> Result<Decision, FactError> {
+        let action = Action::BaseBackup {
+            cluster: self.at.cluster.clone(),
+            data_directory: PathBuf::from(&cluster.data_directory),
+            conninfo: self.follows.conninfo(facts)?,
+            slot: self.follows.slot.clone(),
+            keep_old: discards.is_some(),
+        };
+        let discards = discards.map(|what| format!("PostgreSQL {} on {}: {what}; it would be kept beside the copy", self.at.cluster, self.at.host));
+        Ok(Decision::Change(Change { differences: vec![difference], actions: vec![action], discards }))
+    }
+
+    fn follow(&self, cluster: &Cluster, difference: Difference) -> Decision {
+        let data_directory = PathBuf::from(&cluster.data_directory);
+        Decision::from_parts(vec![difference], vec![Action::FollowPrimary { cluster: self.at.cluster.clone(), data_directory }])
+    }
+
+    fn running(&self, cluster: &Cluster, server: &Server, primary: &Server, facts: &Facts) -> Result<Decision, FactError> {
+        let slot = self.follows.slot.as_ref().and_then(|name| primary.slots.get(name));
+        if slot.is_some_and(|slot| slot.wal_status.as_deref() == Some("lost")) {
+            let is = "fell behind: production threw away WAL it had not got";
+            return self.copy(cluster, facts, Difference::new("replication", is, "streaming"), None);
+        }
+        if server.timeline > primary.timeline {
+            return self.copy(
+                cluster,
+                facts,
+                Difference::new("timeline", server.timeline.to_string(), primary.timeline.to_string()),
+                Some(format!("it is on timeline {}, {} on {}", server.timeline, self.follows.production.host, primary.timeline)),
+            );
+        }
+        if !cluster.standby_signal {
+            // It runs as a standby now and would start as a second primary.
+            return Ok(self.follow(cluster, Difference::new("standby.signal", Shown::Absent, "present")));
+        }
+        if server.replay_paused {
+            return Err(FactError::Refused(format!(
+                "{}: replay is paused; find out why (pg_get_wal_replay_pause_state), then SELECT pg_wal_replay_resume()",
+                self.at.host
+            )));
+        }
+        Ok(match &server.receiver {
+            Some(receiver) if receiver.status == "streaming" => Decision::Holds,
+            _ => Decision::settles(format!("streaming from {}", self.follows.production.host)),
+        })
+    }
+
+    /// Same system, and both take writes.
+    fn second_primary(&self, cluster: &Cluster, server: &Server, primary: &Server, facts: &Facts) -> Result<Decision, FactError> {
+        let fresh = server.databases.is_empty();
+        let lsn = |server: &Server| server.lsn.clone().unwrap_or_else(|| "?".into());
+        let stake = (!fresh).then(|| {
+            format!(
+                "split brain: it takes writes (timeline {}, at {}) while {} does too (timeline {}, at {})",
+                server.timeline,
+                lsn(server),
+                self.follows.production.host,
+                primary.timeline,
+                lsn(primary)
+            )
+        });
+        self.copy(cluster, facts, Difference::new("server", "a primary", format!("a standby of {}", self.follows.production.host)), stake)
+    }
+
+    fn stopped(&self, cluster: &Cluster, state: &ClusterState, primary: &Server, facts: &Facts) -> Result<Decision, FactError> {
+        if cluster.standby_signal && state.timeline <= primary.timeline {
+            return Ok(self.follow(cluster, Difference::new("server", "stopped", "running")));
+        }
+        let stake = format!("it was a primary when it stopped ({}, timeline {}) and may hold writes that {} has not", state.state, state.timeline, self.follows.production.host);
+        self.copy(cluster, facts, Difference::new("server", "stopped as a primary", "a standby"), Some(stake))
+    }
+}
+
+/// Databases that a copy would replace, in words; `None` if there is nothing to lose.
+fn at_stake(server: Option<&Server>) -> Option<String> {
+    match server {
+        None => Some("a stopped cluster whose databases cannot be seen".into()),
+        Some(server) if server.databases.is_empty() => None,
+        Some(server) => {
+            let list: Vec<String> = server.databases.iter().map(|(name, bytes)| format!("database {name} ({} MB)", bytes >> 20)).collect();
+            Some(list.join(", "))
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A systemd unit: enabled, active, masked, and running the configuration that is on disk.
+//!
+//! There are no handlers: whether a service runs an older configuration is seen, not
+//! remembered, so a crash between writing a file and restarting its service loses nothing.
+
+use std::path::PathBuf;
+
+use super::{Decision, Difference, Kind, Resource, ResourceId};
+use crate::action::{Action, UnitVerb};
+use crate::facts::{FactError, Facts};
+use crate::look::{Enablement, Look};
+use crate::name::{HostName, UnitName};
+
+/// What a unit must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitState {
+    /// Cannot be started by anybody, and is not running.
+    Masked,
+    /// Starts at boot, and runs.
+    Running,
+}
+
+/// One unit of one host.
+#[derive(Debug)]
+pub struct Unit {
+    /// Where.
+    pub host: HostName,
+    /// Which.
+    pub unit: UnitName,
+    /// What it must be.
+    pub state: UnitState,
+    /// Files it reads at start: a change after its start asks for a restart.
+    pub reads: Vec<PathBuf>,
+    /// A reload suffices where the unit knows how.
+    pub reloads: bool,
+}
+
+/// Clocks are read some milliseconds apart, so a change this close to the start is not newer.
+const TOLERANCE: f64 = 0.1;
+
+impl Unit {
+    fn act(&self, verb: UnitVerb) -> Action {
+        Action::Unit { unit: self.unit.clone(), verb }
+    }
+}
+
+impl Resource for Unit {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Unit, self.unit.as_str())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let mut looks = vec![Look::Unit(self.unit.clone()), Look::Machine];
+        looks.extend(self.reads.iter().cloned().map(Look::Path));
+        looks.into_iter().map(|look| (self.host.clone(), look)).collect()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let unit = facts.unit(&self.host, &self.unit)?;
+        let mut differences = Vec::new();
+        let mut actions = Vec::new();
+        if self.state == UnitState::Masked {
+            if unit.active {
+                differences.push(Difference::new("state", "active", "inactive"));
+                actions.push(self.act(UnitVerb::Stop));
+            }
+            if unit.enablement != Enablement::Masked {
+                let is = if unit.exists { enablement(unit.enablement) } else { "not there yet".to_owned() };
+                differences.push(Difference::new("start", is, "masked"));
+                actions.push(self.act(UnitVerb::Mask));
+            }
+            return Ok(Decision::from_parts(differences, actions));
+        }
+        if unit.enablement == Enablement::Masked {
+            differences.push(Difference::new("start", "masked", "enabled"));
+            actions.push(self.act(UnitVerb::Unmask));
+            actions.push(self.act(UnitVerb::Enable));
+        } else if !unit.exists {
+            return Ok(Decision::waits(format!("{} (a package brings it)", self.unit)));
+        } else if unit.enablement == Enablement::Disabled {
+            differences.push(Difference::new("start", "disabled", "enabled"));
+            actions.push(self.act(UnitVerb::Enable));
+        }
+        if unit.needs_daemon_reload {
+            differences.push(Difference::new("definition", "older than on disk", "as on disk"));
+            actions.push(Action::DaemonReload);
+        }
+        match unit.active_since.filter(|_| unit.active) {
+            None => {
+                if !unit.active {
+                    let is = if unit.failed { "failed" } else { "inactive" };
+                    differences.push(Difference::new("state", is, "active"));
+                    actions.push(self.act(UnitVerb::Start));
+                }
+            }
+            Some(since) => {
+                let machine = facts.machine(&self.host)?;
+                let started = machine.now - machine.uptime + since;
+                for path in &self.reads {
+                    if let Some(entry) = facts.path(&self.host, path)?.as_ref().filter(|e| e.mtime > started + TOLERANCE) {
+                        let is = format!("as of {}", clock(started));
+                        differences.push(Difference::new(format!("configuration {}", path.display()), is, format!("as of {}", clock(entry.mtime))));
+                    }
+                }
+                let stale = differences.iter().any(|d| d.what.starts_with("configuration ")) || unit.needs_daemon_reload;
+                if stale {
+                    actions.push(self.act(if self.reloads && !unit.needs_daemon_reload { UnitVerb::ReloadOrRestart } else { UnitVerb::Restart }));
+                }
+            }
+        }
+        Ok(Decision::from_parts(differences, actions))
+    }
+}
+
+fn enablement(state: Enablement) -> String {
+    match state {
+        Enablement::Enabled => "enabled",
+        Enablement::Disabled => "disabled",
+        Enablement::Masked => "masked",
+        Enablement::Other => "static",
+    }
+    .into()
+}
+
+/// A moment as people read it, in UTC.
+pub(crate) fn clock(seconds: f64) -> String {
+    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(seconds.max(0.0));
+    humantime::format_rfc3339_seconds(moment).to_string()
+}
