@@ -23,6 +23,8 @@ mod right;
 const MARGIN: Duration = Duration::from_secs(20);
 /// An action: a base backup of a large cluster takes its time. A dead peer is noticed sooner.
 const ACTION_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// Who is not root shares nothing with others.
+const LOCK: &str = "$([ \"$(id -u)\" = 0 ] && [ -d /run/lock ] && echo /run/lock/otr.lock || echo \"/tmp/otr-$(id -u).lock\")";
 /// Said before the first program. The tools of administrators are not in everybody's PATH.
 const PREAMBLE: &str = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH LC_ALL=C; umask 022; cd /\n";
 
@@ -35,6 +37,8 @@ pub struct Shell {
     broken: Option<HostError>,
     proven: bool,
     locked: bool,
+    /// Where the lock is; shell that is expanded there.
+    lock_file: String,
 }
 
 /// What one program brought.
@@ -47,7 +51,7 @@ struct Trip {
 impl Shell {
     /// A shell that is started at first use.
     pub fn new(line: Box<dyn Line>, becomes: Option<Become>) -> Self {
-        Self { line, becomes, wire: None, broken: None, proven: false, locked: false }
+        Self { line, becomes, wire: None, broken: None, proven: false, locked: false, lock_file: LOCK.into() }
     }
 
     /// What errors call the machine.
@@ -158,6 +162,25 @@ impl Shell {
     }
 }
 
+impl Shell {
+    fn perform(&mut self, title: String, script: &str) -> Result<(), HostError> {
+        // The output goes to a file: if the connection is cut, apt must not die of a broken
+        // pipe in the middle of a package. /run is memory and rarely full.
+        let body = format!(
+            "l=$(mktemp -p /run otr.XXXXXXXXXX 2>/dev/null || mktemp 2>/dev/null)\n( set -e\n{script}\n) </dev/null >\"${{l:-/dev/null}}\" 2>&1\ns=$?\n\
+             said=; [ $s = 0 ] || said=$(tail -c 4096 -- \"${{l:-/dev/null}}\"); [ -z \"$l\" ] || rm -f -- \"$l\"",
+        );
+        match self.run(&body, ACTION_LIMIT) {
+            Ok((0, _)) => Ok(()),
+            Ok((status, said)) => Err(HostError::Failed { title, status, said: tail(&said) }),
+            Err(HostError::Unreachable { why }) => {
+                Err(HostError::Unreachable { why: format!("{why}; whether \"{title}\" was done is not known") })
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
 impl Host for Shell {
     fn look(&mut self, looks: &BTreeSet<Look>) -> Result<Seen, HostError> {
         let questions = batch::questions(looks);
@@ -183,22 +206,7 @@ impl Host for Shell {
     }
 
     fn act(&mut self, action: &Action) -> Result<(), HostError> {
-        // The output goes to a file: if the connection is cut, apt must not die of a broken
-        // pipe in the middle of a package. /run is memory and rarely full.
-        let body = format!(
-            "l=$(mktemp -p /run otr.XXXXXXXXXX 2>/dev/null || mktemp 2>/dev/null)\n( set -e\n{}\n) </dev/null >\"${{l:-/dev/null}}\" 2>&1\ns=$?\n\
-             said=; [ $s = 0 ] || said=$(tail -c 4096 -- \"${{l:-/dev/null}}\"); [ -z \"$l\" ] || rm -f -- \"$l\"",
-            script(action)
-        );
-        let title = action.title();
-        match self.run(&body, ACTION_LIMIT) {
-            Ok((0, _)) => Ok(()),
-            Ok((status, said)) => Err(HostError::Failed { title, status, said: tail(&said) }),
-            Err(HostError::Unreachable { why }) => {
-                Err(HostError::Unreachable { why: format!("{why}; whether \"{title}\" was done is not known") })
-            }
-            Err(other) => Err(other),
-        }
+        self.perform(action.title(), &script(action))
     }
 
     fn lock(&mut self, holder: &str) -> Result<(), HostError> {
@@ -207,11 +215,11 @@ impl Host for Shell {
         }
         // What the shell starts inherits fd 9: apt goes on after a cut, and so does its lock.
         let body = format!(
-            "f=/tmp/otr-$(id -u).lock; [ \"$(id -u)\" != 0 ] || [ ! -d /run/lock ] || f=/run/lock/otr.lock\n\
-             said=; s=74\n\
+            "f={}; said=; s=74\n\
              if said=$( ( : >>\"$f\" ) 2>&1 ); then exec 9>>\"$f\"\n\
              if said=$(flock -n 9 2>&1); then s=0; printf '%s since %s\\n' {} \"$(date '+%Y-%m-%d %H:%M:%S %Z')\" >\"$f\"\n\
              else [ -n \"$said\" ] || {{ s=75; said=$(cat \"$f\"); }}; exec 9>&-; fi; fi",
+            self.lock_file,
             quote(holder)
         );
         match self.run(&body, Duration::from_secs(30))? {

@@ -176,3 +176,6 @@ impl Taker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
