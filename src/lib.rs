@@ -15,3 +15,4 @@ pub mod name;
 pub mod resource;
 pub mod secret;
 pub mod spec;
+pub mod template;

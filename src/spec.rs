@@ -11,6 +11,8 @@ pub mod data;
 pub mod host;
 pub mod load;
 pub mod odoo;
+pub mod problem;
+pub mod requirement;
 pub mod schema;
 pub mod software;
 pub mod tree;
