@@ -220,6 +220,10 @@ impl Secrets {
             None => Err(SecretError { origin: source.to_string(), why: "it was not asked for".into() }),
         }
     }
+    /// One of them, if it was read.
+    pub fn find(&self, source: &SecretSource) -> Option<&Secret> {
+        self.0.get(source)?.as_ref().ok()
+    }
 }
 
 fn read(source: &SecretSource) -> Result<String, String> {

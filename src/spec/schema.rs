@@ -3,6 +3,7 @@
 //! Only what a schema can say is checked here; meaning is [`super::check`]'s.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use regex_lite::Regex;
 use schemars::JsonSchema;
@@ -148,11 +149,8 @@ impl<'a> Check<'a> {
     }
 
     fn map(&mut self, tree: &Tree, entries: &[(Key, Tree)], schema: &'a Json, at: &At<'_>) {
-        let none = Map::new();
-        let properties: &'a Map<String, Json> = match schema.get("properties").and_then(Json::as_object) {
-            Some(properties) => properties,
-            None => EMPTY.get_or_init(|| none),
-        };
+        static NONE: OnceLock<Map<String, Json>> = OnceLock::new();
+        let properties = schema.get("properties").and_then(Json::as_object).unwrap_or_else(|| NONE.get_or_init(Map::new));
         for (number, (key, value)) in entries.iter().enumerate() {
             let inner = At { path: join(&at.path, &key.text), key: Some(key), secret: at.secret || is_secret_key(&key.text) };
             if let Some((first, _)) = entries[..number].iter().find(|(earlier, _)| earlier.text == key.text) {
@@ -228,5 +226,3 @@ impl<'a> Check<'a> {
         self.report(tree.place, at, format!("{} must be {range}, not {}", at.name(), quoted(&number.to_string(), at.secret)), None);
     }
 }
-
-static EMPTY: std::sync::OnceLock<Map<String, Json>> = std::sync::OnceLock::new();

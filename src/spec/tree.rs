@@ -146,6 +146,23 @@ impl Tree {
         found
     }
 
+    /// The path of the first node at a place.
+    pub fn path_of(&self, place: Place) -> Option<String> {
+        if self.place == place && !matches!(self.value, Value::Map(_)) {
+            return Some(String::new());
+        }
+        let below = match &self.value {
+            Value::List(items) => items.iter().enumerate().find_map(|(n, item)| item.path_of(place).map(|path| (format!("[{n}]"), path))),
+            Value::Map(entries) => entries.iter().find_map(|(key, item)| item.path_of(place).map(|path| (join("", &key.text), path))),
+            _ => None,
+        };
+        match below {
+            Some((step, path)) if path.is_empty() || path.starts_with('[') => Some(step + &path),
+            Some((step, path)) => Some(format!("{step}.{path}")),
+            None => (self.place == place).then(String::new),
+        }
+    }
+
     /// Takes away the node at a path. Says whether it was there.
     pub fn remove(&mut self, path: &str) -> bool {
         let mut steps = steps(path);
