@@ -164,7 +164,7 @@ impl JsonSchema for SecretRef {
             "description": "A reference to a secret that is kept elsewhere.",
             "properties": { "secret": {
                 "type": "string",
-                "pattern": "^(env:.|file:.|command:.|credential:[^/])",
+                "pattern": "^((env|file|command): *[^ ]|credential: *[^/ ][^/]*$)",
                 "description": "env:NAME, file:PATH, command: ARGV or credential:NAME.",
                 "x-rule": "a secret's source: env:NAME, file:PATH, command: ARGV or credential:NAME"
             } },

@@ -143,6 +143,35 @@ fn variables_come_from_the_command_line() {
     assert!(error.to_string().contains("--set a-b"), "{error}");
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_text_is_too_odd(at in 0usize..1500, cut in 0usize..40, added in r#"[ -~\n\té…]{0,20}"#) {
+        let text = fs::read_to_string("specs/acme.yaml").unwrap();
+        let (at, end) = (text.floor_char_boundary(at), text.floor_char_boundary(at + cut));
+        let odd = format!("{}{added}{}", &text[..at], &text[end..]);
+        let examined = load::examine(&odd);
+        render_all(&examined.problems, Path::new("spec.yaml"), &odd);
+    }
+}
+
+#[test]
+fn a_mark_at_the_beginning_is_no_part_of_the_text() {
+    let text = fs::read_to_string("specs/minimal.yaml").unwrap();
+    assert_eq!(said_of(format!("\u{feff}{text}").as_bytes()), "ok\n");
+    assert_eq!(said_of(text.replace('\n', "\r\n").as_bytes()), "ok\n");
+}
+
+#[test]
+fn thousands_of_errors_are_told_in_time() {
+    let many: String = (0..3_000).map(|n| format!("k{n}: {{password: hunter2, x: 1}}\n")).collect();
+    let started = Instant::now();
+    let told = said_of(many.as_bytes());
+    assert!(told.contains("more") && !told.contains("hunter2") && told.len() < 50_000, "{}", told.len());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
 #[test]
 fn the_parser_alone_reads_no_disk() {
     let text = fs::read_to_string("specs/acme.yaml").unwrap();

@@ -136,18 +136,25 @@ fn explain(problem: &mut Problem, tree: &Tree) {
 
 /// The tree as a spec, after the parts with problems were taken out of it.
 fn typed(tree: &mut Tree, problems: &mut Vec<Problem>) -> Option<Spec> {
+    // So much is wrong that what is left says nothing; and each part costs a walk.
+    if !matches!(tree.value, Value::Map(_)) || problems.len() > 500 {
+        return None;
+    }
     dedupe(tree);
     let mut wrong: Vec<(Place, String)> = problems.iter().map(|p| (Place { line: p.line, column: p.column }, p.path.clone())).collect();
     wrong.sort();
-    for (place, path) in wrong.iter().rev().filter(|(_, path)| !path.is_empty()) {
+    // From the end, so that the numbers of a list's items stay right.
+    for (place, path) in wrong.iter().rev() {
         let found = tree.at(path);
         // The second of two equal keys is gone already.
-        if found.exact && (found.tree.place == *place || found.key.is_some_and(|key| key.place == *place)) {
-            tree.remove(path);
-            if is_host(path) && found_known(problems, path) {
-                return None;
-            }
+        if path.is_empty() || !found.exact || (found.tree.place != *place && found.key.is_none_or(|key| key.place != *place)) {
+            continue;
         }
+        if is_host(path) {
+            return None;
+        }
+        // `{secret: …}` is one value.
+        tree.remove(path.strip_suffix(".secret").unwrap_or(path));
     }
     if !wrong.is_empty() {
         fill(tree);
@@ -157,14 +164,21 @@ fn typed(tree: &mut Tree, problems: &mut Vec<Problem>) -> Option<Spec> {
             Ok(spec) => return Some(spec),
             Err(error) => error,
         };
-        // The schema reported it already, or what it is missing was taken out above.
-        if error.message.starts_with("missing field") {
-            return None;
-        }
         let place = error.place.unwrap_or_default();
         let path = tree.path_of(place).unwrap_or_default();
-        problems.push(Problem::at(place, path.clone(), format!("`{path}`: {}", error.message)));
-        if !tree.remove(&path) {
+        let message = match error.message.starts_with("data did not match any variant") {
+            true => "this cannot stand here".to_owned(),
+            false => error.message,
+        };
+        // What the schema refused, or what is missing because it was taken out above, is known.
+        if path.is_empty() || message.starts_with("missing field") {
+            if problems.is_empty() {
+                problems.push(Problem::at(place, path, message));
+            }
+            return None;
+        }
+        problems.push(Problem::at(place, path.clone(), format!("`{path}`: {message}")));
+        if is_host(&path) || !tree.remove(&path) {
             return None;
         }
         fill(tree);
@@ -174,11 +188,7 @@ fn typed(tree: &mut Tree, problems: &mut Vec<Problem>) -> Option<Spec> {
 
 /// A host without which other parts would wrongly seem to name an unknown one.
 fn is_host(path: &str) -> bool {
-    path.strip_prefix("hosts.").is_some_and(|rest| super::tree::parent(rest).as_deref() == Some("")) || path == "hosts"
-}
-
-fn found_known(problems: &[Problem], path: &str) -> bool {
-    problems.iter().any(|p| p.path == path)
+    path == "hosts" || super::tree::parent(path).as_deref() == Some("hosts")
 }
 
 /// Keeps the first of equal keys.

@@ -51,7 +51,7 @@ impl Problem {
         if self.line > 0 {
             let _ = write!(out, ":{}:{}", self.line, self.column);
         }
-        let _ = writeln!(out, ": {}{}", if self.note { "note: " } else { "" }, self.message);
+        let _ = writeln!(out, ": {}{}", if self.note { "note: " } else { "" }, plain(&self.message));
         if self.line > 0
             && let Some(excerpt) = Excerpt::of(text, self.line)
         {
@@ -61,19 +61,35 @@ impl Problem {
             let _ = writeln!(out, "{:width$} | {:caret$}^", "", "", width = number.len());
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "hint: {hint}");
+            let _ = writeln!(out, "hint: {}", plain(hint));
         }
         out
     }
 }
 
+/// Text without what would move a terminal's cursor, and of a length people read.
+fn plain(text: &str) -> String {
+    let mut plain: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        plain.push('…');
+    }
+    plain
+}
+
 /// Several problems, in the order of their places.
 pub fn render_all(problems: &[Problem], file: &Path, text: &str) -> String {
-    problems.iter().map(|problem| problem.render(file, text)).collect::<Vec<_>>().join("\n")
+    let mut all: Vec<String> = problems.iter().take(MOST).map(|problem| problem.render(file, text)).collect();
+    if problems.len() > MOST {
+        all.push(format!("and {} more\n", problems.len() - MOST));
+    }
+    all.join("\n")
 }
 
 /// What is the nearest of some words, if one is near.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > 64 {
+        return None;
+    }
     let lower = word.to_lowercase().replace('-', "_");
     known
         .into_iter()
@@ -87,8 +103,14 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// Whether a key may lead to something that must not be seen.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["pass", "pwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
+    ["pass", "pw", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
 }
+
+/// The most problems that are shown.
+const MOST: usize = 50;
+
+/// The most characters of a message.
+const LONGEST: usize = 500;
 
 /// The most characters of a line that are shown.
 const WIDTH: usize = 120;

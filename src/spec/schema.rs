@@ -126,9 +126,7 @@ impl<'a> Check<'a> {
             }
             Value::Text(_) if takes(&Value::Int(0)) && tree.quoted => Some("write it without quotes".into()),
             Value::Text(_) if takes(&Value::List(Vec::new())) => Some("write it in brackets: [a, b]".into()),
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) if takes(&Value::Text(String::new())) => {
-                Some(rule.map_or("write it in quotes".into(), |rule| format!("write {rule}")))
-            }
+            Value::Int(number) if words::fits_quoted(wanted, &number.to_string()) => Some("write it in quotes".into()),
             _ => rule.map(|rule| format!("write {rule}")),
         };
         self.report(tree.place, at, message, hint);
@@ -151,11 +149,16 @@ impl<'a> Check<'a> {
     fn map(&mut self, tree: &Tree, entries: &[(Key, Tree)], schema: &'a Json, at: &At<'_>) {
         static NONE: OnceLock<Map<String, Json>> = OnceLock::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or_else(|| NONE.get_or_init(Map::new));
-        for (number, (key, value)) in entries.iter().enumerate() {
+        let mut seen: HashMap<&str, Place> = HashMap::new();
+        for (key, value) in entries {
             let inner = At { path: join(&at.path, &key.text), key: Some(key), secret: at.secret || is_secret_key(&key.text) };
-            if let Some((first, _)) = entries[..number].iter().find(|(earlier, _)| earlier.text == key.text) {
-                let message = format!("`{}` is written twice", inner.path);
-                self.report(key.place, &inner, message, Some(format!("keep one; the first is on line {}", first.place.line)));
+            match seen.get(key.text.as_str()) {
+                Some(first) => {
+                    let name = if at.secret { format!("a key of {}", at.name()) } else { inner.name() };
+                    let hint = format!("keep one; the first is on line {}", first.line);
+                    self.report(key.place, &inner, format!("{name} is written twice"), Some(hint));
+                }
+                None => drop(seen.insert(&key.text, key.place)),
             }
             match self.schema_of(schema, properties, &key.text) {
                 Some(schema) => self.node(value, schema, &inner),
@@ -192,7 +195,8 @@ impl<'a> Check<'a> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("{} knows {}", at.name(), a_list(&known.collect::<Vec<_>>(), "and")),
         };
-        self.report(key.place, inner, format!("`{}` is no key of {}", key.text, at.name()), Some(hint));
+        let name = if at.secret { "this".to_owned() } else { format!("`{}`", key.text) };
+        self.report(key.place, inner, format!("{name} is no key of {}", at.name()), Some(hint));
     }
 
     fn text(&mut self, tree: &Tree, text: &str, schema: &'a Json, at: &At<'_>) {
@@ -223,6 +227,6 @@ impl<'a> Check<'a> {
             (Some(least), None) => format!("at least {least}"),
             (_, most) => format!("at most {}", most.unwrap_or_default()),
         };
-        self.report(tree.place, at, format!("{} must be {range}, not {}", at.name(), quoted(&number.to_string(), at.secret)), None);
+        self.report(tree.place, at, format!("{} must be {range}, not {}", at.name(), if at.secret { "this".into() } else { number.to_string() }), None);
     }
 }

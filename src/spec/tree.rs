@@ -85,19 +85,21 @@ impl Tree {
     pub fn parse(text: &str) -> Result<Tree, SyntaxError> {
         let options = serde_yaml::options! {
             strict_booleans: true,
+            // A file mode is text, and so is a telephone number.
+            leading_zero_numbers_as_strings: true,
             with_snippet: false,
             // Found again by the schema, which reports them together with the other errors.
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             // Far above any real spec (a few thousand nodes), far below what hurts.
             budget: serde_yaml::budget! {
-                max_nodes: 50_000,
+                max_nodes: 20_000,
                 max_events: 200_000,
                 max_depth: 64,
                 max_aliases: 1_000,
                 max_total_scalar_bytes: 4 << 20,
                 max_documents: 2,
             },
-            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 50_000 },
+            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000 },
         };
         match serde_yaml::from_str_with_options::<Tree>(text, options) {
             Ok(mut tree) => {
@@ -264,7 +266,7 @@ fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
     let error = error.without_snippet();
     let mut message = error.render_with_options(serde_yaml::RenderOptions::new(&serde_yaml::UserMessageFormatter));
     // The place is printed before the message already.
-    if let Some(at) = message.rfind(" at line ") {
+    if let Some(at) = message.find(" at line ") {
         message.truncate(at);
     }
     let bomb = matches!(
@@ -274,7 +276,7 @@ fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
             | serde_yaml::Error::AliasReplayStackDepthExceeded { .. }
             | serde_yaml::Error::AliasReplayCounterOverflow { .. }
             | serde_yaml::Error::AliasExpansionLimitExceeded { .. }
-    );
+    ) || message.contains("too large or too complex");
     SyntaxError { place: error.location().map(place).unwrap_or_default(), message, bomb }
 }
 

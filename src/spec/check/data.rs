@@ -40,6 +40,7 @@ fn mounts(spec: &Spec, findings: &mut Findings<'_>) {
                 _ => continue,
             };
             findings.value(&at, message, format!("the other mount is on line {line}; give each its own place"));
+            break;
         }
         let Some((source, _)) = mount.from.split_once(':') else { continue };
         // Every member mounts it, also the one it comes from.

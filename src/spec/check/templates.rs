@@ -42,7 +42,11 @@ pub fn templates(spec: &Spec, tree: &Tree, directory: &Path) -> Vec<Problem> {
                 TemplateError::Unreadable { .. } => "otr reads it as the user who starts it".into(),
                 _ => String::new(),
             };
-            findings.value(&field, format!("{error}{somewhere}"), hint);
+            let message = match (&error, &source) {
+                (TemplateError::Wrong { line, message, .. }, FileSource::Content(_)) => format!("line {line} of `content`: {message}"),
+                _ => error.to_string(),
+            };
+            findings.value(&field, format!("{message}{somewhere}"), hint);
         }
     }
     findings.problems

@@ -25,6 +25,14 @@ pub(super) fn accepts(schema: &Json, value: &Value) -> bool {
     }
 }
 
+/// Whether a number would do as text.
+pub(super) fn fits_quoted(schemas: &[&Json], number: &str) -> bool {
+    schemas.iter().filter(|schema| accepts(schema, &Value::Text(String::new())) && of_enum(schema).is_none()).any(|schema| {
+        let pattern = schema.get("pattern").and_then(Json::as_str);
+        pattern.is_none_or(|pattern| regex_lite::Regex::new(pattern).is_ok_and(|regex| regex.is_match(number)))
+    })
+}
+
 /// The words of an enum.
 pub(super) fn of_enum(schema: &Json) -> Option<Vec<&str>> {
     if let Some(words) = schema.get("enum").and_then(Json::as_array) {

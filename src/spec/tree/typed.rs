@@ -1,10 +1,9 @@
 //! Types read from a tree: an error knows the place of the node it is about.
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Place, Tree, Value};
+use super::{Key, Place, Tree, Value};
 
 /// A node that is not what its type wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +45,8 @@ impl<'de, 'a: 'de> Deserializer<'de> for &'a Tree {
             },
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(value) => visitor.visit_borrowed_str(value),
-            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
-            Value::Map(entries) => visitor.visit_map(MapDeserializer::new(entries.iter().map(|(key, value)| (key.text.as_str(), value)))),
+            Value::List(items) => visitor.visit_seq(Items(items.iter())),
+            Value::Map(entries) => visitor.visit_map(Entries { left: entries.iter(), value: None }),
         }
         .map_err(|error| TypeError { place: error.place.or(Some(self.place)), ..error })
     }
@@ -82,9 +81,34 @@ impl<'de, 'a: 'de> Deserializer<'de> for &'a Tree {
     }
 }
 
-impl<'de, 'a: 'de> IntoDeserializer<'de, TypeError> for &'a Tree {
-    type Deserializer = Self;
-    fn into_deserializer(self) -> Self {
-        self
+/// A type may refuse a value after it was read, so the place is added where the value is asked for.
+fn placed<'de, S: DeserializeSeed<'de>>(seed: S, tree: &'de Tree) -> Result<S::Value, TypeError> {
+    seed.deserialize(tree).map_err(|error| TypeError { place: error.place.or(Some(tree.place)), ..error })
+}
+
+struct Items<'a>(std::slice::Iter<'a, Tree>);
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = TypeError;
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TypeError> {
+        self.0.next().map(|tree| placed(seed, tree)).transpose()
+    }
+}
+
+struct Entries<'a> {
+    left: std::slice::Iter<'a, (Key, Tree)>,
+    value: Option<&'a Tree>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = TypeError;
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TypeError> {
+        let Some((key, value)) = self.left.next() else { return Ok(None) };
+        self.value = Some(value);
+        let text: serde::de::value::StrDeserializer<'_, TypeError> = key.text.as_str().into_deserializer();
+        seed.deserialize(text).map(Some).map_err(|error| TypeError { place: Some(key.place), ..error })
+    }
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TypeError> {
+        placed(seed, self.value.take().ok_or_else(|| TypeError::custom("a value without a key"))?)
     }
 }
