@@ -21,4 +21,5 @@ pub mod report;
 pub mod resource;
 pub mod secret;
 pub mod spec;
+pub mod template;
 pub mod wanted;

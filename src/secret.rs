@@ -164,7 +164,7 @@ impl JsonSchema for SecretRef {
             "description": "A reference to a secret that is kept elsewhere.",
             "properties": { "secret": {
                 "type": "string",
-                "pattern": "^(env:.|file:.|command:.|credential:[^/])",
+                "pattern": "^((env|file|command): *[^ ]|credential: *[^/ ][^/]*$)",
                 "description": "env:NAME, file:PATH, command: ARGV or credential:NAME.",
                 "x-rule": "a secret's source: env:NAME, file:PATH, command: ARGV or credential:NAME"
             } },
@@ -219,6 +219,10 @@ impl Secrets {
             Some(value) => value.as_ref().map_err(Clone::clone),
             None => Err(SecretError { origin: source.to_string(), why: "it was not asked for".into() }),
         }
+    }
+    /// One of them, if it was read.
+    pub fn find(&self, source: &SecretSource) -> Option<&Secret> {
+        self.0.get(source)?.as_ref().ok()
     }
 }
 

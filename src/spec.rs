@@ -11,6 +11,7 @@ pub mod data;
 pub mod host;
 pub mod load;
 pub mod odoo;
+pub mod problem;
 pub mod requirement;
 pub mod schema;
 pub mod software;

@@ -25,7 +25,7 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
     if let Some(packages) = &spec.packages {
         let resource = Packages {
             host: list.host.clone(),
-            install: packages.install.iter().filter_map(|text| PackageSpec::parse(text).ok()).collect(),
+            install: packages.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok()).collect(),
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
             clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
@@ -36,7 +36,7 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let resource = Pip {
             host: list.host.clone(),
             site: pip.venv.clone().map_or(Site::System, Site::Venv),
-            install: pip.install.iter().filter_map(|text| Requirement::parse(text).ok()).collect(),
+            install: pip.install.iter().filter_map(|text| text.parse::<Requirement>().ok()).collect(),
             clone: pip.clone.clone().filter(|_| standby).map(|clone| (production, clone)),
             break_system_packages: pip.break_system_packages,
         };
