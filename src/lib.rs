@@ -8,6 +8,8 @@
 //! ```
 
 pub mod action;
+pub mod cli;
+pub mod command;
 pub mod converge;
 pub mod facts;
 pub mod fleet;

@@ -4,8 +4,9 @@
 //! a host; `needs` names what must hold before a resource is changed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::name::HostName;
+use crate::name::{HostName, UnitName};
 use crate::resource::{Resource, ResourceId, Wanted};
 use crate::secret::{SecretError, Secrets, Text};
 use crate::spec::{OptionValue, Role, Setting, Spec};
@@ -56,6 +57,8 @@ struct List<'a> {
     host: &'a HostName,
     role: Role,
     wanted: Vec<Wanted>,
+    /// Files of the spec that a service of otr's own resources reads.
+    reads: BTreeMap<UnitName, Vec<PathBuf>>,
 }
 
 impl List<'_> {
@@ -80,7 +83,7 @@ pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
 /// What one host must be in its role.
 pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
-    let mut list = List { inputs, host, role, wanted: Vec::new() };
+    let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
     let software = base::software(&mut list);
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
@@ -99,7 +102,7 @@ pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
     hosts
         .into_iter()
         .flat_map(|host| {
-            let mut list = List { inputs, host, role: Role::Standby, wanted: Vec::new() };
+            let mut list = List { inputs, host, role: Role::Standby, wanted: Vec::new(), reads: BTreeMap::new() };
             sync::filestore(&mut list, &[], &[]);
             sync::sessions(&mut list);
             list.wanted

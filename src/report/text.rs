@@ -36,7 +36,7 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const DIM: &str = "2";
 
-fn paint(style: Style, code: &str, text: &str) -> String {
+pub(super) fn paint(style: Style, code: &str, text: &str) -> String {
     if style.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 

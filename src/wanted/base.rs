@@ -71,8 +71,13 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         }
         done.push(id);
     }
+    let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit.clone())];
     for (unit, read) in units {
         let (reads, needs): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        if own.contains(&Some(unit.clone())) {
+            list.reads.insert(unit, reads);
+            continue;
+        }
         done.push(list.add(Unit { host: list.host.clone(), unit, state: UnitState::Running, reads, reloads: true }, &needs));
     }
     done

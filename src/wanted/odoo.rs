@@ -71,7 +71,9 @@ pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resour
 pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
     if list.role == Role::Production {
-        let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads: vec![odoo.config], reloads: false };
+        let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
+        reads.push(odoo.config);
+        let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
         list.add(unit, needs);
     }
 }

@@ -45,7 +45,8 @@ pub fn redis(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         promoting: list.inputs.promoting,
     };
     let server = list.add(resource, software);
-    let unit = Unit { host: list.host.clone(), unit: redis.unit, state: UnitState::Running, reads: Vec::new(), reloads: false };
+    let reads = list.reads.remove(&redis.unit).unwrap_or_default();
+    let unit = Unit { host: list.host.clone(), unit: redis.unit, state: UnitState::Running, reads, reloads: false };
     let unit = list.add(unit, &[]);
     vec![server, unit]
 }
