@@ -99,7 +99,7 @@ pub fn examine(text: &str) -> Examined {
 
 /// In the order of the file, each once.
 pub(super) fn sort(problems: &mut Vec<Problem>) {
-    problems.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+    problems.sort_by_key(|problem| (problem.line, problem.column));
     problems.dedup();
 }
 
