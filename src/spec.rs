@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod check;
 pub mod data;
+pub mod edit;
 pub mod host;
 pub mod load;
 pub mod odoo;

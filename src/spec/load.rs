@@ -20,7 +20,7 @@ pub const LIMIT: u64 = 1 << 20;
 const EMPTY_HINT: &str = "a spec starts with `version: 1`, `name:`, `production:` and `hosts:`; specs/minimal.yaml is one";
 
 /// A spec that was read and found right.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The spec, with the values of `--set`.
     pub spec: Spec,
@@ -37,7 +37,7 @@ pub struct Loaded {
 }
 
 /// A spec that cannot be used, with all that is wrong with it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoadError {
     /// The file.
     pub path: PathBuf,
@@ -47,6 +47,17 @@ pub struct LoadError {
     pub problems: Vec<Problem>,
 }
 
+// Text of a spec may hold a password, so neither shows it.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("path", &self.path).field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(render_all(&self.problems, &self.path, &self.text).trim_end())
