@@ -9,7 +9,9 @@ use crate::name::HostName;
 /// A standby you can trust: one spec, two machines, no drift unseen.
 #[derive(Debug, Parser)]
 #[command(name = "otr", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 drift (plan --detailed-exitcode); 64 wrong usage; 65 wrong spec; 75 another otr is at work.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 drift (plan --detailed-exitcode); 64 wrong usage; 65 wrong spec; 75 another otr is at work."
+)]
 pub struct Cli {
     /// What every verb understands.
     #[command(flatten)]

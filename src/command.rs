@@ -170,7 +170,8 @@ pub(crate) fn select(wanted: Vec<Wanted>, selection: &Selection, spec: &Spec) ->
     }
     let keeps = |wanted: &Wanted| {
         let id = wanted.resource.id();
-        (selection.host.is_empty() || selection.host.contains(&id.host)) && (selection.only.is_empty() || selection.only.iter().any(|k| k == id.kind.as_str()))
+        (selection.host.is_empty() || selection.host.contains(&id.host))
+            && (selection.only.is_empty() || selection.only.iter().any(|k| k == id.kind.as_str()))
     };
     Ok(wanted.into_iter().filter(keeps).collect())
 }

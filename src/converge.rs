@@ -136,8 +136,12 @@ impl Run<'_> {
         let hidden = |item: &&Item| matches!(item.verdict, Verdict::Unseen(_)) && !self.manages(&item.id.host);
         satisfied.extend(plan.items.iter().filter(hidden).map(|item| item.id.clone()));
         for production in [false, true] {
-            let hosts: BTreeSet<&HostName> =
-                plan.items.iter().map(|item| &item.id.host).filter(|host| (self.limits.spec.role(host) == Role::Production) == production).collect();
+            let hosts: BTreeSet<&HostName> = plan
+                .items
+                .iter()
+                .map(|item| &item.id.host)
+                .filter(|host| (self.limits.spec.role(host) == Role::Production) == production)
+                .collect();
             let before = satisfied.clone();
             let records = std::mem::take(&mut self.records);
             let this = &*self;
@@ -168,7 +172,12 @@ impl Run<'_> {
     }
 
     /// Works through one host's items in order.
-    fn act_on(&self, items: &[&Item], records: &BTreeMap<ResourceId, Record>, satisfied: &BTreeSet<ResourceId>) -> (Vec<(ResourceId, Record)>, BTreeSet<ResourceId>) {
+    fn act_on(
+        &self,
+        items: &[&Item],
+        records: &BTreeMap<ResourceId, Record>,
+        satisfied: &BTreeSet<ResourceId>,
+    ) -> (Vec<(ResourceId, Record)>, BTreeSet<ResourceId>) {
         let mut touched = Vec::new();
         let mut done = satisfied.clone();
         for item in items {
@@ -228,7 +237,8 @@ impl Run<'_> {
                 let record = self.records.get(&item.id);
                 if let Some(record) = record.filter(|r| r.acted) {
                     report.differences = record.change.differences.clone();
-                    report.actions = ResourceReport::new(&Item { verdict: Verdict::Change(record.change.clone()), ..item.clone() }, false).actions;
+                    report.actions =
+                        ResourceReport::new(&Item { verdict: Verdict::Change(record.change.clone()), ..item.clone() }, false).actions;
                     report.error = record.error.clone().or(report.error);
                 }
                 report.outcome = match (record, report.state) {
@@ -240,7 +250,9 @@ impl Run<'_> {
                     _ => Some(Outcome::NotReached),
                 };
                 if report.outcome == Some(Outcome::NotReached) && report.on.is_none() && report.discards.is_none() {
-                    let open = |need: &&ResourceId| self.is_wanted(need) && plan.items.iter().any(|i| i.id == **need && i.verdict != Verdict::Holds);
+                    let open = |need: &&ResourceId| {
+                        self.is_wanted(need) && plan.items.iter().any(|i| i.id == **need && i.verdict != Verdict::Holds)
+                    };
                     report.on = item.needs.iter().find(open).map(ToString::to_string);
                 }
                 report

@@ -26,7 +26,8 @@ impl Fleet {
             threads
                 .into_iter()
                 .map(|(name, thread)| {
-                    let host = thread.join().unwrap_or_else(|_| Err(HostError::Unreachable { why: "otr itself failed while connecting".into() }));
+                    let host =
+                        thread.join().unwrap_or_else(|_| Err(HostError::Unreachable { why: "otr itself failed while connecting".into() }));
                     (name.clone(), Mutex::new(host))
                 })
                 .collect()
@@ -66,7 +67,10 @@ impl Fleet {
                     (name, thread)
                 })
                 .collect();
-            threads.into_iter().map(|(name, thread)| (name.clone(), thread.join().unwrap_or_else(|_| Err("otr itself failed while looking".into())))).collect()
+            threads
+                .into_iter()
+                .map(|(name, thread)| (name.clone(), thread.join().unwrap_or_else(|_| Err("otr itself failed while looking".into()))))
+                .collect()
         });
         Facts::new(facts)
     }

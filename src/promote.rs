@@ -157,7 +157,15 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
 
 fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, journal: &mut Journal<'_>) -> StepReport {
     let start = Instant::now();
-    let mut report = StepReport { step: step.name, about: step.about, outcome: StepOutcome::Done, seconds: 0.0, done: Vec::new(), seen: None, error: None };
+    let mut report = StepReport {
+        step: step.name,
+        about: step.about,
+        outcome: StepOutcome::Done,
+        seconds: 0.0,
+        done: Vec::new(),
+        seen: None,
+        error: None,
+    };
     let result = (step.guard)(promotion, progress, journal).and_then(|seen| {
         report.seen = seen;
         if step.changes && !promotion.dry_run {
@@ -191,12 +199,14 @@ fn carry_out(promotion: &Promotion<'_>, wanted: &[Wanted], patience: u64) -> (Ve
         return (Vec::new(), Ok(()));
     }
     let consent = BTreeSet::new();
-    let limits = Limits { spec: promotion.inputs.spec, patience: Duration::from_secs(patience), consent: &consent, promoting: Some(promotion.host) };
+    let limits =
+        Limits { spec: promotion.inputs.spec, patience: Duration::from_secs(patience), consent: &consent, promoting: Some(promotion.host) };
     let reports = match converge(promotion.fleet, wanted, &limits, promotion.watch) {
         Ok(reports) => reports,
         Err(violation) => return (Vec::new(), Err(violation.to_string())),
     };
-    let done = reports.iter().filter(|r| r.outcome == Some(Outcome::Changed)).flat_map(|r| r.actions.iter().map(|a| a.title.clone())).collect();
+    let done =
+        reports.iter().filter(|r| r.outcome == Some(Outcome::Changed)).flat_map(|r| r.actions.iter().map(|a| a.title.clone())).collect();
     let wrong: Vec<String> = reports
         .iter()
         .filter(|r| r.state != State::Holds)

@@ -19,8 +19,10 @@ pub mod software;
 pub mod tree;
 pub mod value;
 
-pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage};
-pub use host::{Access, Become, HostSpec, HostRole, SshClient, SshOptions};
+pub use data::{
+    FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage,
+};
+pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use software::{Clone as CloneSpec, Packages, Pip};
 pub use value::{OptionValue, Percent, Setting, Size, Span};

@@ -107,7 +107,10 @@ fn a_file_of_100_megabytes_is_refused_unread() {
 #[test]
 fn what_is_no_text_is_refused() {
     let told = said_of(b"version: 1\nname: caf\xe9\n");
-    assert_eq!(told, "spec.yaml: is not UTF-8: line 2, byte 21 of the file is 0xe9\nhint: save it as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`\n");
+    assert_eq!(
+        told,
+        "spec.yaml: is not UTF-8: line 2, byte 21 of the file is 0xe9\nhint: save it as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`\n"
+    );
     for empty in ["", "\n\n", "# only a comment\n", "---\n", "\u{feff}"] {
         assert!(said_of(empty.as_bytes()).starts_with("spec.yaml: the file is empty\nhint: a spec starts with"), "{empty:?}");
     }

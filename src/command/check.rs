@@ -26,7 +26,9 @@ pub fn run(global: &Global, specs: &[PathBuf]) -> Result<Exit> {
         if global.json {
             let list: Vec<_> = problems
                 .iter()
-                .map(|p| json!({ "path": p.path, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint, "note": p.note }))
+                .map(
+                    |p| json!({ "path": p.path, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint, "note": p.note }),
+                )
                 .collect();
             results.push(json!({ "file": path, "ok": !wrong, "problems": list }));
             continue;

@@ -1,3 +1,7 @@
 //! stub
-use anyhow::Result; use super::Exit; use crate::cli::Global;
-pub fn run(_: &Global) -> Result<Exit> { Ok(Exit::Failed) }
+use super::Exit;
+use crate::cli::Global;
+use anyhow::Result;
+pub fn run(_: &Global) -> Result<Exit> {
+    Ok(Exit::Failed)
+}

@@ -32,7 +32,8 @@ pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
     let plan = plan(fleet, wanted);
     let observed = ready.spec.members().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));
-    report.notes = crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")).collect();
+    report.notes =
+        crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")).collect();
     report
 }
 
@@ -73,6 +74,12 @@ impl Saved {
         }
         let text = |saved: &Saved| serde_json::to_string_pretty(&saved.resources).unwrap_or_default() + "\n";
         let (then, now) = (text(self), text(now));
-        Some(similar::TextDiff::from_lines(then.as_str(), now.as_str()).unified_diff().context_radius(4).header("saved plan", "now").to_string())
+        Some(
+            similar::TextDiff::from_lines(then.as_str(), now.as_str())
+                .unified_diff()
+                .context_radius(4)
+                .header("saved plan", "now")
+                .to_string(),
+        )
     }
 }

@@ -8,7 +8,6 @@ use crate::cli::{Global, PromoteArgs};
 use crate::name::HostName;
 use crate::promote::{Promotion, only_standby, promote};
 use crate::report::promotion::render;
-use crate::spec::load::Loaded;
 use crate::spec::{Role, Spec};
 
 pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
@@ -52,7 +51,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let mut report = promote(&promotion);
     progress.finish();
     if report.promoted && args.write_spec {
-        write_spec(&session.loaded, &host)?;
+        crate::spec::edit::write_production(&session.loaded.path, &host)?;
         report.next.retain(|line| !line.starts_with("change one line"));
         report.next.insert(0, format!("{} now says `production: {host}`", session.loaded.path.display()));
     }
@@ -76,7 +75,9 @@ fn check_role(spec: &Spec, host: &HostName) -> Result<()> {
 }
 
 fn consent(host: &HostName, old: &HostName) -> Result<()> {
-    eprintln!("{host} becomes production in place of {old}. What {old} has and {host} has not is lost, and {old} must not start again as it is.");
+    eprintln!(
+        "{host} becomes production in place of {old}. What {old} has and {host} has not is lost, and {old} must not start again as it is."
+    );
     match ask(&format!("Type {host} to go on:"))? {
         Some(answer) if answer == host.as_str() => Ok(()),
         Some(_) => bail!("nothing was done"),
@@ -88,17 +89,4 @@ fn consent(host: &HostName, old: &HostName) -> Result<()> {
 fn state_down(old: &HostName) -> Result<Option<HostName>> {
     let answer = ask(&format!("{old} cannot be reached. If you made sure that it is down (power, console), type its name:"))?;
     Ok(answer.filter(|answer| answer == old.as_str()).map(|_| old.clone()))
-}
-
-/// Changes the one line, and nothing else in the file.
-fn write_spec(loaded: &Loaded, host: &HostName) -> Result<()> {
-    let text = crate::spec::edit::with_production(&loaded.text, &loaded.tree, host).context("the line `production:` could not be found")?;
-    let directory = loaded.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    let permissions = std::fs::metadata(&loaded.path)?.permissions();
-    file.as_file().set_permissions(permissions)?;
-    file.as_file().sync_all()?;
-    file.persist(&loaded.path)?;
-    Ok(())
 }

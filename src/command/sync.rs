@@ -37,7 +37,8 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     let resources = converge(&fleet, &wanted, &limits, &progress)?;
     progress.finish();
     let report = report("sync", &ready.spec, &fleet, resources);
-    let failed = report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
+    let failed =
+        report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
     note(&session, &fleet, &report, failed);
     show(global, &report)?;

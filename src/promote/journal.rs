@@ -162,7 +162,14 @@ mod tests {
 
     #[test]
     fn a_promotion_is_open_until_its_end() {
-        let begin = Begin { at: "t".into(), host: "erp2".parse().unwrap(), old: "erp1".parse().unwrap(), left_timeline: 1, stated_down: None, before: None };
+        let begin = Begin {
+            at: "t".into(),
+            host: "erp2".parse().unwrap(),
+            old: "erp1".parse().unwrap(),
+            left_timeline: 1,
+            stated_down: None,
+            before: None,
+        };
         let line = |event: &Event| serde_json::to_string(event).unwrap() + "\n";
         let begun = line(&Event::Begin(begin.clone())) + &line(&Event::Step { at: "t".into(), step: "replay".into() });
         assert_eq!(open(&begun), Some(begin.clone()));

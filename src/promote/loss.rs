@@ -94,9 +94,15 @@ fn database(position: Option<Position>) -> DatabaseLoss {
     let known = position.as_ref().and_then(|p| Some(bytes(&p.production)?.saturating_sub(bytes(&p.received)?)));
     let last = position.as_ref().and_then(|p| p.last_transaction.clone());
     let words = match (&last, known) {
-        (Some(last), Some(0)) => format!("the last transaction kept was committed {last}; nothing that production had reported is missing; what it committed afterwards is lost"),
-        (Some(last), Some(bytes)) => format!("the last transaction kept was committed {last}; {bytes} bytes of WAL that production had reported are lost, and what it committed afterwards"),
-        (Some(last), None) => format!("the last transaction kept was committed {last}; what production committed after it is lost; how much cannot be seen from here"),
+        (Some(last), Some(0)) => format!(
+            "the last transaction kept was committed {last}; nothing that production had reported is missing; what it committed afterwards is lost"
+        ),
+        (Some(last), Some(bytes)) => format!(
+            "the last transaction kept was committed {last}; {bytes} bytes of WAL that production had reported are lost, and what it committed afterwards"
+        ),
+        (Some(last), None) => format!(
+            "the last transaction kept was committed {last}; what production committed after it is lost; how much cannot be seen from here"
+        ),
         (None, _) => "no transaction was replayed since this server started; how much was lost cannot be seen from here".into(),
     };
     DatabaseLoss { position, known_missing_bytes: known, words }
@@ -110,7 +116,8 @@ pub fn lost_files(promotion: &Promotion<'_>, host: &HostName) -> (Vec<LostFile>,
     for database in &odoo.databases {
         let directory = odoo.data_dir.join("filestore").join(database.as_str());
         let stamp = stamp(database.as_str());
-        let looks = [Look::Attachments(at.cluster.clone(), database.clone()), Look::Store { directory: directory.clone(), stamp: stamp.clone() }];
+        let looks =
+            [Look::Attachments(at.cluster.clone(), database.clone()), Look::Store { directory: directory.clone(), stamp: stamp.clone() }];
         let facts = look(promotion, host, &looks);
         let (needed, store) = match (facts.attachments(host, &at.cluster, database), facts.store(host, &directory, &stamp)) {
             (Ok(needed), Ok(store)) => (needed, store),
@@ -126,7 +133,13 @@ pub fn lost_files(promotion: &Promotion<'_>, host: &HostName) -> (Vec<LostFile>,
                 Some(file) if file.sha1.as_ref().is_some_and(|sha1| !store_name.ends_with(sha1.as_str())) => "damaged",
                 Some(_) => continue,
             };
-            files.push(LostFile { database: database.clone(), name: attachment.name.clone(), id: attachment.id, store_name: store_name.clone(), fault });
+            files.push(LostFile {
+                database: database.clone(),
+                name: attachment.name.clone(),
+                id: attachment.id,
+                store_name: store_name.clone(),
+                fault,
+            });
         }
     }
     (files, unseen)

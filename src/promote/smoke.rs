@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Progress, Promotion, look};
-use crate::look::{Look, LoginPage};
+use crate::look::{LoginPage, Look};
 use crate::name::DatabaseName;
 use crate::spec::OptionValue;
 
@@ -52,7 +52,10 @@ pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress) -> Result
     progress.smoke = Some(smoke.clone());
     if page.status != 200 {
         let why = page.error.map(|e| format!(" ({e})")).unwrap_or_default();
-        return Err(format!("Odoo's login page on {host} answers {}{why} after {PATIENCE} s; see journalctl -u {} and Odoo's log", page.status, odoo.unit));
+        return Err(format!(
+            "Odoo's login page on {host} answers {}{why} after {PATIENCE} s; see journalctl -u {} and Odoo's log",
+            page.status, odoo.unit
+        ));
     }
     if !smoke.broken.is_empty() {
         return Err(format!("{} assets of the login page are broken: {}", smoke.broken.len(), smoke.broken.join(", ")));

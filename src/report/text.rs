@@ -106,7 +106,8 @@ fn render_difference(out: &mut String, difference: &Difference, style: Style) {
         }
     }
     let both_hidden = difference.is == Shown::Sensitive && difference.wanted == Shown::Sensitive;
-    let change = if both_hidden { "(sensitive, changed)".to_owned() } else { format!("{} → {}", word(&difference.is), word(&difference.wanted)) };
+    let change =
+        if both_hidden { "(sensitive, changed)".to_owned() } else { format!("{} → {}", word(&difference.is), word(&difference.wanted)) };
     let _ = writeln!(out, "      {}: {change}", difference.what);
 }
 

@@ -96,8 +96,11 @@ impl Resource for Filestore {
         let there: BTreeSet<&String> = facts.tree(&self.production, &self.directory)?.iter().flat_map(|files| files.keys()).collect();
         // What production lost too cannot be fetched; `status` and `promote` name it.
         let wrong: Vec<(String, Shown)> = wrong.into_iter().filter(|(name, _)| there.contains(name)).collect();
-        let mut differences: Vec<Difference> =
-            wrong.iter().take(LISTED).map(|(name, is)| Difference { what: title(name, needed), is: is.clone(), wanted: "production's file".into() }).collect();
+        let mut differences: Vec<Difference> = wrong
+            .iter()
+            .take(LISTED)
+            .map(|(name, is)| Difference { what: title(name, needed), is: is.clone(), wanted: "production's file".into() })
+            .collect();
         if let Some(more) = wrong.len().checked_sub(LISTED).filter(|more| *more > 0) {
             differences.push(Difference::new(format!("{more} more files"), "absent or damaged", "production's files"));
         }
@@ -112,7 +115,11 @@ impl Resource for Filestore {
             owner: self.owner.clone(),
             names: wrong.into_iter().map(|(name, _)| name).collect(),
         };
-        Ok(Decision::Change(Change { differences, actions: vec![Action::Fetch { from: self.production.clone(), transfer }], discards: None }))
+        Ok(Decision::Change(Change {
+            differences,
+            actions: vec![Action::Fetch { from: self.production.clone(), transfer }],
+            discards: None,
+        }))
     }
 }
 
@@ -150,8 +157,13 @@ impl Resource for Tree {
             return Ok(Decision::Holds);
         }
         let difference = Difference::new(format!("{} files", names.len()), "absent or older", "production's");
-        let transfer =
-            Transfer { kind: TransferKind::Tree, source: self.directory.clone(), directory: self.directory.clone(), owner: self.owner.clone(), names };
+        let transfer = Transfer {
+            kind: TransferKind::Tree,
+            source: self.directory.clone(),
+            directory: self.directory.clone(),
+            owner: self.owner.clone(),
+            names,
+        };
         Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
     }
 }

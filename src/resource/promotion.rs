@@ -109,7 +109,8 @@ impl Resource for LostBundles {
         let Some(store) = facts.store(&self.at.host, &self.directory, &self.stamp)? else {
             return Err(FactError::Refused(format!("{} has no filestore at {}", self.at.host, self.directory.display())));
         };
-        let names: Vec<String> = needed.iter().filter(|(name, a)| a.regenerable && !store.contains_key(*name)).map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> =
+            needed.iter().filter(|(name, a)| a.regenerable && !store.contains_key(*name)).map(|(name, _)| name.clone()).collect();
         let differences = names.iter().map(|name| Difference::new(name, "a row without its file", "made again by Odoo")).collect();
         let forget = Action::ForgetBundles { cluster: self.at.cluster.clone(), database: self.database.clone(), names };
         Ok(Decision::from_parts(differences, vec![forget]))

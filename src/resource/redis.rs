@@ -140,7 +140,11 @@ impl Resource for Redis {
         let edited = Text::Sensitive(Secret::new(edited));
         let settled = file::settle(&self.host, &self.server.config, Vec::new(), &edited, &self.attributes, facts)?;
         if edited.expose() != text.expose() {
-            change.actions.push(Action::WriteFile { path: self.server.config.clone(), content: edited, attributes: self.attributes.clone() });
+            change.actions.push(Action::WriteFile {
+                path: self.server.config.clone(),
+                content: edited,
+                attributes: self.attributes.clone(),
+            });
         } else if let Decision::Change(attributes) = settled {
             change.differences.extend(attributes.differences);
             change.actions.extend(attributes.actions);
@@ -159,7 +163,9 @@ impl Resource for Redis {
         }
         Ok(match (sight, &primary) {
             (RedisSight::Down, _) => Decision::waits(format!("Redis on {}", self.host)),
-            (_, Some((host, port))) if sight.info("master_link_status") != Some("up") => Decision::settles(format!("Redis's link to {host}:{port}")),
+            (_, Some((host, port))) if sight.info("master_link_status") != Some("up") => {
+                Decision::settles(format!("Redis's link to {host}:{port}"))
+            }
             _ => Decision::Holds,
         })
     }

@@ -3,9 +3,9 @@
 //!
 //! [`check`] is pure; [`templates`] reads the template files and nothing else.
 
+use super::Spec;
 use super::problem::Problem;
 use super::tree::Tree;
-use super::Spec;
 
 mod data;
 mod hosts;

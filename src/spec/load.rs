@@ -20,7 +20,7 @@ pub const LIMIT: u64 = 1 << 20;
 const EMPTY_HINT: &str = "a spec starts with `version: 1`, `name:`, `production:` and `hosts:`; specs/minimal.yaml is one";
 
 /// A spec that was read and found right.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The spec, with the values of `--set`.
     pub spec: Spec,
@@ -37,7 +37,7 @@ pub struct Loaded {
 }
 
 /// A spec that cannot be used, with all that is wrong with it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoadError {
     /// The file.
     pub path: PathBuf,
@@ -47,6 +47,17 @@ pub struct LoadError {
     pub problems: Vec<Problem>,
 }
 
+// Text of a spec may hold a password, so neither shows it.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("path", &self.path).field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(render_all(&self.problems, &self.path, &self.text).trim_end())
@@ -99,7 +110,7 @@ pub fn examine(text: &str) -> Examined {
 
 /// In the order of the file, each once.
 pub(super) fn sort(problems: &mut Vec<Problem>) {
-    problems.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+    problems.sort_by_key(|problem| (problem.line, problem.column));
     problems.dedup();
 }
 
@@ -116,7 +127,8 @@ fn syntax(text: &str, error: super::tree::SyntaxError) -> Problem {
 
 /// Says more where the schema alone cannot know what was meant.
 fn explain(problem: &mut Problem, tree: &Tree) {
-    let one_line = "production is the one line `production: HOST` at the top; every other host is a standby, and `role` only says `witness`";
+    let one_line =
+        "production is the one line `production: HOST` at the top; every other host is a standby, and `role` only says `witness`";
     let is_role = problem.path.starts_with("hosts.") && problem.path.ends_with(".role");
     if is_role && matches!(&tree.at(&problem.path).tree.value, Value::Text(role) if role == "production" || role == "standby") {
         problem.hint = Some(one_line.into());
@@ -273,9 +285,8 @@ fn contents(path: &Path) -> Result<String, Problem> {
     if metadata.is_dir() {
         return Err(Problem::of_file("is a folder: name the spec in it"));
     }
-    let too_long = |size: u64| {
-        Problem::of_file(format!("is {size} bytes long; a spec has at most {LIMIT}")).hint("is this the right file?")
-    };
+    let too_long =
+        |size: u64| Problem::of_file(format!("is {size} bytes long; a spec has at most {LIMIT}")).hint("is this the right file?");
     if metadata.len() > LIMIT {
         return Err(too_long(metadata.len()));
     }

@@ -167,11 +167,18 @@ fn cut_at(line: &str, before: &[&str]) -> usize {
     let indent = line.len() - line.trim_start().len();
     let mut depth = indent;
     let mut own_key = keys(line).next().is_some();
+    let mut first = true;
     for above in before.iter().rev().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')) {
-        let Some((last, _)) = keys(above).last() else { continue };
+        let Some((last, after)) = keys(above).last() else {
+            first = false;
+            continue;
+        };
+        // The value has not begun on the line of its key, or has not ended there.
+        let open = first && matches!(above[after..].trim(), "" | "\"" | "'");
+        first = false;
         let at = above.len() - above.trim_start().len();
         // The line continues the value of the last key above it, or stands below that key.
-        if (!own_key || at < depth) && is_secret_key(last) {
+        if (!own_key || at < depth || open) && is_secret_key(last) {
             return indent;
         }
         own_key = true;
@@ -216,6 +223,7 @@ mod tests {
             ("tokens:\n  - hunter2\n", 2, "  …"),
             ("tokens:\n  a:\n    b: hunter2\n", 3, "    …"),
             ("secret: \"hun\nter2\"", 2, "…"),
+            ("redis: {password:\nhunter2, port: 70000}", 2, "…"),
             ("tokens: x\nport: 1", 2, "port: 1"),
             ("url: redis://me:hunter2@h/0", 1, "url: redis://…@h/0"),
             ("a: b # ok", 1, "a: b # ok"),

@@ -79,7 +79,8 @@ impl FromStr for PackageSpec {
         };
         let name = name.parse::<PackageName>().map_err(|error| error.to_string())?;
         // Debian policy 5.6.12.
-        let good = |v: &str| v.starts_with(|c: char| c.is_ascii_digit()) && v.chars().all(|c| c.is_ascii_alphanumeric() || ".+~:-".contains(c));
+        let good =
+            |v: &str| v.starts_with(|c: char| c.is_ascii_digit()) && v.chars().all(|c| c.is_ascii_alphanumeric() || ".+~:-".contains(c));
         match version {
             Some(version) if !good(version) => Err(format!("{text:?}: {version:?} is not a Debian version such as 14.0.0+dfsg-1")),
             version => Ok(Self { name, version: version.map(str::to_owned) }),

@@ -227,6 +227,11 @@ impl<'a> Check<'a> {
             (Some(least), None) => format!("at least {least}"),
             (_, most) => format!("at most {}", most.unwrap_or_default()),
         };
-        self.report(tree.place, at, format!("{} must be {range}, not {}", at.name(), if at.secret { "this".into() } else { number.to_string() }), None);
+        self.report(
+            tree.place,
+            at,
+            format!("{} must be {range}, not {}", at.name(), if at.secret { "this".into() } else { number.to_string() }),
+            None,
+        );
     }
 }

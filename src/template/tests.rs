@@ -9,7 +9,7 @@ production: erp1
 hosts:
   erp1: {address: 192.0.2.11, vars: {port: 1}}
   erp2: {address: local, listen: 192.0.2.12}
-vars: {port: 8069, pw: {secret: 'env:PW'}, gone: {secret: 'file:/nonexistent'}}
+vars: {port: 8069, domain: erp.example.org, pw: {secret: 'env:PW'}, gone: {secret: 'file:/nonexistent'}}
 ";
 
 fn render(host: &str, content: &str) -> Result<Text, TemplateError> {
@@ -35,9 +35,19 @@ fn a_template_sees_its_host_and_the_other() {
 
 #[test]
 fn text_made_with_a_secret_is_one() {
-    for content in ["{{ vars.pw }}", "{% if vars.pw == 'x' %}a{% endif %}", "{{ vars.pw | upper }}", "{{ vars }}", "hunter2", "{% for k in vars %}{% if k == 'pw' %}{{ vars[k] | length }}{% endif %}{% endfor %}"] {
+    for content in [
+        "{{ vars.pw }}",
+        "{% if vars.pw == 'x' %}a{% endif %}",
+        "{{ vars.pw | upper }}",
+        "{{ vars }}",
+        "hunter2",
+        "{% for k in vars %}{% if k == 'pw' %}{{ vars[k] | length }}{% endif %}{% endfor %}",
+    ] {
         let text = render("erp1", content);
-        assert!(matches!(&text, Ok(text) if text.is_sensitive()) || matches!(&text, Err(TemplateError::Secret { .. })), "{content}: {text:?}");
+        assert!(
+            matches!(&text, Ok(text) if text.is_sensitive()) || matches!(&text, Err(TemplateError::Secret { .. })),
+            "{content}: {text:?}"
+        );
     }
     assert_eq!(render("erp1", "{{ vars.pw }}").unwrap().expose(), "hunter2");
     let error = render("erp1", "{{ vars.pw | int }}").unwrap_err();
@@ -75,7 +85,7 @@ fn what_is_undefined_is_named() {
 fn the_users_folder_wins() {
     let dir = tempfile::tempdir().unwrap();
     let nginx = FileSource::Template("nginx-odoo.conf");
-    assert!(render_in(dir.path(), "erp1", &nginx).unwrap_err().to_string().contains("(otr's own):"), "vars.domain is not in the spec");
+    assert!(render_in(dir.path(), "erp1", &nginx).unwrap().expose().contains("server_name erp.example.org;"));
     std::fs::write(dir.path().join("nginx-odoo.conf"), "beside").unwrap();
     assert_eq!(render_in(dir.path(), "erp1", &nginx).unwrap().expose(), "beside");
     std::fs::create_dir(dir.path().join("templates")).unwrap();
@@ -89,4 +99,13 @@ fn the_users_folder_wins() {
         assert!(matches!(render_in(dir.path(), "erp1", &FileSource::Template(bad)), Err(TemplateError::Unknown { .. })), "{bad}");
     }
     assert!(matches!(render_in(dir.path(), "erp1", &FileSource::Template("templates")), Err(TemplateError::Unreadable { .. })));
+}
+
+#[test]
+fn a_proxy_sends_everything_to_production() {
+    let nginx = |host| render_in(Path::new("/nonexistent"), host, &FileSource::Template("nginx-odoo.conf")).unwrap().expose().to_owned();
+    let on_production = "upstream odoo_web {\n  server 127.0.0.1:8069;  # erp1\n  server 192.0.2.12:8069 down;  # erp2\n}\n";
+    assert!(nginx("erp1").contains(on_production), "{}", nginx("erp1"));
+    let on_standby = "upstream odoo_bus {\n  server 127.0.0.1:8072 down;  # erp2\n  server 192.0.2.11:8072;  # erp1\n}\n";
+    assert!(nginx("erp2").contains(on_standby), "{}", nginx("erp2"));
 }

@@ -56,7 +56,10 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     let settings = Settings { at: at.clone(), fixed: fixed(replication), follows: follows.clone(), synchronous };
     let mut done = vec![
         list.add(SettingsFile(settings.clone()), software),
-        list.add(Hba { at: at.clone(), role: replication.user.clone(), peers: spec.members().filter(|h| *h != list.host).map(reach).collect() }, software),
+        list.add(
+            Hba { at: at.clone(), role: replication.user.clone(), peers: spec.members().filter(|h| *h != list.host).map(reach).collect() },
+            software,
+        ),
     ];
     if password.holders.contains(list.host) {
         done.push(list.add(PassFile { host: list.host.clone(), password: password.clone() }, software));

@@ -18,7 +18,11 @@ pub fn version(spec: &Spec) -> Option<u32> {
     let odoo = spec.odoo.as_ref()?;
     odoo.version.or_else(|| {
         let packages = spec.packages.as_ref()?;
-        packages.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok()).find_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok())
+        packages
+            .install
+            .iter()
+            .filter_map(|text| text.parse::<PackageSpec>().ok())
+            .find_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok())
     })
 }
 

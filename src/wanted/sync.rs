@@ -32,7 +32,11 @@ pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[Re
 pub fn sessions(list: &mut List<'_>) {
     let spec = list.spec().clone();
     let (Some(odoo), SessionStore::Filesystem) = (&spec.odoo, spec.sessions.store) else { return };
-    let resource =
-        Tree { host: list.host.clone(), production: spec.production.clone(), directory: odoo.data_dir.join("sessions"), owner: odoo.user.clone() };
+    let resource = Tree {
+        host: list.host.clone(),
+        production: spec.production.clone(),
+        directory: odoo.data_dir.join("sessions"),
+        owner: odoo.user.clone(),
+    };
     list.add(resource, &[]);
 }

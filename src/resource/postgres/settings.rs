@@ -181,7 +181,9 @@ impl Resource for LiveSettings {
             change.differences.push(Difference::new(name, shown(name, &live.value), shown(name, &wish)));
             restart |= live.pending_restart;
             match &live.source_file {
-                Some(file) if file.ends_with("/postgresql.auto.conf") => change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() }),
+                Some(file) if file.ends_with("/postgresql.auto.conf") => {
+                    change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
+                }
                 Some(file) if !reload && !live.pending_restart && *file != at.settings_file().display().to_string() => {
                     return Err(FactError::Refused(format!(
                         "{}: {name} is {} because {file} sets it and is read after {}; take it out there",

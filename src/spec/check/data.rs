@@ -44,9 +44,8 @@ fn mounts(spec: &Spec, findings: &mut Findings<'_>) {
         }
         let Some((source, _)) = mount.from.split_once(':') else { continue };
         // Every member mounts it, also the one it comes from.
-        let member = spec.members().find(|name| {
-            name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source)
-        });
+        let member =
+            spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source));
         if let Some(member) = member {
             findings.value(
                 &format!("storage.mounts[{number}].from"),
@@ -64,20 +63,18 @@ fn files(spec: &Spec, findings: &mut Findings<'_>) {
         let shown = file.path.display();
         findings.absolute(&path, &file.path);
         if file.source().is_none() {
-            let named: Vec<&str> = [("template", file.template.is_some()), ("content", file.content.is_some()), ("directory", file.directory)]
-                .into_iter()
-                .filter_map(|(name, there)| there.then_some(name))
-                .collect();
+            let named: Vec<&str> =
+                [("template", file.template.is_some()), ("content", file.content.is_some()), ("directory", file.directory)]
+                    .into_iter()
+                    .filter_map(|(name, there)| there.then_some(name))
+                    .collect();
             let message = match named.is_empty() {
                 true => format!("{shown} has no content"),
                 false => format!("{shown} has several contents: {}", named.join(" and ")),
             };
             findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`");
         }
-        let managed = [
-            ("odoo", spec.odoo.as_ref().map(|odoo| &odoo.config)),
-            ("redis", spec.redis.as_ref().map(|redis| &redis.config)),
-        ];
+        let managed = [("odoo", spec.odoo.as_ref().map(|odoo| &odoo.config)), ("redis", spec.redis.as_ref().map(|redis| &redis.config))];
         if let Some((part, _)) = managed.into_iter().find(|(_, config)| *config == Some(&file.path)) {
             findings.value(&path, format!("{shown} is already written from `{part}:`"), format!("say it under `{part}:`"));
         }

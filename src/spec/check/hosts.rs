@@ -69,7 +69,13 @@ fn addresses(spec: &Spec, findings: &mut Findings<'_>) {
             if !same_door && !same_place {
                 continue;
             }
-            let field = if same_door { "address" } else if host.listen.is_some() { "listen" } else { "address" };
+            let field = if same_door {
+                "address"
+            } else if host.listen.is_some() {
+                "listen"
+            } else {
+                "address"
+            };
             let follows = [spec.role(name), spec.role(other)] == [Role::Standby, Role::Production]
                 || [spec.role(name), spec.role(other)] == [Role::Production, Role::Standby];
             let message = match follows {
@@ -77,7 +83,11 @@ fn addresses(spec: &Spec, findings: &mut Findings<'_>) {
                 false => format!("{name} and {other} are one machine by their {field}"),
             };
             let path = format!("hosts.{name}.{field}");
-            findings.value(&path, message, format!("{other} is on line {}; give each its own address", findings.line(&format!("hosts.{other}"))));
+            findings.value(
+                &path,
+                message,
+                format!("{other} is on line {}; give each its own address", findings.line(&format!("hosts.{other}"))),
+            );
         }
     }
 }

@@ -28,7 +28,11 @@ fn packages(spec: &Spec, findings: &mut Findings<'_>) {
     }
     for (number, name) in packages.remove.iter().enumerate() {
         if wanted.iter().any(|package| package.name == *name) || packages.hold.contains(name) {
-            findings.value(&format!("packages.remove[{number}]"), format!("{name} is to be both there and not there"), "take it out of one list");
+            findings.value(
+                &format!("packages.remove[{number}]"),
+                format!("{name} is to be both there and not there"),
+                "take it out of one list",
+            );
         }
     }
 }
