@@ -11,12 +11,14 @@ use crate::action::{Action, Taken, Transfer};
 use crate::look::{Look, Seen};
 use crate::name::HostName;
 
+pub mod connect;
 pub mod local;
 pub mod openssh;
 pub mod process;
 pub mod shell;
 pub mod simulated;
 pub mod ssh;
+pub mod wire;
 
 /// What went wrong between otr and a machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

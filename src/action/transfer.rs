@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::look::quote_path;
 use crate::name::Word;
 
+/// The last file of a stream that is whole.
+const SEAL: &str = ".otr-whole";
+
 /// A copy from one host into another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transfer {
@@ -74,7 +77,8 @@ impl Transfer {
         let (directory, owner) = (quote_path(&self.directory), &self.owner);
         let receive = format!(
             "set -e\numask 027\ncd {directory}\nin=.otr-incoming\nrm -rf -- \"$in\"\nmkdir -- \"$in\"\ntrap 'rm -rf -- \"$in\"' EXIT\n\
-             tar --extract --file=- --directory=\"$in\" --no-same-owner --touch --no-overwrite-dir\n\
+             tar --extract --ignore-zeros --file=- --directory=\"$in\" --no-same-owner --touch --no-overwrite-dir\n\
+             [ -f \"$in/{SEAL}\" ] || {{ echo 'the stream broke off' >&2; exit 74; }}\nrm -f -- \"$in/{SEAL}\"\n\
              find \"$in\" ! -type f ! -type d -delete\n"
         );
         match &self.kind {
@@ -122,6 +126,23 @@ echo "ok $n"
         }
     }
 
+    /// Ends a stream that is whole: an archive of one empty file, sent after the other. tar
+    /// itself takes an archive cut between two files for a whole one.
+    pub fn seal() -> Vec<u8> {
+        // Fields of a ustar header: offset and text (POSIX pax, "ustar Interchange Format").
+        let fields = [(0, SEAL), (100, "0000600\0"), (108, "0000000\0"), (116, "0000000\0"), (124, "00000000000\0")];
+        let fields = fields.into_iter().chain([(136, "00000000000\0"), (148, "        "), (156, "0"), (257, "ustar\x0000")]);
+        let mut block = vec![0; 512];
+        let put = |block: &mut [u8], at: usize, text: &str| block.iter_mut().skip(at).zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+        for (at, text) in fields {
+            put(&mut block, at, text);
+        }
+        let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+        put(&mut block, 148, &format!("{sum:06o}\0 "));
+        block.extend([0; 1024]);
+        block
+    }
+
     /// Reads what the receiving end printed.
     ///
     /// # Errors
@@ -149,7 +170,8 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn pipe(script: &str, input: &[u8]) -> std::process::Output {
-        let mut child = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap()
     }
@@ -174,8 +196,11 @@ mod tests {
             owner: String::from_utf8(whoami).unwrap().trim().parse().unwrap(),
             names: vec![good.into(), torn.into(), gone.into()],
         };
-        let stream = pipe(&transfer.give_script(), &transfer.name_list());
-        let taken = pipe(&transfer.take_script(), &stream.stdout);
+        let mut stream = pipe(&transfer.give_script(), &transfer.name_list()).stdout;
+        assert!(!pipe(&transfer.take_script(), &stream).status.success(), "no seal, no file");
+        assert!(!directory.join(good).exists());
+        stream.extend(Transfer::seal());
+        let taken = pipe(&transfer.take_script(), &stream);
         let taken = transfer.read_taken(&String::from_utf8(taken.stdout).unwrap()).unwrap();
         assert_eq!(taken, Taken { files: 1, damaged: vec![torn.into()], absent: vec![] });
         assert!(directory.join(good).exists() && !directory.join(torn).exists() && !directory.join(".otr-incoming").exists());
@@ -185,7 +210,13 @@ mod tests {
     #[test]
     fn a_stream_that_breaks_off_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let transfer = Transfer { kind: TransferKind::Tree, source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().unwrap(), names: vec![] };
+        let transfer = Transfer {
+            kind: TransferKind::Tree,
+            source: dir.path().into(),
+            directory: dir.path().into(),
+            owner: "root".parse().unwrap(),
+            names: vec![],
+        };
         let output = pipe(&transfer.take_script(), b"this is no archive");
         assert!(!output.status.success());
         assert!(transfer.read_taken(&String::from_utf8(output.stdout).unwrap()).is_err());
