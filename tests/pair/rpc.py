@@ -77,14 +77,16 @@ def fill(count):
 
 
 def wait_until_it_answers():
+    """While Odoo or its database starts, connections are refused and pages are errors."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            return get("/web/login")
+            if get("/web/login")[0] == 200 or time.monotonic() > end - PATIENCE / 2:
+                return
         except OSError as error:
             if time.monotonic() > end:
                 raise SystemExit(f"{URL} does not answer: {error}")
-            time.sleep(0.1)
+        time.sleep(0.1)
 
 
 wait_until_it_answers()

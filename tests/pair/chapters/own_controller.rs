@@ -10,7 +10,7 @@ use crate::otr::{REPLICATION_PASSWORD, Report};
 use crate::pair::{Pair, Scene};
 use crate::runner::Chapter;
 
-const OTR: &str = "/usr/local/bin/otr -s /etc/otr/otr.yaml";
+const OTR: &str = "/usr/local/bin/otr -s /etc/otr/spec.yaml";
 
 pub fn chapter() -> Chapter {
     Chapter::new("own_controller", Scene::Fresh)
@@ -62,7 +62,7 @@ fn install(pair: &mut Pair) -> Result<()> {
         bail!("{} does not run on bullseye: it must be the static build that tests/run makes (OTR_BIN names it)", pair.otr.program().display());
     };
     ensure!(version.starts_with("otr "), "{version}");
-    put("/etc/otr/otr.yaml", "0644", &std::fs::read(pair.otr.spec("local.yaml"))?)?;
+    put("/etc/otr/spec.yaml", "0644", &std::fs::read(pair.otr.spec("local.yaml"))?)?;
     put("/etc/otr/replication_password", "0600", REPLICATION_PASSWORD.as_bytes())?;
     put("/root/.ssh/id_ed25519", "0600", &std::fs::read(pair.lab.fact("KEY"))?)?;
     put("/root/.ssh/known_hosts", "0600", &std::fs::read(pair.lab.fact("KNOWN_HOSTS"))?)

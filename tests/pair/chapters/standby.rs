@@ -11,7 +11,7 @@ const SPEC: &str = "pair.yaml";
 
 pub fn chapter() -> Chapter {
     Chapter::new("standby", Scene::Fresh)
-        .step("the_spec_is_right", |pair| pair.otr.run(SPEC, "check").and_then(|run| run.ended(0).map(drop)))
+        .step("the_specs_are_right", |pair| pair.otr.run(SPEC, "check pair.yaml bare.yaml observe.yaml local.yaml").and_then(|run| run.ended(0).map(drop)))
         .step("plan_shows_both_and_leaves_production_alone", plan_leaves_production_alone)
         .step("apply_makes_a_standby", |pair| {
             let run = pair.otr.run(SPEC, "apply --yes --json")?;
