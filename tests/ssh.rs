@@ -49,7 +49,8 @@ impl Server {
         std::fs::write(at("sshd_config"), config).unwrap();
         // Where sshd as root gives its rights away.
         let _ = std::fs::create_dir_all("/run/sshd");
-        let daemon = Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
+        let daemon =
+            Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
         let server = Self { dir, port, daemon };
         let until = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {

@@ -164,7 +164,12 @@ impl State {
     }
 
     /// Counts an action, does it, and lets it fail where it is to fail.
-    fn count<T>(&mut self, connection: &Connection, title: String, work: impl FnOnce(&mut Self) -> Result<T, HostError>) -> Result<T, HostError> {
+    fn count<T>(
+        &mut self,
+        connection: &Connection,
+        title: String,
+        work: impl FnOnce(&mut Self) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
         self.counted += 1;
         let at = self.counted;
         let fault = self.faults.iter().position(|(n, _)| *n == at).map(|position| self.faults.remove(position).1);
@@ -205,7 +210,9 @@ impl State {
     fn reach(&mut self, connection: &Connection) -> Result<&mut Machine, HostError> {
         let dead = connection.number <= self.crashed_before || self.broken.contains(&connection.number);
         let machine = self.machines.get_mut(&connection.host);
-        machine.filter(|m| !dead && m.is_reachable() && (m.booted_at.to_bits(), m.cuts) == connection.life).ok_or_else(|| broken(&connection.host))
+        machine
+            .filter(|m| !dead && m.is_reachable() && (m.booted_at.to_bits(), m.cuts) == connection.life)
+            .ok_or_else(|| broken(&connection.host))
     }
 }
 
@@ -237,7 +244,8 @@ impl Drop for SimulatedHost {
 impl Connect for World {
     fn connect(&self, host: &HostName) -> Result<Box<dyn Host>, HostError> {
         let connection = self.with(|state| {
-            let machine = state.machines.get(host).ok_or_else(|| HostError::Unreachable { why: format!("there is no simulated machine {host}") })?;
+            let machine =
+                state.machines.get(host).ok_or_else(|| HostError::Unreachable { why: format!("there is no simulated machine {host}") })?;
             if !machine.is_reachable() {
                 return Err(HostError::Unreachable { why: format!("no route to {host} (simulated): it has no power or no link") });
             }
@@ -254,7 +262,12 @@ impl SimulatedHost {
         self.world.with(|state| {
             let machine = state.reach(&self.connection)?;
             if !machine.is_root() {
-                return Err(HostError::Denied { why: format!("{} may not {title} on {}: it is not root; say `become: sudo` or `access: observe`", machine.login, machine.name) });
+                return Err(HostError::Denied {
+                    why: format!(
+                        "{} may not {title} on {}: it is not root; say `become: sudo` or `access: observe`",
+                        machine.login, machine.name
+                    ),
+                });
             }
             state.count(&self.connection, title, work)
         })

@@ -60,7 +60,9 @@ impl Machine {
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
             Action::Fetch { .. } => Err("a copy between two hosts is done with give and take".into()),
-            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } => Err("the simulator does this for the world, not for one machine".into()),
+            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } => {
+                Err("the simulator does this for the world, not for one machine".into())
+            }
         }
     }
 
@@ -117,7 +119,8 @@ impl Machine {
     fn set_attributes(&mut self, path: &Path, attributes: &Attributes) -> Result<(), String> {
         self.known(attributes)?;
         let now = self.tick();
-        let entry = self.files.get_mut(path).ok_or_else(|| format!("chown: cannot access '{}': No such file or directory", path.display()))?;
+        let entry =
+            self.files.get_mut(path).ok_or_else(|| format!("chown: cannot access '{}': No such file or directory", path.display()))?;
         entry.owner = attributes.owner.to_string();
         entry.group = attributes.group.to_string();
         entry.mode = attributes.mode.0;

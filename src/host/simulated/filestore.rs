@@ -41,7 +41,14 @@ impl Machine {
         let files = self.files_below(directory).filter(|(name, ..)| name.matches('/').count() == 1 && hex(name));
         let one = |(name, entry, bytes): (String, &super::files::Entry, &[u8])| {
             let changed = verified.is_none_or(|at| entry.ctime > at);
-            (name, StoreFile { size: bytes.len() as u64, owner: format!("{}:{}", entry.owner, entry.group), sha1: changed.then(|| sha1(bytes)) })
+            (
+                name,
+                StoreFile {
+                    size: bytes.len() as u64,
+                    owner: format!("{}:{}", entry.owner, entry.group),
+                    sha1: changed.then(|| sha1(bytes)),
+                },
+            )
         };
         Some(files.map(one).collect())
     }
@@ -86,7 +93,8 @@ impl Machine {
             return Err("tar: Cannot write: No space left on device".into());
         }
         let now = self.tick();
-        let mut taken = Taken { absent: transfer.names.iter().filter(|name| !files.contains_key(*name)).cloned().collect(), ..Taken::default() };
+        let mut taken =
+            Taken { absent: transfer.names.iter().filter(|name| !files.contains_key(*name)).cloned().collect(), ..Taken::default() };
         for (name, file) in files {
             let store = matches!(transfer.kind, TransferKind::Store { .. });
             if store && name.rsplit('/').next() != Some(sha1(&file.bytes).as_str()) {
@@ -113,7 +121,13 @@ impl Machine {
     }
 
     fn make_owned(&mut self, top: &Path, file: &Path, owner: &str, now: f64) {
-        let mut missing: Vec<PathBuf> = file.ancestors().skip(1).take_while(|path| *path != top).filter(|path| !self.files.is_directory(path)).map(Path::to_owned).collect();
+        let mut missing: Vec<PathBuf> = file
+            .ancestors()
+            .skip(1)
+            .take_while(|path| *path != top)
+            .filter(|path| !self.files.is_directory(path))
+            .map(Path::to_owned)
+            .collect();
         missing.reverse();
         for path in missing {
             self.files.put(path, Node::Directory, (owner, owner, 0o755), now);

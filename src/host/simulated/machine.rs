@@ -83,7 +83,21 @@ impl Machine {
             lock: None,
             last_pid: 500,
         };
-        for directory in ["/etc/systemd/system", "/lib/systemd/system", "/usr/local/bin", "/usr/local/sbin", "/usr/share", "/var/lib", "/var/log", "/opt", "/srv", "/root", "/tmp", "/etc/default", "/etc/apt"] {
+        for directory in [
+            "/etc/systemd/system",
+            "/lib/systemd/system",
+            "/usr/local/bin",
+            "/usr/local/sbin",
+            "/usr/share",
+            "/var/lib",
+            "/var/log",
+            "/opt",
+            "/srv",
+            "/root",
+            "/tmp",
+            "/etc/default",
+            "/etc/apt",
+        ] {
             machine.files.make_parents(directory.as_ref(), ("root", "root", 0o755), now);
         }
         machine

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::filestore::store_name;
 use super::files::Node;
+use super::filestore::store_name;
 use super::machine::Machine;
 use crate::look::{Attachment, LoginPage, Probe};
 
@@ -38,7 +38,9 @@ impl Machine {
     /// Odoo comes up whatever its database does, but not without its configuration.
     pub(super) fn start_odoo(&mut self) -> Result<(), String> {
         let entry = self.files.get(CONFIG).ok_or("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable")?;
-        let readable = (entry.owner == "odoo" && entry.mode & 0o400 != 0) || (entry.group == "odoo" && entry.mode & 0o040 != 0) || entry.mode & 0o004 != 0;
+        let readable = (entry.owner == "odoo" && entry.mode & 0o400 != 0)
+            || (entry.group == "odoo" && entry.mode & 0o040 != 0)
+            || entry.mode & 0o004 != 0;
         if !readable {
             return Err("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable".into());
         }

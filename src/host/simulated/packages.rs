@@ -31,7 +31,11 @@ const DEBIAN: &[(&str, &[&str], &[&str])] = &[
     ("libc6", &["2.31-13+deb11u11"], &[]),
     ("libpq5", &["13.23-0+deb11u1"], &[]),
     ("nginx", &["1.18.0-6.1+deb11u3"], &[]),
-    ("odoo-14", &["14.0.0+dfsg.2-7+deb11u1", "14.0.0+dfsg.2-7+deb11u2"], &["python3", "python3-psycopg2", "python3-lxml", "python3-werkzeug", "wkhtmltopdf", "fonts-inconsolata"]),
+    (
+        "odoo-14",
+        &["14.0.0+dfsg.2-7+deb11u1", "14.0.0+dfsg.2-7+deb11u2"],
+        &["python3", "python3-psycopg2", "python3-lxml", "python3-werkzeug", "wkhtmltopdf", "fonts-inconsolata"],
+    ),
     ("openssh-server", &["1:8.4p1-5+deb11u3"], &[]),
     ("postgresql", &["13+225+deb11u1"], &["postgresql-13"]),
     ("postgresql-13", &["13.20-0+deb11u1", "13.23-0+deb11u1"], &["postgresql-common", "postgresql-client-13", "libpq5"]),
@@ -93,7 +97,8 @@ impl Machine {
             wanted.retain(|(other, ..)| other != name);
             wanted.push((name.to_owned(), version, true));
         }
-        let new = |machine: &Self, name: &str, version: &str| machine.packages.get(name).is_none_or(|p| !p.installed || p.version != version);
+        let new =
+            |machine: &Self, name: &str, version: &str| machine.packages.get(name).is_none_or(|p| !p.installed || p.version != version);
         if self.disk_full && wanted.iter().any(|(name, version, _)| new(self, name, version)) {
             return Err("E: You don't have enough free space in /var/cache/apt/archives/.".into());
         }
@@ -140,7 +145,8 @@ impl Machine {
         if !self.has_package(name) {
             return;
         }
-        let needing: Vec<String> = self.packages.keys().filter(|other| depends(other).contains(&name) && self.has_package(other)).cloned().collect();
+        let needing: Vec<String> =
+            self.packages.keys().filter(|other| depends(other).contains(&name) && self.has_package(other)).cloned().collect();
         for other in needing {
             self.remove_one(&other);
         }
@@ -154,7 +160,10 @@ impl Machine {
     /// `apt-mark hold` and `unhold`.
     pub(super) fn hold(&mut self, packages: &[PackageName], held: bool) -> Done {
         for name in packages {
-            let package = self.packages.get_mut(name.as_str()).ok_or_else(|| format!("E: Can't select installed nor candidate version from package {name} as it has neither of them"))?;
+            let package = self
+                .packages
+                .get_mut(name.as_str())
+                .ok_or_else(|| format!("E: Can't select installed nor candidate version from package {name} as it has neither of them"))?;
             package.held = held;
         }
         Ok(())

@@ -68,8 +68,16 @@ impl World {
 
 fn debian(name: HostName, address: &str) -> Machine {
     let mut machine = Machine::bare(name, address, BEGIN);
-    for (package, version) in [("base-files", "11.1+deb11u11"), ("libc6", "2.31-13+deb11u11"), ("openssh-server", "1:8.4p1-5+deb11u3"), ("sudo", "1.9.5p2-3+deb11u2"), ("systemd", "247.3-7+deb11u7")] {
-        machine.packages.insert(package.into(), Package { version: version.into(), installed: true, held: false, manual: package != "libc6" });
+    for (package, version) in [
+        ("base-files", "11.1+deb11u11"),
+        ("libc6", "2.31-13+deb11u11"),
+        ("openssh-server", "1:8.4p1-5+deb11u3"),
+        ("sudo", "1.9.5p2-3+deb11u2"),
+        ("systemd", "247.3-7+deb11u7"),
+    ] {
+        machine
+            .packages
+            .insert(package.into(), Package { version: version.into(), installed: true, held: false, manual: package != "libc6" });
     }
     let ssh = "[Service]\n[Install]\nWantedBy=multi-user.target\n";
     machine.files.write("/lib/systemd/system/ssh.service", ssh, ("root", "root", 0o644), BEGIN);
@@ -85,10 +93,16 @@ fn produce(machine: &mut Machine, archive: &mut Archive) {
         .collect();
     // The archive holds all of them; a test below sees to it.
     let _ = machine.install(&wishes, archive);
-    machine.python.insert(String::new(), [("phonenumbers", "8.13.0"), ("redis", "5.0.1")].map(|(m, v)| (m.to_owned(), v.to_owned())).into());
+    machine
+        .python
+        .insert(String::new(), [("phonenumbers", "8.13.0"), ("redis", "5.0.1")].map(|(m, v)| (m.to_owned(), v.to_owned())).into());
     let now = machine.tick();
     machine.files.write("/etc/odoo/odoo.conf", ODOO_CONF, ("odoo", "odoo", 0o640), now);
-    for (name, text) in [("__manifest__.py", "{'name': 'Acme', 'version': '14.0.1.2.0', 'depends': ['base']}\n"), ("__init__.py", "from . import models\n"), ("models.py", "# the company's own fields\n")] {
+    for (name, text) in [
+        ("__manifest__.py", "{'name': 'Acme', 'version': '14.0.1.2.0', 'depends': ['base']}\n"),
+        ("__init__.py", "from . import models\n"),
+        ("models.py", "# the company's own fields\n"),
+    ] {
         machine.files.write(Path::new("/usr/share/odoo-acme/acme_base").join(name), text, ("odoo", "odoo", 0o644), now);
     }
     for directory in ["/usr/share/odoo-acme", "/usr/share/odoo-acme/acme_base"] {

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::machine::Machine;
 use super::settings::{self, PARAMETERS, Read, Written};
-use crate::look::{Attachment, Attachments, Cluster as ClusterSight, ClusterName, ClusterState, Receiver, Server as Sight, ServerSight, Setting, SightError, Slot as SlotSight};
+use crate::look::{
+    Attachment, Attachments, Cluster as ClusterSight, ClusterName, ClusterState, Receiver, Server as Sight, ServerSight, Setting,
+    SightError, Slot as SlotSight,
+};
 use crate::secret::Secret;
 
 /// A cluster: its data, and its server while it runs.
@@ -261,7 +264,11 @@ impl Machine {
         if !self.is_root() && self.files.is_directory(&directory) {
             return Err(SightError::Denied(format!("{} is readable only by postgres", directory.display())));
         }
-        let state = self.data(&key).map(|data| ClusterState { state: data.state.clone(), system_identifier: data.system_identifier.clone(), timeline: data.checkpoint_timeline });
+        let state = self.data(&key).map(|data| ClusterState {
+            state: data.state.clone(),
+            system_identifier: data.system_identifier.clone(),
+            timeline: data.checkpoint_timeline,
+        });
         Ok(Some(ClusterSight {
             running: self.is_active(&format!("postgresql@{}-{}.service", key.0, key.1)),
             standby_signal: self.files.get(directory.join("standby.signal")).is_some(),
@@ -280,7 +287,10 @@ impl Machine {
         let root = self.is_root();
         let setting = |(name, (written, pending)): (&String, &(Written, bool))| {
             let source_file = written.source_file.clone().filter(|_| root);
-            (name.clone(), Setting { value: written.value.clone(), pending_restart: *pending, context: settings::context(name).into(), source_file })
+            (
+                name.clone(),
+                Setting { value: written.value.clone(), pending_restart: *pending, context: settings::context(name).into(), source_file },
+            )
         };
         let slot = |(name, lost): (&String, &bool)| {
             let wal_status = Some(if *lost { "lost" } else { "reserved" }.to_owned());
@@ -309,8 +319,14 @@ impl Machine {
 
     pub(super) fn attachments(&self, cluster: &ClusterName, database: &str) -> Result<Attachments, SightError> {
         let cluster = self.clusters.get(&key(cluster)).filter(|cluster| cluster.server.is_some());
-        let data = cluster.and_then(|cluster| cluster.data.as_ref()).ok_or_else(|| SightError::Failed("psql: error: could not connect to server: Connection refused".into()))?;
-        let database = data.content.databases.get(database).ok_or_else(|| SightError::Failed(format!("psql: error: FATAL:  database \"{database}\" does not exist")))?;
+        let data = cluster
+            .and_then(|cluster| cluster.data.as_ref())
+            .ok_or_else(|| SightError::Failed("psql: error: could not connect to server: Connection refused".into()))?;
+        let database = data
+            .content
+            .databases
+            .get(database)
+            .ok_or_else(|| SightError::Failed(format!("psql: error: FATAL:  database \"{database}\" does not exist")))?;
         let mut seen = Attachments::new();
         for (store_name, row) in database.attachments.values() {
             let one = seen.entry(store_name.clone()).or_insert_with(|| row.clone());
@@ -331,7 +347,9 @@ pub(super) fn refuse_lower(own: &BTreeMap<String, u64>, primary: &BTreeMap<Strin
     match primary.iter().find(|(name, value)| own.get(*name).is_some_and(|own| own < value)) {
         Some((name, value)) => {
             let own = own.get(name).copied().unwrap_or_default();
-            Err(format!("FATAL:  hot standby is not possible because {name} = {own} is a lower setting than on the master server (its value was {value})"))
+            Err(format!(
+                "FATAL:  hot standby is not possible because {name} = {own} is a lower setting than on the master server (its value was {value})"
+            ))
         }
         None => Ok(()),
     }

@@ -15,7 +15,12 @@ use crate::look::{PythonSight, Site};
 pub type Modules = BTreeMap<String, String>;
 
 /// Debian package → the module it brings.
-const FROM_APT: &[(&str, &str, &str)] = &[("python3-lxml", "lxml", "4.6.3"), ("python3-psycopg2", "psycopg2", "2.8.6"), ("python3-werkzeug", "werkzeug", "1.0.1"), ("python3-pip", "pip", "20.3.4")];
+const FROM_APT: &[(&str, &str, &str)] = &[
+    ("python3-lxml", "lxml", "4.6.3"),
+    ("python3-psycopg2", "psycopg2", "2.8.6"),
+    ("python3-werkzeug", "werkzeug", "1.0.1"),
+    ("python3-pip", "pip", "20.3.4"),
+];
 
 /// Module → what pip installs with it.
 const NEEDS: &[(&str, &str)] = &[("mangono-addon-redis-session-store", "redis<6"), ("mangono-odoo-redis-session", "redis~=5.0")];
@@ -38,9 +43,19 @@ impl Machine {
                 pip: self.has_package("python3-pip"),
                 externally_managed: false,
                 modules: modules.unwrap_or_default(),
-                from_apt: FROM_APT.iter().filter(|(package, ..)| self.has_package(package)).map(|(_, module, version)| ((*module).to_owned(), (*version).to_owned())).collect(),
+                from_apt: FROM_APT
+                    .iter()
+                    .filter(|(package, ..)| self.has_package(package))
+                    .map(|(_, module, version)| ((*module).to_owned(), (*version).to_owned()))
+                    .collect(),
             },
-            Site::Venv(_) => PythonSight { exists: modules.is_some(), pip: modules.is_some(), externally_managed: false, modules: modules.unwrap_or_default(), from_apt: Modules::new() },
+            Site::Venv(_) => PythonSight {
+                exists: modules.is_some(),
+                pip: modules.is_some(),
+                externally_managed: false,
+                modules: modules.unwrap_or_default(),
+                from_apt: Modules::new(),
+            },
         }
     }
 
@@ -60,7 +75,9 @@ impl Machine {
         match (site, sight.pip) {
             (Site::System, true) => Ok(self.python.entry(String::new()).or_default()),
             (Site::System, false) => Err("sh: 1: pip3: not found".into()),
-            (Site::Venv(path), _) => self.python.get_mut(&place(site)).ok_or_else(|| format!("sh: 1: {}/bin/pip: not found", path.display())),
+            (Site::Venv(path), _) => {
+                self.python.get_mut(&place(site)).ok_or_else(|| format!("sh: 1: {}/bin/pip: not found", path.display()))
+            }
         }
     }
 
@@ -119,7 +136,9 @@ mod tests {
     #[test]
     fn pip_installs_the_newest_that_fits_and_what_it_needs() {
         let (mut machine, archive) = (Machine::bare("erp1".parse().unwrap(), "10.77.0.11", 1e9), Archive::debian());
-        let install = |machine: &mut Machine, list: &[&str]| machine.pip_install(&Site::System, &list.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>(), &archive);
+        let install = |machine: &mut Machine, list: &[&str]| {
+            machine.pip_install(&Site::System, &list.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>(), &archive)
+        };
         assert!(install(&mut machine, &["redis"]).unwrap_err().contains("not found"));
         let mut packages = Archive::debian();
         machine.install(&[crate::action::PackageVersion { name: "python3-pip".parse().unwrap(), version: None }], &mut packages).unwrap();

@@ -33,18 +33,53 @@ pub struct Redis {
 
 /// Settings and their defaults. Source: Redis 6.0's config.c and Debian's redis.conf.
 const KNOWN: &[(&str, &str)] = &[
-    ("activerehashing", "yes"), ("appendfilename", "appendonly.aof"), ("appendfsync", "everysec"), ("appendonly", "no"),
-    ("bind", ""), ("daemonize", "no"), ("databases", "16"), ("dbfilename", "dump.rdb"), ("dir", "/var/lib/redis"),
-    ("hz", "10"), ("io-threads", "1"), ("lfu-decay-time", "1"), ("logfile", ""), ("loglevel", "notice"),
-    ("masteruser", ""), ("maxclients", "10000"), ("maxmemory", "0"), ("maxmemory-policy", "noeviction"), ("maxmemory-samples", "5"),
-    ("min-replicas-max-lag", "10"), ("min-replicas-to-write", "0"), ("no-appendfsync-on-rewrite", "no"), ("notify-keyspace-events", ""),
-    ("pidfile", ""), ("port", "6379"), ("protected-mode", "yes"), ("rdbchecksum", "yes"), ("rdbcompression", "yes"),
-    ("repl-backlog-size", "1048576"), ("repl-diskless-sync", "no"), ("repl-timeout", "60"), ("replica-announce-ip", ""),
-    ("replica-announce-port", "0"), ("replica-priority", "100"), ("replica-read-only", "yes"), ("replica-serve-stale-data", "yes"),
-    ("save", "3600 1 300 100 60 10000"), ("slowlog-log-slower-than", "10000"), ("stop-writes-on-bgsave-error", "yes"),
-    ("supervised", "no"), ("tcp-backlog", "511"), ("tcp-keepalive", "300"), ("timeout", "0"), ("unixsocket", ""),
+    ("activerehashing", "yes"),
+    ("appendfilename", "appendonly.aof"),
+    ("appendfsync", "everysec"),
+    ("appendonly", "no"),
+    ("bind", ""),
+    ("daemonize", "no"),
+    ("databases", "16"),
+    ("dbfilename", "dump.rdb"),
+    ("dir", "/var/lib/redis"),
+    ("hz", "10"),
+    ("io-threads", "1"),
+    ("lfu-decay-time", "1"),
+    ("logfile", ""),
+    ("loglevel", "notice"),
+    ("masteruser", ""),
+    ("maxclients", "10000"),
+    ("maxmemory", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("maxmemory-samples", "5"),
+    ("min-replicas-max-lag", "10"),
+    ("min-replicas-to-write", "0"),
+    ("no-appendfsync-on-rewrite", "no"),
+    ("notify-keyspace-events", ""),
+    ("pidfile", ""),
+    ("port", "6379"),
+    ("protected-mode", "yes"),
+    ("rdbchecksum", "yes"),
+    ("rdbcompression", "yes"),
+    ("repl-backlog-size", "1048576"),
+    ("repl-diskless-sync", "no"),
+    ("repl-timeout", "60"),
+    ("replica-announce-ip", ""),
+    ("replica-announce-port", "0"),
+    ("replica-priority", "100"),
+    ("replica-read-only", "yes"),
+    ("replica-serve-stale-data", "yes"),
+    ("save", "3600 1 300 100 60 10000"),
+    ("slowlog-log-slower-than", "10000"),
+    ("stop-writes-on-bgsave-error", "yes"),
+    ("supervised", "no"),
+    ("tcp-backlog", "511"),
+    ("tcp-keepalive", "300"),
+    ("timeout", "0"),
+    ("unixsocket", ""),
 ];
-const FIXED: [&str; 10] = ["bind", "port", "databases", "daemonize", "io-threads", "unixsocket", "supervised", "tcp-backlog", "logfile", "pidfile"];
+const FIXED: [&str; 10] =
+    ["bind", "port", "databases", "daemonize", "io-threads", "unixsocket", "supervised", "tcp-backlog", "logfile", "pidfile"];
 const MEMORY: [&str; 2] = ["maxmemory", "repl-backlog-size"];
 const SECRET: [&str; 2] = ["requirepass", "masterauth"];
 
@@ -210,13 +245,21 @@ pub fn settle(machines: &mut Machines) {
         let reaches = |other: &Machine| {
             let (redis, bind) = (&other.redis, other.redis.settings.get("bind").map_or("", String::as_str));
             let open = bind.is_empty() || bind.split_whitespace().any(|one| one == address || one == "0.0.0.0" || one == "*");
-            let protected = redis.settings.get("protected-mode").is_some_and(|p| p == "yes") && bind.is_empty() && redis.password("requirepass").is_empty();
+            let protected = redis.settings.get("protected-mode").is_some_and(|p| p == "yes")
+                && bind.is_empty()
+                && redis.password("requirepass").is_empty();
             let named = other.name.as_str() == address || other.addresses.contains(&address);
-            named && other.name != host && other.is_reachable() && redis.running && open && !protected
+            named
+                && other.name != host
+                && other.is_reachable()
+                && redis.running
+                && open
+                && !protected
                 && redis.settings.get("port").is_some_and(|own| *own == port.to_string())
                 && (redis.password("requirepass").is_empty() || redis.password("requirepass") == machine.redis.password("masterauth"))
         };
-        let primary = machines.values().find(|other| machine.is_reachable() && reaches(other)).map(|other| (other.name.clone(), other.redis.keys));
+        let primary =
+            machines.values().find(|other| machine.is_reachable() && reaches(other)).map(|other| (other.name.clone(), other.redis.keys));
         if let Some(redis) = machines.get_mut(&host).map(|machine| &mut machine.redis) {
             redis.synced = primary.is_some();
             redis.keys = primary.as_ref().map_or(redis.keys, |(_, keys)| *keys);

@@ -76,7 +76,8 @@ const KNOWN: &[(&str, Unit, &str, &str)] = &[
 ];
 
 /// Settings a standby must have at least as high as its primary.
-pub const PARAMETERS: [&str; 5] = ["max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes"];
+pub const PARAMETERS: [&str; 5] =
+    ["max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes"];
 
 /// A setting as the files say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +105,8 @@ pub fn context(name: &str) -> &'static str {
 /// Reads the files of a cluster in the server's order: postgresql.conf with what it includes, then postgresql.auto.conf.
 pub fn read(files: &Files, directory: &Path, data_directory: &Path) -> Read {
     let default = |value: &&str| Written { value: (*value).to_owned(), source_file: None };
-    let mut read = Read { settings: KNOWN.iter().map(|(name, _, _, value)| ((*name).to_owned(), default(value))).collect(), errors: Vec::new() };
+    let mut read =
+        Read { settings: KNOWN.iter().map(|(name, _, _, value)| ((*name).to_owned(), default(value))).collect(), errors: Vec::new() };
     file(files, &directory.join("postgresql.conf"), directory, &mut read);
     file(files, &data_directory.join("postgresql.auto.conf"), directory, &mut read);
     read
@@ -116,7 +118,11 @@ fn file(files: &Files, path: &Path, directory: &Path, read: &mut Read) {
             Ok(None) => {}
             Ok(Some((name, value))) if name == "include_dir" => {
                 let included = directory.join(value);
-                let names: Vec<_> = files.below(&included).map(|(path, _)| path.to_owned()).filter(|p| p.extension().is_some_and(|e| e == "conf")).collect();
+                let names: Vec<_> = files
+                    .below(&included)
+                    .map(|(path, _)| path.to_owned())
+                    .filter(|p| p.extension().is_some_and(|e| e == "conf"))
+                    .collect();
                 for name in names {
                     file(files, &name, directory, read);
                 }

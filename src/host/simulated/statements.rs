@@ -15,7 +15,12 @@ type Done = Result<(), String>;
 impl Machine {
     /// The running server and its data.
     fn serving(&mut self, cluster: &ClusterName) -> Result<(&mut Server, &mut Data), String> {
-        let refused = || format!("psql: error: could not connect to server: no such file\n\tIs the server running locally and accepting connections on \".s.PGSQL.{}\"?", cluster.port);
+        let refused = || {
+            format!(
+                "psql: error: could not connect to server: no such file\n\tIs the server running locally and accepting connections on \".s.PGSQL.{}\"?",
+                cluster.port
+            )
+        };
         let found = self.clusters.get_mut(&postgres::key(cluster)).ok_or_else(refused)?;
         match (found.server.as_mut(), found.data.as_mut()) {
             (Some(server), Some(data)) => Ok((server, data)),

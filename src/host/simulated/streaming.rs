@@ -34,13 +34,21 @@ impl Conninfo {
 /// The primary a standby's conninfo leads to, or what a client there would be told.
 fn connect(machines: &Machines, fitting: &mut Fitting, standby: &HostName, conninfo: &Conninfo) -> Result<(HostName, Key), String> {
     let (host, port) = (conninfo.get("host"), if conninfo.get("port").is_empty() { "5432" } else { conninfo.get("port") });
-    let no = |why: &str| format!("could not connect to server: {why}\n\tIs the server running on host \"{host}\" and accepting TCP/IP connections on port {port}?");
+    let no = |why: &str| {
+        format!(
+            "could not connect to server: {why}\n\tIs the server running on host \"{host}\" and accepting TCP/IP connections on port {port}?"
+        )
+    };
     let from = machines.get(standby).filter(|machine| machine.is_reachable()).ok_or_else(|| no("Network is unreachable"))?;
-    let primary = machines.values().find(|machine| machine.addresses.iter().any(|address| address == host) || machine.name.as_str() == host);
+    let primary =
+        machines.values().find(|machine| machine.addresses.iter().any(|address| address == host) || machine.name.as_str() == host);
     let primary = primary.filter(|machine| machine.is_reachable()).ok_or_else(|| no("No route to host"))?;
-    let serving = primary.clusters.iter().find_map(|(key, cluster)| Some((key, cluster.server.as_ref()?, cluster.data.as_ref()?)).filter(|(_, server, _)| server.value("port") == port));
+    let serving = primary.clusters.iter().find_map(|(key, cluster)| {
+        Some((key, cluster.server.as_ref()?, cluster.data.as_ref()?)).filter(|(_, server, _)| server.value("port") == port)
+    });
     let (key, server, data) = serving.ok_or_else(|| no("Connection refused"))?;
-    let listens = server.value("listen_addresses").split(',').map(str::trim).any(|address| address == "*" || address == "0.0.0.0" || address == host);
+    let listens =
+        server.value("listen_addresses").split(',').map(str::trim).any(|address| address == "*" || address == "0.0.0.0" || address == host);
     if !listens {
         return Err(no("Connection refused"));
     }
@@ -50,9 +58,11 @@ fn connect(machines: &Machines, fitting: &mut Fitting, standby: &HostName, conni
         let how = if encrypted { "on" } else { "off" };
         return Err(format!("FATAL:  no pg_hba.conf entry for replication connection from host \"{address}\", user \"{user}\", SSL {how}"));
     }
-    let verifier = data.content.roles.get(user).ok_or_else(|| format!("FATAL:  password authentication failed for user \"{user}\" (no such role)"))?;
+    let verifier =
+        data.content.roles.get(user).ok_or_else(|| format!("FATAL:  password authentication failed for user \"{user}\" (no such role)"))?;
     let password = password(from, Path::new(conninfo.get("passfile")), host, port, user).ok_or("fe_sendauth: no password supplied")?;
-    let fits = *fitting.entry(scram::fingerprint(verifier.expose(), &password)).or_insert_with(|| scram::fits(verifier.expose(), &password));
+    let fits =
+        *fitting.entry(scram::fingerprint(verifier.expose(), &password)).or_insert_with(|| scram::fits(verifier.expose(), &password));
     if !fits {
         return Err(format!("FATAL:  password authentication failed for user \"{user}\""));
     }
@@ -72,7 +82,10 @@ fn admits(line: &str, user: &str, address: &str, encrypted: bool) -> bool {
         "hostnossl" => !encrypted,
         _ => false,
     };
-    kind && database.split(',').any(|d| d == "replication") && who.split(',').any(|w| w == user || w == "all") && within(address, from) && *method != "reject"
+    kind && database.split(',').any(|d| d == "replication")
+        && who.split(',').any(|w| w == user || w == "all")
+        && within(address, from)
+        && *method != "reject"
 }
 
 fn within(address: &str, network: &str) -> bool {
@@ -111,7 +124,13 @@ pub fn settle(machines: &mut Machines, fitting: &mut Fitting, now: f64) {
             server.active_slots.clear();
             if server.in_recovery {
                 let was = server.receiver.take();
-                standbys.push((host.clone(), key.clone(), server.value("primary_conninfo").to_owned(), server.value("primary_slot_name").to_owned(), was));
+                standbys.push((
+                    host.clone(),
+                    key.clone(),
+                    server.value("primary_conninfo").to_owned(),
+                    server.value("primary_slot_name").to_owned(),
+                    was,
+                ));
             }
         }
     }
@@ -124,7 +143,14 @@ pub fn settle(machines: &mut Machines, fitting: &mut Fitting, now: f64) {
     }
 }
 
-fn stream(machines: &mut Machines, fitting: &mut Fitting, (host, key): (&HostName, &Key), conninfo: &str, slot: &str, now: f64) -> Result<(), String> {
+fn stream(
+    machines: &mut Machines,
+    fitting: &mut Fitting,
+    (host, key): (&HostName, &Key),
+    conninfo: &str,
+    slot: &str,
+    now: f64,
+) -> Result<(), String> {
     if conninfo.is_empty() {
         return Err("no primary_conninfo".into());
     }
@@ -142,7 +168,11 @@ fn stream(machines: &mut Machines, fitting: &mut Fitting, (host, key): (&HostNam
     if data.system_identifier != source.system_identifier {
         return Err("FATAL:  database system identifier differs between the primary and standby".into());
     }
-    let ends = if data.timeline == source.timeline { Some(source.lsn) } else { source.forks.iter().find(|(timeline, _)| *timeline == data.timeline).map(|(_, lsn)| *lsn) };
+    let ends = if data.timeline == source.timeline {
+        Some(source.lsn)
+    } else {
+        source.forks.iter().find(|(timeline, _)| *timeline == data.timeline).map(|(_, lsn)| *lsn)
+    };
     if data.timeline > source.timeline || ends.is_none_or(|end| data.lsn > end) {
         return Err(format!("FATAL:  timeline {} forked off before current recovery point {}", source.timeline, lsn_text(data.lsn)));
     }
@@ -215,18 +245,23 @@ pub fn base_backup(machines: &mut Machines, fitting: &mut Fitting, host: &HostNa
     let source = machines.get(&primary).ok_or("no primary")?;
     let mut data = source.data(&primary_key).ok_or("no data")?.clone();
     if let Some(slot) = backup.slot.filter(|slot| !data.slots.contains_key(*slot)) {
-        return Err(failed(format!("could not send replication command \"START_REPLICATION\": ERROR:  replication slot \"{slot}\" does not exist")));
+        return Err(failed(format!(
+            "could not send replication command \"START_REPLICATION\": ERROR:  replication slot \"{slot}\" does not exist"
+        )));
     }
     if full {
         return Err(failed("could not write to file: No space left on device".into()));
     }
     let from = source.data_directory(&primary_key);
-    let copies: Vec<_> = source.files.below(&from).filter_map(|(path, entry)| Some((path.strip_prefix(&from).ok()?.to_owned(), entry.clone()))).collect();
+    let copies: Vec<_> =
+        source.files.below(&from).filter_map(|(path, entry)| Some((path.strip_prefix(&from).ok()?.to_owned(), entry.clone()))).collect();
     let machine = machines.get_mut(host).ok_or("no machine")?;
     let now = machine.tick();
     let cluster = machine.clusters.entry(key).or_default();
     if backup.keep_old {
-        let old = (0..).map(|n| PathBuf::from(format!("{}.otr-old.{n}", backup.directory.display()))).find(|place| machine.files.get(place).is_none());
+        let old = (0..)
+            .map(|n| PathBuf::from(format!("{}.otr-old.{n}", backup.directory.display())))
+            .find(|place| machine.files.get(place).is_none());
         let old = old.ok_or("no name is free")?;
         machine.files.rename(backup.directory, &old);
         cluster.kept.extend(cluster.data.take().map(|data| (old, data)));

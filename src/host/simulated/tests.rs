@@ -42,22 +42,39 @@ fn unit(name: &str, verb: UnitVerb) -> Action {
 }
 fn write(path: &str, text: &str, owner: &str) -> Action {
     let owner: crate::name::Word = owner.parse().unwrap();
-    Action::WriteFile { path: path.into(), content: text.into(), attributes: Attributes { owner: owner.clone(), group: owner, mode: Mode(0o640) } }
+    Action::WriteFile {
+        path: path.into(),
+        content: text.into(),
+        attributes: Attributes { owner: owner.clone(), group: owner, mode: Mode(0o640) },
+    }
 }
 fn install(names: &[&str]) -> Action {
     Action::InstallPackages { packages: names.iter().map(|name| PackageVersion { name: name.parse().unwrap(), version: None }).collect() }
 }
 fn backup() -> Action {
     let conninfo = "host=10.77.0.11 port=5432 user=otr_repl sslmode=require passfile=/var/lib/postgresql/.otr.pgpass".into();
-    Action::BaseBackup { cluster: cluster(), data_directory: "/var/lib/postgresql/13/main".into(), conninfo, slot: Some("otr_erp2".into()), keep_old: false }
+    Action::BaseBackup {
+        cluster: cluster(),
+        data_directory: "/var/lib/postgresql/13/main".into(),
+        conninfo,
+        slot: Some("otr_erp2".into()),
+        keep_old: false,
+    }
 }
 
 /// The pair with erp2 streaming from erp1, made by actions alone.
 fn streaming() -> World {
     let world = World::pair();
-    let hba = format!("{}hostssl replication otr_repl 10.77.0.12/32 scram-sha-256\n", world.files(&erp1()).text("/etc/postgresql/13/main/pg_hba.conf"));
+    let hba = format!(
+        "{}hostssl replication otr_repl 10.77.0.12/32 scram-sha-256\n",
+        world.files(&erp1()).text("/etc/postgresql/13/main/pg_hba.conf")
+    );
     let pgpass = "/var/lib/postgresql/.otr.pgpass";
-    for action in [unit("odoo.service", UnitVerb::Mask), install(&["odoo-14", "postgresql-13", "redis-server"]), Action::MakeUpPassword { path: pgpass.into(), role: "otr_repl".parse().unwrap() }] {
+    for action in [
+        unit("odoo.service", UnitVerb::Mask),
+        install(&["odoo-14", "postgresql-13", "redis-server"]),
+        Action::MakeUpPassword { path: pgpass.into(), role: "otr_repl".parse().unwrap() },
+    ] {
         act(&world, &erp2(), &action).unwrap();
     }
     let password = world.files(&erp2()).text(pgpass).trim().rsplit(':').next().unwrap().to_owned();
@@ -65,7 +82,11 @@ fn streaming() -> World {
         write("/etc/postgresql/13/main/conf.d/50-otr.conf", "listen_addresses = '*'\n", "postgres"),
         write("/etc/postgresql/13/main/pg_hba.conf", &hba, "postgres"),
         unit("postgresql@13-main.service", UnitVerb::Restart),
-        Action::SetReplicationRole { cluster: cluster(), role: "otr_repl".parse().unwrap(), verifier: scram::tests::verifier(&password).into() },
+        Action::SetReplicationRole {
+            cluster: cluster(),
+            role: "otr_repl".parse().unwrap(),
+            verifier: scram::tests::verifier(&password).into(),
+        },
         Action::CreateSlot { cluster: cluster(), slot: "otr_erp2".into() },
     ] {
         act(&world, &erp1(), &action).unwrap();
@@ -114,7 +135,12 @@ fn a_standby_streams_and_a_power_cut_ends_it() {
     act(&world, &erp2(), &Action::Promote { cluster: cluster() }).unwrap();
     let promoted = server(&world, &erp2());
     assert!(!promoted.in_recovery && promoted.timeline == 1, "the checkpoint is still to come");
-    for action in [Action::Checkpoint { cluster: cluster() }, Action::ProveWrite { cluster: cluster() }, unit("odoo.service", UnitVerb::Unmask), unit("odoo.service", UnitVerb::Start)] {
+    for action in [
+        Action::Checkpoint { cluster: cluster() },
+        Action::ProveWrite { cluster: cluster() },
+        unit("odoo.service", UnitVerb::Unmask),
+        unit("odoo.service", UnitVerb::Start),
+    ] {
         act(&world, &erp2(), &action).unwrap();
     }
     assert_eq!(server(&world, &erp2()).timeline, 2);
@@ -131,11 +157,22 @@ fn a_standby_streams_and_a_power_cut_ends_it() {
 fn what_is_missing_stops_streaming_but_nothing_else() {
     for (host, change) in [
         (erp1(), (|m| m.link = false) as fn(&mut Machine)),
-        (erp1(), |m| { m.clusters.values_mut().for_each(|c| c.data.as_mut().unwrap().slots.clear()); }),
-        (erp1(), |m| { m.clusters.values_mut().for_each(|c| c.data.as_mut().unwrap().slots.values_mut().for_each(|lost| *lost = true)); }),
-        (erp1(), |m| { m.clusters.values_mut().for_each(|c| c.server.as_mut().unwrap().hba.clear()); }),
-        (erp2(), |m| { m.files.get_mut("/var/lib/postgresql/.otr.pgpass").unwrap().mode = 0o644; }),
-        (erp2(), |m| { let now = m.now; m.files.write("/var/lib/postgresql/.otr.pgpass", "*:*:*:otr_repl:wrong\n", ("postgres", "postgres", 0o600), now); }),
+        (erp1(), |m| {
+            m.clusters.values_mut().for_each(|c| c.data.as_mut().unwrap().slots.clear());
+        }),
+        (erp1(), |m| {
+            m.clusters.values_mut().for_each(|c| c.data.as_mut().unwrap().slots.values_mut().for_each(|lost| *lost = true));
+        }),
+        (erp1(), |m| {
+            m.clusters.values_mut().for_each(|c| c.server.as_mut().unwrap().hba.clear());
+        }),
+        (erp2(), |m| {
+            m.files.get_mut("/var/lib/postgresql/.otr.pgpass").unwrap().mode = 0o644;
+        }),
+        (erp2(), |m| {
+            let now = m.now;
+            m.files.write("/var/lib/postgresql/.otr.pgpass", "*:*:*:otr_repl:wrong\n", ("postgres", "postgres", 0o600), now);
+        }),
     ] {
         let world = streaming();
         world.mutate(&host, change);
@@ -175,14 +212,19 @@ fn a_diverged_old_primary_does_not_stream() {
     assert_eq!(server(&world, &erp2()).lsn.is_some(), true);
     act(&world, &erp1(), &Action::FollowPrimary { cluster: cluster(), data_directory: "/var/lib/postgresql/13/main".into() }).unwrap();
     assert!(server(&world, &erp1()).receiver.is_none());
-    assert!(matches!(act(&world, &erp1(), &Action::ProveWrite { cluster: cluster() }), Err(HostError::Failed { said, .. }) if said.contains("read-only")));
+    assert!(
+        matches!(act(&world, &erp1(), &Action::ProveWrite { cluster: cluster() }), Err(HostError::Failed { said, .. }) if said.contains("read-only"))
+    );
 }
 
 #[test]
 fn redis_follows_with_the_right_password_only() {
     let world = streaming();
     let server = RedisServer { config: redis::CONFIG.into(), port: 6379 };
-    world.mutate(&erp1(), |m| { let now = m.now; m.files.write(redis::CONFIG, "bind 10.77.0.11 127.0.0.1\nrequirepass s\n", ("redis", "redis", 0o640), now); });
+    world.mutate(&erp1(), |m| {
+        let now = m.now;
+        m.files.write(redis::CONFIG, "bind 10.77.0.11 127.0.0.1\nrequirepass s\n", ("redis", "redis", 0o640), now);
+    });
     act(&world, &erp1(), &unit("redis-server.service", UnitVerb::Restart)).unwrap();
     act(&world, &erp2(), &Action::ReplicateRedis { server: server.clone(), primary: Some(("10.77.0.11".into(), 6379)) }).unwrap();
     let look = Look::Redis { config: redis::CONFIG.into(), port: 6379 };
@@ -227,11 +269,15 @@ fn rights_and_room_are_refused_in_words() {
     assert!(matches!(see(&world, &erp1(), Look::SecretContent(odoo::CONFIG.into())), Ok(Sight::SecretContent(Some(_)))));
     assert!(!server(&world, &erp1()).sees_verifiers);
     world.disk_full(&erp2());
-    for action in [write("/etc/x", "x", "root"), install(&["tree"]), Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "x".into() }] {
+    for action in
+        [write("/etc/x", "x", "root"), install(&["tree"]), Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "x".into() }]
+    {
         assert!(matches!(act(&world, &erp2(), &action), Err(HostError::Failed { .. })));
     }
     world.disk_free(&erp2());
-    assert!(matches!(act(&world, &erp2(), &write("/etc/x", "x", "nobody_here")), Err(HostError::Failed { said, .. }) if said.contains("invalid user")));
+    assert!(
+        matches!(act(&world, &erp2(), &write("/etc/x", "x", "nobody_here")), Err(HostError::Failed { said, .. }) if said.contains("invalid user"))
+    );
     act(&world, &erp2(), &write("/new/deep/x", "x", "root")).unwrap();
 }
 
@@ -243,6 +289,7 @@ fn a_lost_bundle_stays_lost_until_its_row_is_gone() {
     world.mutate(&erp1(), |m| m.files.remove_tree(&m.odoo_data().join("filestore/acme").join(name)));
     let bad = |world: &World| login(world, &erp1()).assets.iter().filter(|asset| asset.status != 200).count();
     assert_eq!((bad(&world), bad(&world)), (1, 1));
-    act(&world, &erp1(), &Action::ForgetBundles { cluster: cluster(), database: "acme".parse().unwrap(), names: vec![name.clone()] }).unwrap();
+    act(&world, &erp1(), &Action::ForgetBundles { cluster: cluster(), database: "acme".parse().unwrap(), names: vec![name.clone()] })
+        .unwrap();
     assert_eq!(bad(&world), 0);
 }

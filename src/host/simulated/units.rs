@@ -57,7 +57,12 @@ impl Machine {
         let stamp = |path: &Path| self.files.get(path).map(|entry| (path.to_owned(), entry.mtime.to_bits()));
         let mut definition: Definition = self.unit_file(unit).and_then(|path| stamp(&path)).into_iter().collect();
         for drop_ins in names(unit).iter().flat_map(|name| [ETC, LIB].map(|base| Path::new(base).join(format!("{name}.d")))) {
-            definition.extend(self.files.below(&drop_ins).filter(|(path, _)| path.extension().is_some_and(|e| e == "conf")).filter_map(|(path, _)| stamp(path)));
+            definition.extend(
+                self.files
+                    .below(&drop_ins)
+                    .filter(|(path, _)| path.extension().is_some_and(|e| e == "conf"))
+                    .filter_map(|(path, _)| stamp(path)),
+            );
         }
         definition
     }
@@ -273,7 +278,8 @@ impl Machine {
 
     pub(super) fn start_enabled_units(&mut self) {
         let enabled: Vec<String> = self.units.iter().filter(|(_, state)| state.enabled).map(|(name, _)| name.clone()).collect();
-        let (databases, others): (Vec<_>, Vec<_>) = enabled.into_iter().partition(|unit| unit.starts_with("postgresql") || unit.starts_with("redis"));
+        let (databases, others): (Vec<_>, Vec<_>) =
+            enabled.into_iter().partition(|unit| unit.starts_with("postgresql") || unit.starts_with("redis"));
         for unit in databases.iter().chain(&others) {
             // Booting goes on whatever fails; the unit keeps its failure.
             let _ = self.start_unit(unit);
