@@ -21,10 +21,8 @@ impl Machine {
         for line in self.files.text(CONFIG).lines().map(str::trim) {
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 section = name;
-            } else if let (true, Some((key, value))) = (section == "options" && !line.starts_with([';', '#']), line.split_once('=')) {
-                if key.trim() == name {
-                    found = Some(value.trim());
-                }
+            } else if let Some((_, value)) = line.split_once('=').filter(|(key, _)| section == "options" && key.trim() == name) {
+                found = Some(value.trim());
             }
         }
         found.filter(|value| !value.is_empty() && *value != "False")

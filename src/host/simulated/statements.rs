@@ -85,7 +85,7 @@ impl Machine {
         Ok(())
     }
 
-    /// `standby.signal`, then a restart.
+    /// `standby.signal`, then a start: a server that runs goes on as it is.
     pub(super) fn follow_primary(&mut self, cluster: &ClusterName, directory: &Path) -> Done {
         let (version, name) = postgres::key(cluster);
         if self.data(&(version, name.clone())).is_none() {
@@ -93,9 +93,7 @@ impl Machine {
         }
         let now = self.tick();
         self.files.put(directory.join("standby.signal"), Node::File(Vec::new()), ("postgres", "postgres", 0o600), now);
-        let unit = format!("postgresql@{version}-{name}.service");
-        self.stop_unit(&unit);
-        self.start_unit(&unit)
+        self.start_unit(&format!("postgresql@{version}-{name}.service"))
     }
 
     /// `pg_promote()`: a new timeline, on which the checkpoint is still to come.
