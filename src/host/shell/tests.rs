@@ -132,10 +132,10 @@ fn a_reply_that_breaks_off_is_never_absence() {
     let dir = tempfile::tempdir().unwrap();
     let whole = host(dir.path()).look(&looks).unwrap();
     let cuts: [fn(&Path, &str) -> String; 4] = [
-        |_, command| format!("( {command} ) | head -c 10"),
-        |_, command| format!("( {command} ) | head -c 60"),
-        |_, command| format!("( {command} ) | head -c 150"),
-        |_, command| format!("( {command} ) | head -c 400"),
+        |_, command| format!("( {command} ) | {{ head -c 10; kill -9 0; }}"),
+        |_, command| format!("( {command} ) | {{ head -c 60; kill -9 0; }}"),
+        |_, command| format!("( {command} ) | {{ head -c 150; kill -9 0; }}"),
+        |_, command| format!("( {command} ) | {{ head -c 400; kill -9 0; }}"),
     ];
     for cut in cuts {
         match host_with(cut, dir.path()).look(&looks) {
@@ -157,7 +157,7 @@ fn a_reply_that_breaks_off_is_never_absence() {
 fn a_dead_mount_spoils_only_itself() {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in [
-        ("stat", "case \"$*\" in */dead*) sleep 60;; esac\nexec /usr/bin/stat \"$@\""),
+        ("stat", "case \"$*\" in */dead*) sleep 60;; esac\nPATH=/usr/bin:/bin; exec stat \"$@\""),
         ("timeout", "shift 3\nexec /usr/bin/timeout -k 1 1 \"$@\""),
     ] {
         let path = dir.path().join(name);

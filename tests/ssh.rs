@@ -1,0 +1,367 @@
+//! Hosts over SSH, against an sshd of our own on a high port of this machine.
+//!
+//! Without sshd (package openssh-server) this is left out, and says so; with CI=true that is
+//! a failure.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use otr::action::{Action, Transfer, TransferKind};
+use otr::host::connect::Connector;
+use otr::host::{Connect, Host, HostError};
+use otr::look::{Look, Seen, Sight};
+use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
+
+/// An sshd, its keys, and a key it lets in.
+struct Server {
+    dir: tempfile::TempDir,
+    port: u16,
+    daemon: Child,
+}
+
+impl Server {
+    fn start() -> Option<Self> {
+        let sshd = Path::new("/usr/sbin/sshd");
+        if !sshd.exists() {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no sshd: install openssh-server");
+            println!("LEFT OUT: no sshd on this machine (package openssh-server)");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (name, kind) in [("host_ed25519", "ed25519"), ("host_ecdsa", "ecdsa"), ("login", "ed25519"), ("other", "ed25519")] {
+            let done = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", kind, "-f"]).arg(at(name)).status().unwrap();
+            assert!(done.success());
+        }
+        std::fs::copy(at("login.pub"), at("authorized_keys")).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {0}/host_ed25519\nHostKey {0}/host_ecdsa\nPidFile none\n\
+             AuthorizedKeysFile {0}/authorized_keys\nStrictModes no\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 100\n\
+             PermitRootLogin prohibit-password\nPasswordAuthentication no\n",
+            dir.path().display()
+        );
+        std::fs::write(at("sshd_config"), config).unwrap();
+        // Where sshd as root gives its rights away.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let daemon =
+            Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
+        let server = Self { dir, port, daemon };
+        let until = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "sshd does not start: {}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let key = std::fs::read_to_string(server.at("host_ed25519.pub")).unwrap();
+        std::fs::write(server.at("known"), format!("[127.0.0.1]:{port},[127.0.0.2]:{port} {key}")).unwrap();
+        Some(server)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.at("log")).unwrap_or_default()
+    }
+
+    /// The spec of the host, with some keys on top.
+    fn spec(&self, more: Value) -> Value {
+        let mut spec = json!({
+            "address": "127.0.0.1", "port": self.port, "user": user(),
+            "ssh": {"identity": self.at("login"), "known_hosts": self.at("known"), "config": "/dev/null"}
+        });
+        for (name, value) in more.as_object().unwrap() {
+            match (name.as_str(), value) {
+                ("ssh", Value::Object(ssh)) => ssh.iter().for_each(|(name, value)| spec["ssh"][name] = value.clone()),
+                _ => spec[name] = value.clone(),
+            }
+        }
+        spec
+    }
+
+    fn open(&self, more: Value) -> Result<Box<dyn Host>, HostError> {
+        connect(self.spec(more), false)
+    }
+
+    /// Processes of sshd that serve connections.
+    fn children(&self) -> Vec<i32> {
+        let parent = self.daemon.id().to_string();
+        let of = |entry: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let ppid = stat.rsplit_once(") ")?.1.split(' ').nth(1)?;
+            (ppid == parent).then(|| entry.file_name().to_str()?.parse().ok()).flatten()
+        };
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(of).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn user() -> String {
+    String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+fn connect(spec: Value, accept_new: bool) -> Result<Box<dyn Host>, HostError> {
+    let name = "erp1".parse().unwrap();
+    let hosts = [(name, serde_json::from_value(spec).unwrap())].into_iter().collect();
+    Connector { hosts, accept_new, here: None }.connect(&"erp1".parse().unwrap())
+}
+
+fn set(looks: &[Look]) -> BTreeSet<Look> {
+    looks.iter().cloned().collect()
+}
+
+fn why(result: Result<Box<dyn Host>, HostError>) -> String {
+    match result {
+        Err(error) => error.to_string(),
+        Ok(mut host) => host.look(&set(&[Look::Machine])).unwrap_err().to_string(),
+    }
+}
+
+fn machine(seen: &Seen) -> (String, String) {
+    match &seen[&Look::Machine] {
+        Ok(Sight::Machine(machine)) => {
+            let Value::Object(mut all) = serde_json::to_value(machine).unwrap() else { panic!() };
+            // Time goes by.
+            all.retain(|name, _| !["now", "uptime", "memory_available", "load"].contains(&name.as_str()));
+            (format!("{all:?}"), format!("{machine:?}"))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn both_clients_see_the_same_machine() {
+    let Some(server) = Server::start() else { return };
+    let looks = set(&[Look::Machine, Look::Content(server.at("known")), Look::Path("/gone".into())]);
+    let mut seen = Vec::new();
+    for client in ["libssh2", "openssh"] {
+        let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
+        seen.push(host.look(&looks).unwrap());
+    }
+    seen.push(connect(json!({"address": "local"}), false).unwrap().look(&looks).unwrap());
+    for other in &seen {
+        assert_eq!(machine(other).0, machine(&seen[0]).0);
+        assert_eq!(other[&Look::Content(server.at("known"))], seen[0][&Look::Content(server.at("known"))]);
+        assert_eq!(other[&Look::Path("/gone".into())], Ok(Sight::Path(None)));
+    }
+}
+
+#[test]
+fn two_hundred_looks_are_one_trip_on_one_connection() {
+    let Some(server) = Server::start() else { return };
+    let looks: BTreeSet<Look> = (0..100)
+        .map(|n| {
+            std::fs::write(server.at(&format!("f{n}")), format!("{n}")).unwrap();
+            Look::Content(server.at(&format!("f{n}")))
+        })
+        .chain((0..100).map(|n| Look::Path(server.at(&format!("f{n}")))))
+        .collect();
+    let begin = Instant::now();
+    connect(json!({"address": "local"}), false).unwrap().look(&looks).unwrap();
+    println!("local: one trip of {} looks {:?}", looks.len(), begin.elapsed());
+    for client in ["libssh2", "openssh"] {
+        let begin = Instant::now();
+        let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
+        let connected = begin.elapsed();
+        let seen = host.look(&looks).unwrap();
+        println!("{client}: connect {connected:?}, with one trip of {} looks {:?}", looks.len(), begin.elapsed());
+        assert!(seen.len() == 200 && seen.values().all(Result::is_ok));
+        host.act(&Action::AppendJournal { path: server.at(client), line: "x".into() }).unwrap();
+        host.look(&looks).unwrap();
+    }
+    let log = server.log();
+    assert_eq!(log.matches("Accepted publickey").count(), 2, "{log}");
+    assert_eq!(log.matches("Starting session").count(), 2, "{log}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_and_learned_only_when_told() {
+    let Some(server) = Server::start() else { return };
+    for client in ["libssh2", "openssh"] {
+        let known = server.at(&format!("learned_{client}"));
+        let spec = server.spec(json!({"ssh": {"client": client, "known_hosts": known}}));
+        let refused = why(connect(spec.clone(), false));
+        assert!(refused.contains("--accept-new"), "{refused}");
+        assert!(std::fs::read_to_string(&known).unwrap_or_default().is_empty());
+        connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
+        let learned = std::fs::read_to_string(&known).unwrap();
+        // OpenSSH leaves it to the umask.
+        assert!(client == "openssh" || std::fs::metadata(&known).unwrap().permissions().mode() & 0o777 == 0o600);
+        connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
+        connect(spec, false).unwrap().look(&set(&[Look::Machine])).unwrap();
+        assert_eq!(std::fs::read_to_string(&known).unwrap(), learned);
+        assert_eq!(learned.lines().filter(|line| line.contains("ed25519")).count(), 1, "{learned}");
+    }
+}
+
+#[test]
+fn a_changed_key_is_refused_with_both_fingerprints() {
+    let Some(server) = Server::start() else { return };
+    let print = |name: &str| {
+        let output = Command::new("ssh-keygen").arg("-lf").arg(server.at(name)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split(' ').nth(1).unwrap().to_owned()
+    };
+    let other = std::fs::read_to_string(server.at("other.pub")).unwrap();
+    std::fs::write(server.at("changed"), format!("[127.0.0.1]:{} {other}", server.port)).unwrap();
+    let spec = server.spec(json!({"ssh": {"known_hosts": server.at("changed")}}));
+    for accept_new in [false, true] {
+        let refused = why(connect(spec.clone(), accept_new));
+        assert!(refused.contains(&print("other.pub")) && refused.contains(&print("host_ed25519.pub")), "{refused}");
+    }
+    let spec = server.spec(json!({"ssh": {"known_hosts": server.at("changed"), "client": "openssh"}}));
+    assert!(why(connect(spec, false)).contains("not the known one"));
+}
+
+#[test]
+fn a_host_known_by_its_second_key_has_not_changed() {
+    let Some(server) = Server::start() else { return };
+    let key = std::fs::read_to_string(server.at("host_ecdsa.pub")).unwrap();
+    std::fs::write(server.at("known"), format!("[127.0.0.1]:{} {key}", server.port)).unwrap();
+    server.open(json!({})).unwrap().look(&set(&[Look::Machine])).unwrap();
+}
+
+#[test]
+fn a_refused_login_says_what_was_tried() {
+    let Some(server) = Server::start() else { return };
+    for client in ["libssh2", "openssh"] {
+        let refused = why(server.open(json!({"ssh": {"client": client, "identity": server.at("other")}})));
+        assert!(refused.contains("refused") && refused.contains("ssh-add"), "{refused}");
+    }
+    let begin = Instant::now();
+    let refused = why(server.open(json!({"port": 1})));
+    assert!(refused.contains("127.0.0.1:1 refuses the connection") && begin.elapsed() < Duration::from_secs(2), "{refused}");
+}
+
+#[test]
+fn the_configuration_and_a_jump_host_lead_there() {
+    let Some(server) = Server::start() else { return };
+    let config = format!(
+        "Host plain behind command\n  HostName 127.0.0.1\n  Port {0}\n  User {1}\n  IdentityFile {2}/login\n  UserKnownHostsFile {2}/known\n\
+         Host behind\n  ProxyJump {1}@127.0.0.2:{0}\nHost command\n  ProxyCommand ssh -F {2}/config -W %h:%p plain\n\
+         Host *\n  IdentityFile {2}/login\n  UserKnownHostsFile {2}/known\n",
+        server.port,
+        user(),
+        server.dir.path().display()
+    );
+    std::fs::write(server.at("config"), config).unwrap();
+    for address in ["plain", "behind", "command"] {
+        for client in ["libssh2", "openssh"] {
+            let spec = json!({"address": address, "ssh": {"client": client, "config": server.at("config")}});
+            let mut host = connect(spec, false).unwrap_or_else(|e| panic!("{address} {client}: {e}"));
+            host.look(&set(&[Look::Machine])).unwrap_or_else(|e| panic!("{address} {client}: {e}"));
+        }
+    }
+    assert_eq!(server.log().matches("Accepted publickey").count(), 2 + 4 + 4);
+}
+
+#[test]
+fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
+    let Some(server) = Server::start() else { return };
+    for client in ["libssh2", "openssh"] {
+        let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
+        host.look(&set(&[Look::Machine])).unwrap();
+        // Writing to a pipe nobody reads hangs.
+        let fifo = server.at(client);
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let (children, path) = (server.children(), fifo.clone());
+        let cut = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(700));
+            for child in children {
+                assert!(Command::new("kill").args(["-9", &child.to_string()]).status().unwrap().success());
+            }
+            Instant::now()
+        });
+        let result = host.act(&Action::AppendJournal { path: path.clone(), line: "it went on".into() });
+        assert!(cut.join().unwrap().elapsed() < Duration::from_secs(3));
+        match result {
+            Err(HostError::Unreachable { why }) => assert!(why.contains("is not known"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read_to_string(fifo).unwrap(), "it went on\n");
+    }
+}
+
+#[test]
+fn twenty_megabytes_of_files_travel_both_ways() {
+    let Some(server) = Server::start() else { return };
+    let mut names = Vec::new();
+    for n in 0..2000_u32 {
+        let bytes: Vec<u8> = (0..10_240_u32).map(|i| (i.wrapping_mul(n + 7) >> 3).to_le_bytes()[0]).chain(n.to_le_bytes()).collect();
+        let hash: String = Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{}/{hash}", &hash[..2]);
+        std::fs::create_dir_all(server.at("a").join(&hash[..2])).unwrap();
+        std::fs::write(server.at("a").join(&name), bytes).unwrap();
+        names.push(name);
+    }
+    let transfer = |from: &str, to: &str| {
+        std::fs::create_dir_all(server.at(to)).unwrap();
+        let kind = TransferKind::Store { stamp: server.at(&format!("{to}.stamp")), verified_at: "1000.5".into() };
+        Transfer { kind, source: server.at(from), directory: server.at(to), owner: user().parse().unwrap(), names: names.clone() }
+    };
+    let mut local = connect(json!({"address": "local"}), false).unwrap();
+    for client in ["local", "libssh2", "openssh"] {
+        let mut remote = match client {
+            "local" => connect(json!({"address": "local"}), false).unwrap(),
+            client => server.open(json!({"ssh": {"client": client}})).unwrap(),
+        };
+        remote.look(&set(&[Look::Machine])).unwrap();
+        let begin = Instant::now();
+        let there = transfer("a", &format!("{client}-there"));
+        let mut stream = local.give(&there).unwrap();
+        assert_eq!(remote.take(&there, &mut stream).unwrap().files, 2000);
+        println!("{client}: 20 MB there {:?}", begin.elapsed());
+        let begin = Instant::now();
+        let back = transfer(&format!("{client}-there"), &format!("{client}-back"));
+        let mut stream = remote.give(&back).unwrap();
+        assert_eq!(local.take(&back, &mut stream).unwrap().files, 2000);
+        println!("{client}: 20 MB back {:?}", begin.elapsed());
+        drop(stream);
+        // A giver that fails, and one that is dropped half read, leave the connection whole.
+        let gone = transfer("gone", "nothing");
+        let mut stream = remote.give(&gone).unwrap();
+        assert!(matches!(local.take(&gone, &mut stream), Err(HostError::Failed { .. })));
+        assert_eq!(std::fs::read_dir(server.at("nothing")).unwrap().count(), 0);
+        drop(stream);
+        let mut stream = remote.give(&back).unwrap();
+        stream.read_exact(&mut [0; 1000]).unwrap();
+        drop(stream);
+        remote.look(&set(&[Look::Machine])).unwrap();
+    }
+    let log = server.log();
+    // One connection of libssh2: its shell and, one after the other, four copies.
+    assert_eq!(log.split("Accepted publickey").nth(1).unwrap().matches("Starting session").count(), 5, "{log}");
+}
+
+#[test]
+fn sudo_gives_the_rights_for_looks_actions_and_copies() {
+    let Some(server) = Server::start() else { return };
+    if !Command::new("sudo").args(["-n", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("LEFT OUT: no sudo without a password on this machine");
+        return;
+    }
+    let mut host = server.open(json!({"become": "sudo"})).unwrap();
+    host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() }).unwrap();
+    std::fs::create_dir(server.at("to")).unwrap();
+    let transfer = Transfer {
+        kind: TransferKind::Tree,
+        source: server.dir.path().into(),
+        directory: server.at("to"),
+        owner: user().parse().unwrap(),
+        names: vec!["journal".into()],
+    };
+    let mut stream = host.give(&transfer).unwrap();
+    assert_eq!(connect(json!({"address": "local"}), false).unwrap().take(&transfer, &mut stream).unwrap().files, 1);
+}
