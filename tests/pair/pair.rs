@@ -76,7 +76,14 @@ impl Pair {
     fn boot(&mut self, hosts: &[&str]) -> Result<()> {
         self.lab.call(&["drop", "erp1", "erp2", "erp3"])?;
         self.lab.call(&[&["up"], hosts].concat())?;
+        self.booted()?;
         self.otr.meet(&self.lab)
+    }
+
+    /// A machine answers ssh before everything it starts at boot has started.
+    fn booted(&self) -> Result<()> {
+        let done = |lab: &Lab, host| lab.holds(host, "systemctl list-jobs | grep -q 'No jobs'").unwrap_or(false);
+        self.lab.wait("the end of both boots", 60, |lab| Ok(done(lab, "erp1") && done(lab, "erp2")))
     }
 
     /// Keeps the machines as they are for every later [`Scene::Standby`]; they reboot.
@@ -88,9 +95,7 @@ impl Pair {
 
     /// Waits until what a boot starts has started: production answers, the standby streams.
     pub fn settle(&self) -> Result<()> {
-        self.lab.wait("the end of both boots", 60, |lab| {
-            Ok(["erp1", "erp2"].iter().all(|host| lab.holds(host, "systemctl is-system-running -q || systemctl list-jobs | grep -q 'No jobs'").unwrap_or(false)))
-        })?;
+        self.booted()?;
         self.lab.wait("streaming to erp2", 60, |lab| {
             Ok(lab.sql("erp1", "postgres", "select count(*) from pg_stat_replication where state = 'streaming'")? == "1")
         })?;
