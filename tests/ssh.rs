@@ -3,6 +3,8 @@
 //! Without sshd (package openssh-server) this is left out, and says so; with CI=true that is
 //! a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +45,7 @@ impl Server {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {0}/host_ed25519\nHostKey {0}/host_ecdsa\nPidFile none\n\
              AuthorizedKeysFile {0}/authorized_keys\nStrictModes no\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 100\n\
+             ClientAliveInterval 3\nClientAliveCountMax 2\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\n",
             dir.path().display()
         );
@@ -179,7 +182,9 @@ fn two_hundred_looks_are_one_trip_on_one_connection() {
         println!("{client}: connect {connected:?}, with one trip of {} looks {:?}", looks.len(), begin.elapsed());
         assert!(seen.len() == 200 && seen.values().all(Result::is_ok));
         host.act(&Action::AppendJournal { path: server.at(client), line: "x".into() }).unwrap();
+        let begin = Instant::now();
         host.look(&looks).unwrap();
+        println!("{client}: a second trip {:?}", begin.elapsed());
     }
     let log = server.log();
     assert_eq!(log.matches("Accepted publickey").count(), 2, "{log}");
@@ -290,6 +295,37 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
             other => panic!("{other:?}"),
         }
         assert_eq!(std::fs::read_to_string(fifo).unwrap(), "it went on\n");
+    }
+}
+
+#[test]
+fn an_idle_connection_lives_on_with_its_lock_and_its_shell() {
+    let Some(server) = Server::start() else { return };
+    let mut host = server.open(json!({})).unwrap();
+    host.look(&set(&[Look::Machine])).unwrap();
+    // The server hangs up after 6 s without an answer.
+    std::thread::sleep(Duration::from_secs(10));
+    host.look(&set(&[Look::Machine])).unwrap();
+}
+
+#[test]
+#[ignore = "takes 80 s"]
+fn a_frozen_peer_is_given_up() {
+    let Some(server) = Server::start() else { return };
+    for client in ["libssh2", "openssh"] {
+        let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
+        host.look(&set(&[Look::Machine])).unwrap();
+        let signal = |name: &str| {
+            for child in server.children() {
+                assert!(Command::new("kill").args([name, &child.to_string()]).status().unwrap().success());
+            }
+        };
+        signal("-STOP");
+        let begin = Instant::now();
+        let result = host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() });
+        println!("{client}: {:?} after {:?}", result, begin.elapsed());
+        assert!(matches!(result, Err(HostError::Unreachable { .. })) && begin.elapsed() < Duration::from_secs(95));
+        signal("-KILL");
     }
 }
 
