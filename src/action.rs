@@ -80,6 +80,10 @@ impl UnitVerb {
             Self::ReloadOrRestart => "reload-or-restart",
         }
     }
+    /// Whether the unit runs afterwards though it did not before, or runs anew.
+    pub fn starts(self) -> bool {
+        matches!(self, Self::Enable | Self::Start | Self::Restart | Self::ReloadOrRestart)
+    }
 }
 
 /// One thing done to one host. Each can be repeated: doing it twice is doing it once.

@@ -8,11 +8,20 @@
 //! ```
 
 pub mod action;
+pub mod cli;
+pub mod command;
+pub mod converge;
 pub mod facts;
+pub mod fleet;
 pub mod format;
 pub mod host;
 pub mod look;
 pub mod name;
+pub mod plan;
+pub mod promote;
+pub mod report;
 pub mod resource;
 pub mod secret;
 pub mod spec;
+pub mod template;
+pub mod wanted;

@@ -3,10 +3,13 @@
 //! No resource does I/O. Each kind is one file here.
 
 pub mod file;
+pub mod filestore;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
 pub mod postgres;
+pub mod promotion;
+pub mod redis;
 pub mod unit;
 
 use std::fmt;
@@ -43,8 +46,21 @@ pub enum Kind {
 impl Kind {
     /// Every kind.
     pub const ALL: [Kind; 15] = [
-        Kind::Packages, Kind::Pip, Kind::File, Kind::Directory, Kind::OdooConf, Kind::Unit, Kind::Postgresql, Kind::Replication,
-        Kind::Slot, Kind::Role, Kind::Standby, Kind::Redis, Kind::Filestore, Kind::Sessions, Kind::Promotion,
+        Kind::Packages,
+        Kind::Pip,
+        Kind::File,
+        Kind::Directory,
+        Kind::OdooConf,
+        Kind::Unit,
+        Kind::Postgresql,
+        Kind::Replication,
+        Kind::Slot,
+        Kind::Role,
+        Kind::Standby,
+        Kind::Redis,
+        Kind::Filestore,
+        Kind::Sessions,
+        Kind::Promotion,
     ];
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -176,11 +192,7 @@ impl Decision {
     }
     /// Holds if nothing differs, else changes.
     pub fn from_parts(differences: Vec<Difference>, actions: Vec<Action>) -> Self {
-        if differences.is_empty() {
-            Decision::Holds
-        } else {
-            Decision::Change(Change { differences, actions, discards: None })
-        }
+        if differences.is_empty() { Decision::Holds } else { Decision::Change(Change { differences, actions, discards: None }) }
     }
 }
 

@@ -113,9 +113,8 @@ pub enum SecretSource {
 impl TryFrom<String> for SecretSource {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || {
-            format!("{text:?} is not a secret's source: write \"env:NAME\", \"file:PATH\", \"command: ARGV\" or \"credential:NAME\"")
-        };
+        let wrong =
+            || format!("{text:?} is not a secret's source: write \"env:NAME\", \"file:PATH\", \"command: ARGV\" or \"credential:NAME\"");
         let (scheme, rest) = text.split_once(':').ok_or_else(wrong)?;
         let rest = rest.trim();
         if rest.is_empty() {
@@ -164,7 +163,7 @@ impl JsonSchema for SecretRef {
             "description": "A reference to a secret that is kept elsewhere.",
             "properties": { "secret": {
                 "type": "string",
-                "pattern": "^(env:.|file:.|command:.|credential:[^/])",
+                "pattern": "^((env|file|command): *[^ ]|credential: *[^/ ][^/]*$)",
                 "description": "env:NAME, file:PATH, command: ARGV or credential:NAME.",
                 "x-rule": "a secret's source: env:NAME, file:PATH, command: ARGV or credential:NAME"
             } },
@@ -194,17 +193,12 @@ impl Secrets {
         Self::with(sources, read)
     }
     /// The same with another reader, for a simulated pair.
-    pub fn with<'a>(
-        sources: impl IntoIterator<Item = &'a SecretSource>,
-        read: impl Fn(&SecretSource) -> Result<String, String>,
-    ) -> Self {
+    pub fn with<'a>(sources: impl IntoIterator<Item = &'a SecretSource>, read: impl Fn(&SecretSource) -> Result<String, String>) -> Self {
         Self(
             sources
                 .into_iter()
                 .map(|source| {
-                    let value = read(source)
-                        .map(Secret::new)
-                        .map_err(|why| SecretError { origin: source.to_string(), why });
+                    let value = read(source).map(Secret::new).map_err(|why| SecretError { origin: source.to_string(), why });
                     (source.clone(), value)
                 })
                 .collect(),
@@ -219,6 +213,10 @@ impl Secrets {
             Some(value) => value.as_ref().map_err(Clone::clone),
             None => Err(SecretError { origin: source.to_string(), why: "it was not asked for".into() }),
         }
+    }
+    /// One of them, if it was read.
+    pub fn find(&self, source: &SecretSource) -> Option<&Secret> {
+        self.0.get(source)?.as_ref().ok()
     }
 }
 
@@ -236,11 +234,8 @@ fn read(source: &SecretSource) -> Result<String, String> {
         }
         SecretSource::Command(argv) => {
             let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-            let output = Command::new(program)
-                .args(arguments)
-                .stdin(std::process::Stdio::null())
-                .output()
-                .map_err(|e| format!("{program}: {e}"))?;
+            let output =
+                Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output().map_err(|e| format!("{program}: {e}"))?;
             if !output.status.success() {
                 // Its standard error may quote what it was asked for, so it is not repeated.
                 return Err(format!("{program} ended with {}", output.status));

@@ -8,17 +8,21 @@ use serde::{Deserialize, Serialize};
 
 pub mod check;
 pub mod data;
+pub mod edit;
 pub mod host;
 pub mod load;
 pub mod odoo;
+pub mod problem;
 pub mod requirement;
 pub mod schema;
 pub mod software;
 pub mod tree;
 pub mod value;
 
-pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage};
-pub use host::{Access, Become, HostSpec, HostRole, SshClient, SshOptions};
+pub use data::{
+    FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage,
+};
+pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use software::{Clone as CloneSpec, Packages, Pip};
 pub use value::{OptionValue, Percent, Setting, Size, Span};

@@ -50,16 +50,15 @@ impl Server {
             dir.path().display()
         );
         std::fs::write(at("sshd_config"), config).unwrap();
-        // Where sshd as root gives its rights away.
         let _ = std::fs::create_dir_all("/run/sshd");
-        let daemon = Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
+        let daemon =
+            Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
         let server = Self { dir, port, daemon };
         let until = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "sshd does not start: {}", server.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(50));
         let key = std::fs::read_to_string(server.at("host_ed25519.pub")).unwrap();
         std::fs::write(server.at("known"), format!("[127.0.0.1]:{port},[127.0.0.2]:{port} {key}")).unwrap();
         Some(server)
@@ -202,7 +201,6 @@ fn an_unknown_key_is_refused_and_learned_only_when_told() {
         assert!(std::fs::read_to_string(&known).unwrap_or_default().is_empty());
         connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
         let learned = std::fs::read_to_string(&known).unwrap();
-        // OpenSSH leaves it to the umask.
         assert!(client == "openssh" || std::fs::metadata(&known).unwrap().permissions().mode() & 0o777 == 0o600);
         connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
         connect(spec, false).unwrap().look(&set(&[Look::Machine])).unwrap();
@@ -277,7 +275,6 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
     for client in ["libssh2", "openssh"] {
         let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
         host.look(&set(&[Look::Machine])).unwrap();
-        // Writing to a pipe nobody reads hangs.
         let fifo = server.at(client);
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let (children, path) = (server.children(), fifo.clone());

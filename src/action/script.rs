@@ -115,10 +115,18 @@ pub fn script(action: &Action) -> String {
 /// The script with its secrets left out, for a person to read and run.
 pub fn shown(action: &Action) -> String {
     match action {
-        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => write_file(path, &REDACTED.into(), attributes).replace(&STANDARD.encode(REDACTED), REDACTED),
+        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => {
+            write_file(path, &REDACTED.into(), attributes).replace(&STANDARD.encode(REDACTED), REDACTED)
+        }
         Action::WriteFile { path, content: Text::Plain(text), attributes: a } => {
             let path = quote_path(path);
-            format!("install -o {} -g {} -m {} /dev/stdin {path} <<'EOF'\n{text}{}EOF", a.owner, a.group, a.mode, if text.ends_with('\n') { "" } else { "\n" })
+            format!(
+                "install -o {} -g {} -m {} /dev/stdin {path} <<'EOF'\n{text}{}EOF",
+                a.owner,
+                a.group,
+                a.mode,
+                if text.ends_with('\n') { "" } else { "\n" }
+            )
         }
         Action::SetReplicationRole { cluster, role, verifier: Text::Sensitive(_) } => {
             script(&Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() })
@@ -130,7 +138,8 @@ pub fn shown(action: &Action) -> String {
     }
 }
 
-const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300";
+const APT: &str =
+    "DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300";
 
 fn names(packages: &[PackageName]) -> String {
     packages.iter().map(|name| quote(name.as_str())).collect::<Vec<_>>().join(" ")
@@ -140,7 +149,9 @@ fn names(packages: &[PackageName]) -> String {
 /// fetched again only if apt does not know what is asked for.
 fn install_packages(list: &str) -> String {
     let flags = "install -y --no-install-recommends --allow-downgrades --allow-change-held-packages";
-    format!("dpkg --configure -a\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null")
+    format!(
+        "dpkg --configure -a\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null"
+    )
 }
 
 fn pip(site: &Site) -> String {
@@ -181,7 +192,8 @@ fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
     let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
     // 76 columns: a line of a here-document has no useful limit, but a person may read it.
     let encoded = STANDARD.encode(content.expose());
-    let lines: Vec<&str> = (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
+    let lines: Vec<&str> =
+        (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
     format!(
         "umask 077\nnew={new}\n[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}trap 'rm -f -- \"$new\"' EXIT\nbase64 -d > \"$new\" <<'OTR-EOF'\n{}\nOTR-EOF\n{}\nsync \"$new\"\nmv -T -- \"$new\" {}\nsync {directory}",
         backup(path),
@@ -311,7 +323,9 @@ mod tests {
         let package: PackageName = "odoo-14".parse().unwrap();
         let unit: crate::name::UnitName = "odoo.service".parse().unwrap();
         let actions = vec![
-            Action::InstallPackages { packages: vec![super::super::PackageVersion { name: package.clone(), version: Some("1:2~x".into()) }] },
+            Action::InstallPackages {
+                packages: vec![super::super::PackageVersion { name: package.clone(), version: Some("1:2~x".into()) }],
+            },
             Action::RemovePackages { packages: vec![package] },
             Action::MakeVenv { path: "/opt/a b".into() },
             Action::PipInstall { site: Site::System, requirements: vec!["redis~=5.0".into()], break_system_packages: true },
@@ -319,7 +333,13 @@ mod tests {
             Action::Unit { unit, verb: UnitVerb::Restart },
             Action::CreateSlot { cluster: cluster.clone(), slot: "otr_erp2".into() },
             Action::MakeUpPassword { path: "/var/lib/postgresql/.otr.pgpass".into(), role: "otr_repl".parse().unwrap() },
-            Action::BaseBackup { cluster: cluster.clone(), data_directory: "/x".into(), conninfo: "host=a user=b".into(), slot: None, keep_old: true },
+            Action::BaseBackup {
+                cluster: cluster.clone(),
+                data_directory: "/x".into(),
+                conninfo: "host=a user=b".into(),
+                slot: None,
+                keep_old: true,
+            },
             Action::Promote { cluster: cluster.clone() },
             Action::ProveWrite { cluster },
             Action::ReplicateRedis { server, primary: None },

@@ -170,7 +170,8 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn pipe(script: &str, input: &[u8]) -> std::process::Output {
-        let mut child = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap()
     }
@@ -209,7 +210,13 @@ mod tests {
     #[test]
     fn a_stream_that_breaks_off_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let transfer = Transfer { kind: TransferKind::Tree, source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().unwrap(), names: vec![] };
+        let transfer = Transfer {
+            kind: TransferKind::Tree,
+            source: dir.path().into(),
+            directory: dir.path().into(),
+            owner: "root".parse().unwrap(),
+            names: vec![],
+        };
         let output = pipe(&transfer.take_script(), b"this is no archive");
         assert!(!output.status.success());
         assert!(transfer.read_taken(&String::from_utf8(output.stdout).unwrap()).is_err());

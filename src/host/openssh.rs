@@ -21,9 +21,8 @@ impl Line for OpenSsh {
     }
 
     fn open(&mut self, command: &str) -> Result<Box<dyn Wire>, HostError> {
-        let process = Process::start(Command::new("ssh").args(&self.arguments).arg(command), true).map_err(|e| {
-            HostError::Unreachable { why: format!("the program ssh cannot be started: {e}; install openssh-client") }
-        })?;
+        let process = Process::start(Command::new("ssh").args(&self.arguments).arg(command), true)
+            .map_err(|e| HostError::Unreachable { why: format!("the program ssh cannot be started: {e}; install openssh-client") })?;
         Ok(Box::new(process))
     }
 
@@ -50,9 +49,7 @@ pub fn open(spec: &HostSpec, accept_new: bool) -> Shell {
 fn arguments(spec: &HostSpec, accept_new: bool) -> Vec<String> {
     let mut list: Vec<String> = ["-T", "-a", "-x"].map(String::from).to_vec();
     let mut option = |text: String| list.extend(["-o".to_owned(), text]);
-    for text in
-        ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4", "ConnectTimeout=10", "ControlPath=none"]
-    {
+    for text in ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4", "ConnectTimeout=10", "ControlPath=none"] {
         option(text.into());
     }
     option(format!("StrictHostKeyChecking={}", if accept_new { "accept-new" } else { "yes" }));

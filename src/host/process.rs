@@ -40,8 +40,7 @@ impl Process {
     /// # Errors
     /// The program cannot be started.
     pub fn start(command: &mut Command, kill: bool) -> std::io::Result<Self> {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
         let (to, events) = sync_channel(AHEAD);
         let mut open = 0;
         if let Some(out) = child.stdout.take() {

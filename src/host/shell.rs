@@ -146,9 +146,7 @@ impl Shell {
     fn run(&mut self, body: &str, total: Duration) -> Result<(i32, String), HostError> {
         let word = word()?;
         let end = batch::end_mark(&word);
-        let program = format!(
-            "{body}\nprintf '%s' \"{word} 0<$said{word} 0>$s.\"; printf '%s' '{end}'; printf '%s' '{end}' >&2\n"
-        );
+        let program = format!("{body}\nprintf '%s' \"{word} 0<$said{word} 0>$s.\"; printf '%s' '{end}'; printf '%s' '{end}' >&2\n");
         let trip = self.trip(&program, &end, total, total)?;
         if let Some(error) = trip.cut {
             return Err(error);
@@ -260,8 +258,7 @@ impl Stream {
 /// 128 bits nobody on the host can guess; '~' is rare in what looks print.
 fn word() -> Result<String, HostError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| HostError::Unreachable { why: format!("this machine gives no random numbers: {e}") })?;
+    getrandom::fill(&mut bytes).map_err(|e| HostError::Unreachable { why: format!("this machine gives no random numbers: {e}") })?;
     Ok(bytes.iter().fold("~".to_owned(), |word, byte| format!("{word}{byte:02x}")))
 }
 

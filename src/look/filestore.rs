@@ -89,9 +89,8 @@ pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments,
 /// `xx/sha1` or Odoo 14's older `xxx/sha1`, and nothing else: the name becomes a path.
 pub fn is_store_name(name: &str) -> bool {
     let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    name.split_once('/').is_some_and(|(directory, file)| {
-        (2..=3).contains(&directory.len()) && file.len() == 40 && hex(file) && file.starts_with(directory)
-    })
+    name.split_once('/')
+        .is_some_and(|(directory, file)| (2..=3).contains(&directory.len()) && file.len() == 40 && hex(file) && file.starts_with(directory))
 }
 
 /// A listing, then the hashes of what changed since the stamp. The change time (ctime) is

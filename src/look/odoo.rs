@@ -30,7 +30,11 @@ pub struct Probe {
 /// Odoo is Python, so Python is there; curl may not be.
 pub(super) fn script(port: u16, database: Option<&DatabaseName>) -> String {
     let database = database.map_or(String::new(), |name| format!("?db={name}"));
-    format!("command -v python3 >/dev/null || {{ echo '{{\"status\": 0, \"error\": \"no python3\"}}'; exit 0; }}; python3 -c {} {port} {}", quote(PROGRAM), quote(&database))
+    format!(
+        "command -v python3 >/dev/null || {{ echo '{{\"status\": 0, \"error\": \"no python3\"}}'; exit 0; }}; python3 -c {} {port} {}",
+        quote(PROGRAM),
+        quote(&database)
+    )
 }
 
 const PROGRAM: &str = r#"

@@ -39,7 +39,8 @@ pub enum Enablement {
     Other,
 }
 
-const PROPERTIES: &str = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,MainPID";
+const PROPERTIES: &str =
+    "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,MainPID";
 
 pub(super) fn script(units: &[&UnitName]) -> String {
     let list: Vec<String> = units.iter().map(|unit| quote(unit.as_str())).collect();
@@ -49,7 +50,10 @@ pub(super) fn script(units: &[&UnitName]) -> String {
 /// One answer per unit, in the order asked (systemctl separates them with blank lines).
 pub(super) fn read(text: &str, units: &[&UnitName]) -> Vec<Result<UnitSight, SightError>> {
     let mut blocks = text.trim_end().split("\n\n");
-    units.iter().map(|unit| blocks.next().filter(|b| !b.is_empty()).ok_or(SightError::Truncated).and_then(|block| one(block, unit))).collect()
+    units
+        .iter()
+        .map(|unit| blocks.next().filter(|b| !b.is_empty()).ok_or(SightError::Truncated).and_then(|block| one(block, unit)))
+        .collect()
 }
 
 fn one(block: &str, unit: &UnitName) -> Result<UnitSight, SightError> {

@@ -84,7 +84,14 @@ pub(super) fn content_differences(is: Option<&str>, wanted: &Text) -> Vec<Differ
 }
 
 /// Ends a file's decision: content as differing or not, then kind, owner, group, mode.
-pub(super) fn settle(host: &HostName, path: &Path, content: Vec<Difference>, text: &Text, attributes: &Attributes, facts: &Facts) -> Result<Decision, FactError> {
+pub(super) fn settle(
+    host: &HostName,
+    path: &Path,
+    content: Vec<Difference>,
+    text: &Text,
+    attributes: &Attributes,
+    facts: &Facts,
+) -> Result<Decision, FactError> {
     let entry = facts.path(host, path)?.as_ref();
     let mut differences = content;
     let is_file = entry.is_some_and(|e| e.kind == EntryKind::File);
@@ -159,7 +166,11 @@ impl Resource for Directory {
             Some(entry) if entry.kind == EntryKind::Directory => attribute_differences(entry, &self.attributes),
             Some(entry) => {
                 let is = kind_words(entry);
-                return Err(FactError::Refused(format!("{}: {} is {is} where a directory must be; move it away", self.host, self.path.display())));
+                return Err(FactError::Refused(format!(
+                    "{}: {} is {is} where a directory must be; move it away",
+                    self.host,
+                    self.path.display()
+                )));
             }
         };
         Ok(Decision::from_parts(differences, vec![make]))

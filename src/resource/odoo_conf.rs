@@ -46,7 +46,11 @@ impl Resource for OdooConf {
         }
         let current = facts.secret_content(&self.host, &self.path)?;
         let ini = Ini::parse(current.as_ref().map_or("", Secret::expose)).map_err(|e| {
-            FactError::Refused(format!("{}: {} is not a file Odoo can read: {e}; mend it by hand, or move it away", self.host, self.path.display()))
+            FactError::Refused(format!(
+                "{}: {} is not a file Odoo can read: {e}; mend it by hand, or move it away",
+                self.host,
+                self.path.display()
+            ))
         })?;
         let mut differences = Vec::new();
         let mut changes = BTreeMap::new();
@@ -95,8 +99,20 @@ fn equal(key: &str, is: &str, wanted: &Text) -> bool {
 
 /// Options that are switches in every version; elsewhere `False` means "unset".
 const SWITCHES: [&str; 14] = [
-    "list_db", "proxy_mode", "http_enable", "x_sendfile", "syslog", "log_db", "smtp_ssl", "unaccent", "reportgz", "import_partial",
-    "test_enable", "with_demo", "without_demo", "skip_auto_install",
+    "list_db",
+    "proxy_mode",
+    "http_enable",
+    "x_sendfile",
+    "syslog",
+    "log_db",
+    "smtp_ssl",
+    "unaccent",
+    "reportgz",
+    "import_partial",
+    "test_enable",
+    "with_demo",
+    "without_demo",
+    "skip_auto_install",
 ];
 
 /// A value as Odoo `version` reads it (source: odoo/tools/config.py of 14 and 19). 14 takes

@@ -84,13 +84,18 @@ impl Resource for Packages {
             if held != wants_hold {
                 let word = |held| if held { "held" } else { "not held" };
                 differences.push(Difference::new(format!("{name} hold"), word(held), word(wants_hold)));
-                if held { unhold.insert(package_name.clone()) } else { hold.insert(package_name.clone()) };
+                if held {
+                    unhold.insert(package_name.clone())
+                } else {
+                    hold.insert(package_name.clone())
+                };
             } else if held && differs {
                 // apt changes a held package when asked by name; the hold itself is set again.
                 hold.insert(package_name.clone());
             }
         }
-        let remove: Vec<PackageName> = self.remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.installed)).cloned().collect();
+        let remove: Vec<PackageName> =
+            self.remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.installed)).cloned().collect();
         for name in &remove {
             let is = here.get(name.as_str()).map(|p| p.version.clone());
             differences.push(Difference::new(name.as_str(), is, Shown::Absent));

@@ -62,8 +62,8 @@ impl Resource for Pip {
             let name = normalise(&requirement.name);
             let is = here.modules.get(&name).or_else(|| here.from_apt.get(&name));
             if !is.is_some_and(|version| requirement.matches(version)) && !wanted.contains_key(&name) {
-                differences.push(Difference::new(&name, is.cloned(), requirement.text.as_str()));
-                wanted.insert(name, requirement.text.clone());
+                differences.push(Difference::new(&name, is.cloned(), requirement.to_string()));
+                wanted.insert(name, requirement.to_string());
             }
         }
         match &self.site {

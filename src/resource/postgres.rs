@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn debian_names() {
-        let at = ClusterAt { host: "erp-1".parse().unwrap(), cluster: ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 } };
+        let at =
+            ClusterAt { host: "erp-1".parse().unwrap(), cluster: ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 } };
         assert_eq!(at.unit().as_str(), "postgresql@13-main.service");
         assert_eq!(slot_name(&at.host), "otr_erp_1");
         attributes(0o640);

@@ -99,12 +99,20 @@ impl Resource for Unit {
                 for path in &self.reads {
                     if let Some(entry) = facts.path(&self.host, path)?.as_ref().filter(|e| e.mtime > started + TOLERANCE) {
                         let is = format!("as of {}", clock(started));
-                        differences.push(Difference::new(format!("configuration {}", path.display()), is, format!("as of {}", clock(entry.mtime))));
+                        differences.push(Difference::new(
+                            format!("configuration {}", path.display()),
+                            is,
+                            format!("as of {}", clock(entry.mtime)),
+                        ));
                     }
                 }
                 let stale = differences.iter().any(|d| d.what.starts_with("configuration ")) || unit.needs_daemon_reload;
                 if stale {
-                    actions.push(self.act(if self.reloads && !unit.needs_daemon_reload { UnitVerb::ReloadOrRestart } else { UnitVerb::Restart }));
+                    actions.push(self.act(if self.reloads && !unit.needs_daemon_reload {
+                        UnitVerb::ReloadOrRestart
+                    } else {
+                        UnitVerb::Restart
+                    }));
                 }
             }
         }

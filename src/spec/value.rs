@@ -100,9 +100,7 @@ text_value!(Span, "^([0-9]+ ?(ms|s|m|min|h|d|w)[a-z]* ?)+$", "a time span such a
 impl TryFrom<String> for Span {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        humantime::parse_duration(&text)
-            .map(Span)
-            .map_err(|_| format!("{text:?} is not a time span such as 5s, 1h or 7d"))
+        humantime::parse_duration(&text).map(Span).map_err(|_| format!("{text:?} is not a time span such as 5s, 1h or 7d"))
     }
 }
 impl fmt::Display for Span {

@@ -142,7 +142,10 @@ fn a_reply_that_breaks_off_is_never_absence() {
             Err(HostError::Unreachable { .. }) => {}
             Ok(seen) => {
                 for (look, sight) in &seen {
-                    assert!(matches!((look, sight), (Look::Machine, Ok(_))) || *sight == whole[look] || *sight == Err(SightError::Truncated), "{look:?} {sight:?}");
+                    assert!(
+                        matches!((look, sight), (Look::Machine, Ok(_))) || *sight == whole[look] || *sight == Err(SightError::Truncated),
+                        "{look:?} {sight:?}"
+                    );
                 }
             }
             other => panic!("{other:?}"),

@@ -51,7 +51,10 @@ impl Login<'_> {
             Key::Absent => {}
             Key::Locked => {
                 let blob = public_blob(path);
-                let found = self.agent.as_ref().and_then(|(agent, keys)| Some((agent, keys.iter().find(|key| Some(key.blob()) == blob.as_deref())?)));
+                let found = self
+                    .agent
+                    .as_ref()
+                    .and_then(|(agent, keys)| Some((agent, keys.iter().find(|key| Some(key.blob()) == blob.as_deref())?)));
                 match found {
                     Some((agent, key)) => {
                         let result = agent.userauth(&self.settings.user, key);
@@ -148,9 +151,12 @@ mod tests {
     #[test]
     fn a_key_behind_a_passphrase_is_seen_as_such() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, phrase, form, expected) in
-            [("a", "", "RFC4716", Key::Plain), ("b", "secret", "RFC4716", Key::Locked), ("c", "secret", "PEM", Key::Locked), ("d", "", "PEM", Key::Plain)]
-        {
+        for (name, phrase, form, expected) in [
+            ("a", "", "RFC4716", Key::Plain),
+            ("b", "secret", "RFC4716", Key::Locked),
+            ("c", "secret", "PEM", Key::Locked),
+            ("d", "", "PEM", Key::Plain),
+        ] {
             let path = dir.path().join(name);
             let done = Command::new("ssh-keygen").args(["-q", "-t", "ecdsa", "-m", form, "-N", phrase, "-f"]).arg(&path).status().unwrap();
             assert!(done.success());

@@ -27,7 +27,15 @@ pub(super) fn open(link: &Arc<Link>, command: &str) -> Result<Remote, HostError>
         link.channels.fetch_sub(1, Ordering::SeqCst);
         return Err(fail("a copy is under way already".into()));
     }
-    let mut remote = Remote { link: link.clone(), channel: None, is_shell: false, outbox: VecDeque::new(), input: Input::Open, closed: None, buffer: vec![0; 64 * 1024] };
+    let mut remote = Remote {
+        link: link.clone(),
+        channel: None,
+        is_shell: false,
+        outbox: VecDeque::new(),
+        input: Input::Open,
+        closed: None,
+        buffer: vec![0; 64 * 1024],
+    };
     let mut channel = link.retry(|| link.session.channel_open("session", WINDOW, PACKET, None)).map_err(fail)?;
     link.retry(|| channel.exec(command)).map_err(fail)?;
     let mut shell = lock(&link.shell);

@@ -90,7 +90,10 @@ fn resolve(spec: &HostSpec, texts: &[String], home: &Path, login: &str) -> Resul
             Some(rest) => format!("{}/{rest}", home.display()),
             None => text.to_owned(),
         };
-        tokens(&text, &[('h', &host), ('n', &spec.address), ('p', &port.to_string()), ('r', &user), ('u', login), ('d', &home.to_string_lossy())])
+        tokens(
+            &text,
+            &[('h', &host), ('n', &spec.address), ('p', &port.to_string()), ('r', &user), ('u', login), ('d', &home.to_string_lossy())],
+        )
     };
     let paths = |list: Option<Vec<String>>, usual: &[&str]| -> Vec<PathBuf> {
         let list = list.unwrap_or_else(|| usual.iter().map(|path| (*path).to_owned()).collect());
@@ -196,17 +199,16 @@ mod tests {
         assert_eq!(settings.known_hosts, [Path::new("/home/al/kh"), Path::new("/other")]);
         assert_eq!(settings.proxy, Some(Proxy::Jump(vec!["gate".into(), "inner".into()])));
         assert!(settings.identities_only && settings.key_alias.as_deref() == Some("acme"));
-        let settings = resolved(
-            serde_json::json!({"address": "erp1", "port": 1, "user": "u", "ssh": {"identity": "/i", "known_hosts": "/k"}}),
-            text,
-        );
+        let settings =
+            resolved(serde_json::json!({"address": "erp1", "port": 1, "user": "u", "ssh": {"identity": "/i", "known_hosts": "/k"}}), text);
         assert_eq!((settings.port, settings.user.as_str()), (1, "u"));
         assert_eq!((settings.identities, settings.known_hosts), (vec!["/i".into()], vec!["/k".into()]));
     }
 
     #[test]
     fn a_proxy_command_keeps_its_quotes_and_match_blocks_stay_out() {
-        let text = "Host a\n  ProxyCommand sh -c \"nc %h %p\"\nMatch user root\n  Port 99\nHost b\n  ProxyCommand none\nMatch all\n  User all\n";
+        let text =
+            "Host a\n  ProxyCommand sh -c \"nc %h %p\"\nMatch user root\n  Port 99\nHost b\n  ProxyCommand none\nMatch all\n  User all\n";
         let settings = resolved(serde_json::json!({"address": "a"}), text);
         assert_eq!(settings.proxy, Some(Proxy::Command("sh -c \"nc a 22\"".into())));
         assert_eq!((settings.port, settings.user.as_str()), (22, "all"));

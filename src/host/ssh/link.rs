@@ -68,7 +68,8 @@ pub(super) fn connect(settings: &Settings, accept_new: bool) -> Result<Arc<Link>
             (OwnedFd::from(copy), None)
         }
         Some(proxy) => {
-            let (stream, proxied) = proxy::start(settings, proxy, accept_new).map_err(|e| fail(format!("its proxy cannot be started: {e}")))?;
+            let (stream, proxied) =
+                proxy::start(settings, proxy, accept_new).map_err(|e| fail(format!("its proxy cannot be started: {e}")))?;
             let copy = stream.try_clone().map_err(|e| fail(e.to_string()))?;
             session.set_tcp_stream(stream);
             (OwnedFd::from(copy), Some(proxied))
@@ -225,8 +226,12 @@ fn dial(settings: &Settings) -> Result<TcpStream, String> {
             Err(e) => {
                 last = match e.kind() {
                     std::io::ErrorKind::ConnectionRefused => format!("{address} refuses the connection: no sshd there, or on another port"),
-                    std::io::ErrorKind::TimedOut => format!("{address} does not answer within {} s: down, or behind a firewall", CONNECT.as_secs()),
-                    std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => format!("there is no way to {address}: {e}"),
+                    std::io::ErrorKind::TimedOut => {
+                        format!("{address} does not answer within {} s: down, or behind a firewall", CONNECT.as_secs())
+                    }
+                    std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
+                        format!("there is no way to {address}: {e}")
+                    }
                     _ => format!("{address}: {e}"),
                 }
             }
@@ -237,7 +242,8 @@ fn dial(settings: &Settings) -> Result<TcpStream, String> {
 
 /// All types libssh2 knows, the known ones first.
 fn key_preference(known: &[String]) -> String {
-    let all = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"];
+    let all =
+        ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"];
     let is_known = |name: &&str| known.iter().any(|kind| kind == name || (kind == "ssh-rsa" && name.starts_with("rsa-")));
     let (mut first, rest): (Vec<&str>, Vec<&str>) = all.into_iter().partition(is_known);
     first.extend(rest);

@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn the_last_hop_opens_the_way_and_the_others_lead_to_it() {
-        let spec = serde_json::from_value(serde_json::json!({"address": "::1", "port": 2222, "ssh": {"known_hosts": "/k", "identity": "/i", "config": "/dev/null"}})).unwrap();
+        let spec = serde_json::from_value(
+            serde_json::json!({"address": "::1", "port": 2222, "ssh": {"known_hosts": "/k", "identity": "/i", "config": "/dev/null"}}),
+        )
+        .unwrap();
         let settings = super::super::config::settings(&spec).unwrap();
         let command = command(&settings, &Proxy::Jump(vec!["a".into(), "al@b:2200".into()]), false);
         let all: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();

@@ -42,7 +42,10 @@ impl Resource for Hba {
         let mut lines = Vec::new();
         for peer in &self.peers {
             // A peer that cannot be asked for its addresses keeps the lines it has.
-            if peer.said.as_ref().is_none_or(|said| said.parse::<std::net::IpAddr>().is_err()) && facts.unreachable(&peer.host).is_some() && !is.is_empty() {
+            if peer.said.as_ref().is_none_or(|said| said.parse::<std::net::IpAddr>().is_err())
+                && facts.unreachable(&peer.host).is_some()
+                && !is.is_empty()
+            {
                 return Ok(Decision::Holds);
             }
             for address in peer.sources(facts)? {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub fixed: BTreeMap<String, String>,
     /// On a standby: where it gets its data.
     pub follows: Option<Follows>,
+    /// On production: the standbys a commit waits for.
+    pub synchronous: Vec<String>,
 }
 
 /// Whom a standby follows.
@@ -50,6 +52,7 @@ impl Settings {
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut looks = file::looks(&self.at.host, &self.at.settings_file(), false);
         looks.push((self.at.host.clone(), Look::Cluster(self.at.cluster.clone())));
+        looks.push((self.at.host.clone(), Look::Server(self.at.cluster.clone())));
         if let Some(follows) = &self.follows {
             looks.push((follows.production.host.clone(), Look::Server(follows.production.cluster.clone())));
             if follows.reach.said.is_none() {
@@ -84,6 +87,14 @@ impl Settings {
                 if let (Some(value), false) = (line, wanted.contains_key(name)) {
                     wanted.insert(name.to_owned(), value.to_owned());
                 }
+            }
+        }
+        if let (false, Some(server)) = (self.synchronous.is_empty(), self.at.server(facts)?) {
+            let names = format!("ANY 1 ({})", self.synchronous.join(", "));
+            // A commit would wait for ever for a standby that never was there. Once it was, the guarantee stays.
+            let set = server.settings.get("synchronous_standby_names").is_some_and(|s| s.value == names);
+            if set || self.synchronous.iter().any(|name| server.senders.get(name).is_some_and(|state| state == "streaming")) {
+                wanted.insert("synchronous_standby_names".into(), names);
             }
         }
         Ok(Ok(wanted))
@@ -137,7 +148,6 @@ impl Resource for LiveSettings {
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut looks = self.0.looks();
         let host = &self.0.at.host;
-        looks.push((host.clone(), Look::Server(self.0.at.cluster.clone())));
         looks.push((host.clone(), Look::Path(self.0.at.hba_file())));
         looks
     }
@@ -171,7 +181,9 @@ impl Resource for LiveSettings {
             change.differences.push(Difference::new(name, shown(name, &live.value), shown(name, &wish)));
             restart |= live.pending_restart;
             match &live.source_file {
-                Some(file) if file.ends_with("/postgresql.auto.conf") => change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() }),
+                Some(file) if file.ends_with("/postgresql.auto.conf") => {
+                    change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
+                }
                 Some(file) if !reload && !live.pending_restart && *file != at.settings_file().display().to_string() => {
                     return Err(FactError::Refused(format!(
                         "{}: {name} is {} because {file} sets it and is read after {}; take it out there",

@@ -75,7 +75,8 @@ impl Standby {
             slot: self.follows.slot.clone(),
             keep_old: discards.is_some(),
         };
-        let discards = discards.map(|what| format!("PostgreSQL {} on {}: {what}; it would be kept beside the copy", self.at.cluster, self.at.host));
+        let discards =
+            discards.map(|what| format!("PostgreSQL {} on {}: {what}; it would be kept beside the copy", self.at.cluster, self.at.host));
         Ok(Decision::Change(Change { differences: vec![difference], actions: vec![action], discards }))
     }
 
@@ -135,7 +136,10 @@ impl Standby {
         if cluster.standby_signal && state.timeline <= primary.timeline {
             return Ok(self.follow(cluster, Difference::new("server", "stopped", "running")));
         }
-        let stake = format!("it was a primary when it stopped ({}, timeline {}) and may hold writes that {} has not", state.state, state.timeline, self.follows.production.host);
+        let stake = format!(
+            "it was a primary when it stopped ({}, timeline {}) and may hold writes that {} has not",
+            state.state, state.timeline, self.follows.production.host
+        );
         self.copy(cluster, facts, Difference::new("server", "stopped as a primary", "a standby"), Some(stake))
     }
 }

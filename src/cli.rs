@@ -1,0 +1,177 @@
+//! The command line, as types. Decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::name::HostName;
+
+/// A standby you can trust: one spec, two machines, no drift unseen.
+#[derive(Debug, Parser)]
+#[command(name = "otr", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 drift (plan --detailed-exitcode); 64 wrong usage; 65 wrong spec; 75 another otr is at work."
+)]
+pub struct Cli {
+    /// What every verb understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The spec; ./otr.yaml or /etc/otr/spec.yaml if absent
+    #[arg(short, long, global = true, env = "OTR_SPEC", value_name = "FILE")]
+    pub spec: Option<PathBuf>,
+    /// A value for templates, as vars.NAME; wins over the spec's
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub sets: Vec<(String, String)>,
+    /// Learn the keys of hosts seen for the first time (a changed key is always refused)
+    #[arg(long, global = true)]
+    pub accept_new: bool,
+    /// This machine is that host, whatever its address says
+    #[arg(long, global = true, value_name = "HOST")]
+    pub here: Option<HostName>,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show also what is as wanted
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check specs; contact no host
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "SPEC")]
+        specs: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of the spec, for editors
+    Schema,
+    /// Ask every host whether it can be reached, read and changed
+    Doctor,
+    /// Show how each host differs from the spec, and each standby from production
+    Plan(PlanArgs),
+    /// Remove the differences
+    Apply(ApplyArgs),
+    /// Bring the data of the standbys up to production's
+    Sync(SyncArgs),
+    /// Show how the pair stands: replication, files at risk, services
+    Status,
+    /// Make a standby production, after production is down
+    Promote(PromoteArgs),
+    /// Play plan, apply, sync, power cut and promote on a simulated pair
+    Demo,
+    /// Record what the hosts answer, as fixtures for tests and bug reports
+    Record {
+        /// The folder to write
+        directory: PathBuf,
+    },
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages
+    Man {
+        /// The folder to write
+        directory: PathBuf,
+    },
+}
+
+/// Which resources.
+#[derive(Debug, Args, Clone, Default)]
+pub struct Selection {
+    /// Only this host (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<HostName>,
+    /// Only this kind of resource (repeatable): packages, pip, file, odoo-conf, unit …
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Which resources.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Exit with 2 if there is drift
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Save the plan for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A plan saved with `plan --out`; refused if the hosts or the spec changed since
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Which resources.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only show what would be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Agree that a copy of production replaces data on this host (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub replace_data: Vec<HostName>,
+}
+
+/// Options of `sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// What to move
+    #[arg(value_enum, default_value_t = Data::All)]
+    pub what: Data,
+    /// Only show what would be moved
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// What `sync` moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Data {
+    /// Attachments
+    Filestore,
+    /// Login sessions kept in the file system
+    Sessions,
+    /// Both
+    All,
+}
+
+/// Options of `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The standby; the only one if absent
+    pub host: Option<HostName>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only look whether it could be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// State that this host is down, where that cannot be seen; it is put on record
+    #[arg(long, value_name = "HOST")]
+    pub production_is_down: Option<HostName>,
+    /// Change the one line of the spec afterwards, and nothing else in it
+    #[arg(long)]
+    pub write_spec: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}

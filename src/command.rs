@@ -1,0 +1,239 @@
+//! The verbs: one file each. They read, ask, print and choose the exit code; what they do
+//! is done elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::{Cli, Global, Selection, Verb};
+use crate::fleet::Fleet;
+use crate::host::connect::Connector;
+use crate::host::{Connect, HostError};
+use crate::name::HostName;
+use crate::report::text::Style;
+use crate::report::{HostReport, Report, ResourceReport, State, summary};
+use crate::resource::{Kind, Wanted};
+use crate::secret::{SecretError, Secrets, Text};
+use crate::spec::load::{Loaded, read};
+use crate::spec::{Access, FileSource, Spec};
+use crate::template::{Context, TemplateError, Templates};
+use crate::wanted::Inputs;
+
+mod apply;
+mod check;
+mod demo;
+mod doctor;
+mod man;
+mod plan;
+mod progress;
+mod promote;
+mod record;
+mod status;
+mod sync;
+
+/// How a run ended, for the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Something failed.
+    Failed = 1,
+    /// `plan --detailed-exitcode`: there is drift.
+    Drift = 2,
+    /// The command line is wrong (EX_USAGE).
+    Usage = 64,
+    /// The spec is wrong (EX_DATAERR).
+    Spec = 65,
+    /// Another otr is at work (EX_TEMPFAIL).
+    Locked = 75,
+}
+
+/// Runs a verb.
+///
+/// # Errors
+/// What cannot be put into a report: a wrong spec, a file that cannot be written.
+pub fn run(cli: Cli) -> Result<Exit> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Check { specs } => check::run(global, &specs),
+        Verb::Schema => check::schema(),
+        Verb::Doctor => doctor::run(global),
+        Verb::Plan(args) => plan::run(global, &args),
+        Verb::Apply(args) => apply::run(global, &args),
+        Verb::Sync(args) => sync::run(global, &args),
+        Verb::Status => status::run(global),
+        Verb::Promote(args) => promote::run(global, &args),
+        Verb::Demo => demo::run(global),
+        Verb::Record { directory } => record::run(global, &directory),
+        Verb::Completions { shell } => man::completions(shell),
+        Verb::Man { directory } => man::pages(&directory),
+    }
+}
+
+/// Everything of one run that comes from the spec.
+pub(crate) struct Session {
+    pub loaded: Loaded,
+    pub secrets: Secrets,
+    pub templates: Templates,
+    pub connector: Box<dyn Connect>,
+}
+
+/// A spec with its files rendered for the roles it says.
+pub(crate) struct Ready {
+    pub spec: Spec,
+    pub files: BTreeMap<(HostName, usize), Result<Text, SecretError>>,
+}
+
+impl Session {
+    /// Reads the spec of the command line, its secrets and templates.
+    pub fn open(global: &Global) -> Result<Self> {
+        let path = match &global.spec {
+            Some(path) => path.clone(),
+            None => ["otr.yaml", "/etc/otr/spec.yaml"]
+                .into_iter()
+                .map(PathBuf::from)
+                .find(|path| path.exists())
+                .context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?,
+        };
+        let loaded = read(&path, &global.sets)?;
+        if let Some(here) = &global.here {
+            anyhow::ensure!(loaded.spec.hosts.contains_key(here), "--here {here}: the spec has no such host");
+        }
+        let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
+        let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
+        let templates = Templates::new(&loaded.directory);
+        Ok(Self { loaded, secrets, templates, connector: Box::new(connector) })
+    }
+
+    /// The spec as it is, or as it will be after a promotion.
+    pub fn ready(&self, spec: Spec) -> Ready {
+        let mut files = BTreeMap::new();
+        for host in spec.members() {
+            for (index, file) in spec.files.iter().enumerate() {
+                if let Some(source) = file.source().filter(|source| *source != FileSource::Directory) {
+                    let context = Context { spec: &spec, host, secrets: &self.secrets };
+                    let text = self.templates.render(&source, &context).map_err(|error| match error {
+                        TemplateError::Secret { error, .. } => error,
+                        other => SecretError { origin: file.path.display().to_string(), why: other.to_string() },
+                    });
+                    files.insert((host.clone(), index), text);
+                }
+            }
+        }
+        Ready { spec, files }
+    }
+}
+
+impl Ready {
+    pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
+        Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, promoting }
+    }
+}
+
+/// Who is at work, for the lock's next visitor.
+pub(crate) fn holder(verb: &str) -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("otr {verb} by {user} on {} (process {})", host.trim(), std::process::id())
+}
+
+/// Opens the members of a spec and takes the locks of those otr may change.
+pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> Result<Fleet, (HostName, HostError)> {
+    let fleet = Fleet::open(session.connector.as_ref(), spec.members());
+    if let Some(verb) = lock {
+        fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))?;
+    }
+    Ok(fleet)
+}
+
+/// Says who holds a lock.
+pub(crate) fn locked(global: &Global, host: &HostName, error: &HostError) -> Result<Exit> {
+    let message = format!("{host}: {error}");
+    if global.json {
+        print(&serde_json::to_string_pretty(&serde_json::json!({ "version": 1, "error": message }))?)?;
+    } else {
+        eprintln!("error: {message}");
+    }
+    Ok(if matches!(error, HostError::Locked { .. }) { Exit::Locked } else { Exit::Failed })
+}
+
+/// Keeps the resources a selection names.
+pub(crate) fn select(wanted: Vec<Wanted>, selection: &Selection, spec: &Spec) -> Result<Vec<Wanted>> {
+    for host in &selection.host {
+        anyhow::ensure!(spec.hosts.contains_key(host), "--host {host}: the spec has no such host");
+    }
+    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    for kind in &selection.only {
+        anyhow::ensure!(known.contains(&kind.as_str()), "--only {kind}: no such kind; there are {}", known.join(", "));
+    }
+    let keeps = |wanted: &Wanted| {
+        let id = wanted.resource.id();
+        (selection.host.is_empty() || selection.host.contains(&id.host))
+            && (selection.only.is_empty() || selection.only.iter().any(|k| k == id.kind.as_str()))
+    };
+    Ok(wanted.into_iter().filter(keeps).collect())
+}
+
+/// Puts a report together.
+pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: Vec<ResourceReport>) -> Report {
+    let hosts = spec
+        .members()
+        .filter_map(|name| {
+            let host = spec.hosts.get(name)?;
+            Some(HostReport {
+                host: name.clone(),
+                role: spec.role(name).as_str(),
+                address: host.address.clone(),
+                observed: host.access == Access::Observe,
+                error: fleet.unreachable(name),
+            })
+        })
+        .collect();
+    let summary = summary(&resources);
+    let changed = summary.changed > 0 || resources.iter().any(|r| r.state == State::Change && r.outcome.is_none());
+    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, notes: Vec::new() }
+}
+
+/// Prints a report in the form asked for.
+pub(crate) fn show(global: &Global, report: &Report) -> Result<()> {
+    match global.json {
+        true => print(&serde_json::to_string_pretty(report)?),
+        false => print(crate::report::text::render(report, style(global)).trim_end()),
+    }
+}
+
+/// Colour on a terminal only, and not if NO_COLOR is set (no-color.org).
+pub(crate) fn style(global: &Global) -> Style {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Style { colour, verbose: global.verbose }
+}
+
+/// Prints; a reader that has gone away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard output"),
+    }
+}
+
+/// Asks a person; no terminal means no.
+pub(crate) fn ask(question: &str) -> Result<Option<String>> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    eprint!("{question} ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(Some(answer.trim().to_owned()))
+}
+
+/// The hosts whose data may be replaced, each of which must be in the spec.
+pub(crate) fn consent(spec: &Spec, hosts: &[HostName]) -> Result<BTreeSet<HostName>> {
+    for host in hosts {
+        anyhow::ensure!(spec.hosts.contains_key(host), "--replace-data {host}: the spec has no such host");
+        anyhow::ensure!(*host != spec.production, "--replace-data {host}: it is production");
+    }
+    Ok(hosts.iter().cloned().collect())
+}

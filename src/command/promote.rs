@@ -1,0 +1,92 @@
+//! `otr promote`: make a standby production.
+
+use anyhow::{Context, Result, bail};
+
+use super::progress::Progress;
+use super::{Exit, Session, ask, locked, open_fleet, print};
+use crate::cli::{Global, PromoteArgs};
+use crate::name::HostName;
+use crate::promote::{Promotion, only_standby, promote};
+use crate::report::promotion::render;
+use crate::spec::{Role, Spec};
+
+pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
+    let session = Session::open(global)?;
+    let spec = &session.loaded.spec;
+    let host = match &args.host {
+        Some(host) => host.clone(),
+        None => only_standby(spec).cloned().context("which standby? the spec has none or several; say `otr promote HOST`")?,
+    };
+    check_role(spec, &host)?;
+    let old = spec.production.clone();
+    let ready = session.ready(spec.with_production(&host));
+    let fleet = match open_fleet(&session, &ready.spec, None) {
+        Ok(fleet) => fleet,
+        Err((host, error)) => return locked(global, &host, &error),
+    };
+    if !args.dry_run {
+        if let Err((host, error)) = fleet.lock([&host], &super::holder("promote")) {
+            return locked(global, &host, &error);
+        }
+        if !args.yes {
+            consent(&host, &old)?;
+        }
+    }
+    let stated = match &args.production_is_down {
+        Some(name) if *name != old => bail!("--production-is-down {name}: production is {old}"),
+        Some(name) => Some(name.clone()),
+        None if fleet.unreachable(&old).is_some() && !args.dry_run => state_down(&old)?,
+        None => None,
+    };
+    let progress = Progress::new(global);
+    let promotion = Promotion {
+        fleet: &fleet,
+        inputs: ready.inputs(&session, true),
+        host: &host,
+        old: &old,
+        stated_down: stated.as_ref(),
+        watch: &progress,
+        dry_run: args.dry_run,
+    };
+    let mut report = promote(&promotion);
+    progress.finish();
+    if report.promoted && args.write_spec {
+        crate::spec::edit::write_production(&session.loaded.path, &host)?;
+        report.next.retain(|line| !line.starts_with("change one line"));
+        report.next.insert(0, format!("{} now says `production: {host}`", session.loaded.path.display()));
+    }
+    match global.json {
+        true => print(&serde_json::to_string_pretty(&report)?)?,
+        false => print(render(&report, super::style(global)).trim_end())?,
+    }
+    let failed = report.steps.iter().any(|step| step.outcome == crate::promote::StepOutcome::Failed);
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn check_role(spec: &Spec, host: &HostName) -> Result<()> {
+    if !spec.hosts.contains_key(host) {
+        bail!("{host}: the spec has no such host");
+    }
+    match spec.role(host) {
+        Role::Standby => Ok(()),
+        Role::Production => bail!("{host} is production already, says the spec"),
+        Role::Witness => bail!("{host} is a witness and holds no data"),
+    }
+}
+
+fn consent(host: &HostName, old: &HostName) -> Result<()> {
+    eprintln!(
+        "{host} becomes production in place of {old}. What {old} has and {host} has not is lost, and {old} must not start again as it is."
+    );
+    match ask(&format!("Type {host} to go on:"))? {
+        Some(answer) if answer == host.as_str() => Ok(()),
+        Some(_) => bail!("nothing was done"),
+        None => bail!("there is no terminal to ask on; say --yes"),
+    }
+}
+
+/// A typed statement, put on record in the journal.
+fn state_down(old: &HostName) -> Result<Option<HostName>> {
+    let answer = ask(&format!("{old} cannot be reached. If you made sure that it is down (power, console), type its name:"))?;
+    Ok(answer.filter(|answer| answer == old.as_str()).map(|_| old.clone()))
+}

@@ -1,0 +1,57 @@
+//! `otr sync`: move data from production to the standbys.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::progress::Progress;
+use super::{Exit, Session, locked, open_fleet, report, show};
+use crate::action::Action;
+use crate::cli::{Data, Global, SyncArgs};
+use crate::converge::{Limits, converge, plan};
+use crate::report::{Outcome, Report, State, of_plan};
+use crate::resource::Kind;
+use crate::wanted::data;
+
+pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
+    let session = Session::open(global)?;
+    let ready = session.ready(session.loaded.spec.clone());
+    let takes = |kind: Kind| match args.what {
+        Data::All => true,
+        Data::Filestore => kind == Kind::Filestore,
+        Data::Sessions => kind == Kind::Sessions,
+    };
+    let wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("sync")) {
+        Ok(fleet) => fleet,
+        Err((host, error)) => return locked(global, &host, &error),
+    };
+    if args.dry_run {
+        let report = report("sync", &ready.spec, &fleet, of_plan(&plan(&fleet, &wanted), &Default::default()));
+        show(global, &report)?;
+        return Ok(super::plan::exit(&report, false));
+    }
+    let progress = Progress::new(global);
+    let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None };
+    let resources = converge(&fleet, &wanted, &limits, &progress)?;
+    progress.finish();
+    let report = report("sync", &ready.spec, &fleet, resources);
+    let failed =
+        report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
+    let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
+    note(&session, &fleet, &report, failed);
+    show(global, &report)?;
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Puts the run on record on each standby: a promotion reads when the last good one was.
+fn note(session: &Session, fleet: &crate::fleet::Fleet, report: &Report, failed: bool) {
+    let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    for host in session.loaded.spec.standbys() {
+        let line = serde_json::json!({ "at": at, "ok": !failed, "changed": report.summary.changed, "failed": report.summary.failed });
+        let path = format!("/var/lib/otr/sync-{}.jsonl", session.loaded.spec.name).into();
+        // Failing to write the record must not make a good copy a failure; the next promotion then says "unknown".
+        let _ = fleet.act(host, &Action::AppendJournal { path, line: line.to_string() });
+    }
+}

@@ -1,0 +1,290 @@
+//! Look, decide, act, round by round, until everything holds.
+//!
+//! A round acts only on what the facts of that round ask for; the last round looks at
+//! everything again and is the proof that nothing is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::action::Taken;
+use crate::fleet::Fleet;
+use crate::host::HostError;
+use crate::name::HostName;
+use crate::plan::check::{Violation, check};
+use crate::plan::{Item, Plan, Verdict};
+use crate::report::{Outcome, ResourceReport, State};
+use crate::resource::{Change, ResourceId, Wanted};
+use crate::spec::{Role, Spec};
+
+/// The limits of a run.
+#[derive(Debug, Clone)]
+pub struct Limits<'a> {
+    /// The spec, for roles and rights.
+    pub spec: &'a Spec,
+    /// How long to wait for what happens by itself (streaming begins, replay ends).
+    pub patience: Duration,
+    /// Hosts whose data may be replaced.
+    pub consent: &'a BTreeSet<HostName>,
+    /// The host a promotion is under way for.
+    pub promoting: Option<&'a HostName>,
+}
+
+/// Is told what happens. Must not fail.
+pub trait Watch: Sync {
+    /// An action begins.
+    fn begins(&self, id: &ResourceId, title: &str);
+    /// An action ended.
+    fn ended(&self, id: &ResourceId, title: &str, error: Option<&HostError>);
+    /// Nothing can be done for now; this is waited for.
+    fn waits(&self, on: &str);
+}
+
+/// A watch that looks away.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Watch for Silent {
+    fn begins(&self, _: &ResourceId, _: &str) {}
+    fn ended(&self, _: &ResourceId, _: &str, _: Option<&HostError>) {}
+    fn waits(&self, _: &str) {}
+}
+
+/// The same difference after this many attempts means that the action does not help.
+const ATTEMPTS: u32 = 3;
+/// More rounds than any spec needs; a guard against two resources undoing each other.
+const ROUNDS: u32 = 40;
+
+/// Looks once and decides.
+pub fn plan(fleet: &Fleet, wanted: &[Wanted]) -> Plan {
+    Plan::make(wanted, &fleet.look(wanted.iter().flat_map(|w| w.resource.looks())))
+}
+
+/// Makes everything hold, as far as it can be.
+///
+/// # Errors
+/// The plan breaks a rule that no plan may break; nothing was done in that round.
+pub fn converge(fleet: &Fleet, wanted: &[Wanted], limits: &Limits<'_>, watch: &dyn Watch) -> Result<Vec<ResourceReport>, Violation> {
+    let mut run = Run { fleet, wanted, limits, watch, held: BTreeSet::new(), records: BTreeMap::new() };
+    let mut deadline = Instant::now() + limits.patience;
+    let mut rounds = 0;
+    while rounds < ROUNDS {
+        let full = run.held.is_empty();
+        let plan = run.look();
+        if let Some(violation) = check(&plan, limits.spec, limits.promoting).into_iter().next() {
+            return Err(violation);
+        }
+        run.held.extend(plan.items.iter().filter(|item| item.verdict == Verdict::Holds).map(|item| item.id.clone()));
+        if run.act(&plan) {
+            rounds += 1;
+            deadline = Instant::now() + limits.patience;
+            continue;
+        }
+        let settling = plan.items.iter().find_map(|item| match &item.verdict {
+            Verdict::Waits { on, by_itself: true } => Some(on),
+            _ => None,
+        });
+        match settling {
+            Some(on) if Instant::now() < deadline => {
+                watch.waits(on);
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            // All that can be done is done: look at everything once more, unless this was that look.
+            _ if !full => run.held.clear(),
+            _ => return Ok(run.report(&plan)),
+        }
+    }
+    let plan = run.look_at_all();
+    Ok(run.report(&plan))
+}
+
+/// What was tried about one resource.
+#[derive(Debug, Default, Clone)]
+struct Record {
+    change: Change,
+    done: Vec<String>,
+    attempts: u32,
+    error: Option<String>,
+    acted: bool,
+}
+
+struct Run<'a> {
+    fleet: &'a Fleet,
+    wanted: &'a [Wanted],
+    limits: &'a Limits<'a>,
+    watch: &'a dyn Watch,
+    held: BTreeSet<ResourceId>,
+    records: BTreeMap<ResourceId, Record>,
+}
+
+impl Run<'_> {
+    /// Looks at what does not hold yet.
+    fn look(&self) -> Plan {
+        let open: Vec<&Wanted> = self.wanted.iter().filter(|w| !self.held.contains(&w.resource.id())).collect();
+        let facts = self.fleet.look(open.iter().flat_map(|w| w.resource.looks()));
+        Plan::make(open, &facts)
+    }
+
+    fn look_at_all(&self) -> Plan {
+        plan(self.fleet, self.wanted)
+    }
+
+    /// Does what this round's plan allows; whether anything was tried.
+    fn act(&mut self, plan: &Plan) -> bool {
+        let mut tried = false;
+        let mut satisfied = self.held.clone();
+        // What an observed host hides is proven by trying: a standby that streams was let in.
+        let hidden = |item: &&Item| matches!(item.verdict, Verdict::Unseen(_)) && !self.manages(&item.id.host);
+        satisfied.extend(plan.items.iter().filter(hidden).map(|item| item.id.clone()));
+        for production in [false, true] {
+            let hosts: BTreeSet<&HostName> = plan
+                .items
+                .iter()
+                .map(|item| &item.id.host)
+                .filter(|host| (self.limits.spec.role(host) == Role::Production) == production)
+                .collect();
+            let before = satisfied.clone();
+            let records = std::mem::take(&mut self.records);
+            let this = &*self;
+            let results: Vec<(Vec<(ResourceId, Record)>, BTreeSet<ResourceId>)> = std::thread::scope(|scope| {
+                let threads: Vec<_> = hosts
+                    .into_iter()
+                    .filter(|host| this.manages(host))
+                    .map(|host| {
+                        let items: Vec<&Item> = plan.items.iter().filter(|item| item.id.host == *host).collect();
+                        let (records, before) = (&records, &before);
+                        scope.spawn(move || this.act_on(&items, records, before))
+                    })
+                    .collect();
+                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+            });
+            self.records = records;
+            for (records, done) in results {
+                tried |= !records.is_empty();
+                self.records.extend(records);
+                satisfied.extend(done);
+            }
+        }
+        tried
+    }
+
+    fn manages(&self, host: &HostName) -> bool {
+        crate::plan::check::may_change(self.limits.spec, host)
+    }
+
+    /// Works through one host's items in order.
+    fn act_on(
+        &self,
+        items: &[&Item],
+        records: &BTreeMap<ResourceId, Record>,
+        satisfied: &BTreeSet<ResourceId>,
+    ) -> (Vec<(ResourceId, Record)>, BTreeSet<ResourceId>) {
+        let mut touched = Vec::new();
+        let mut done = satisfied.clone();
+        for item in items {
+            let Verdict::Change(change) = &item.verdict else { continue };
+            let mut record = records.get(&item.id).cloned().unwrap_or_default();
+            let consented = change.discards.is_none() || self.limits.consent.contains(&item.id.host);
+            let ready = item.needs.iter().all(|need| done.contains(need) || !self.is_wanted(need));
+            if record.error.is_some() || !consented || !ready {
+                continue;
+            }
+            if record.attempts >= ATTEMPTS {
+                record.error = Some(format!("it still differs after {ATTEMPTS} attempts"));
+                touched.push((item.id.clone(), record));
+                continue;
+            }
+            record.attempts += 1;
+            record.acted = true;
+            merge(&mut record.change, change);
+            match self.carry_out(&item.id, change, &mut record) {
+                Ok(()) => {
+                    done.insert(item.id.clone());
+                }
+                Err(error) => record.error = Some(error),
+            }
+            touched.push((item.id.clone(), record));
+        }
+        (touched, done)
+    }
+
+    fn is_wanted(&self, id: &ResourceId) -> bool {
+        self.wanted.iter().any(|wanted| wanted.resource.id() == *id)
+    }
+
+    fn carry_out(&self, id: &ResourceId, change: &Change, record: &mut Record) -> Result<(), String> {
+        for action in &change.actions {
+            let title = action.title();
+            self.watch.begins(id, &title);
+            let result = self.fleet.act(&id.host, action);
+            self.watch.ended(id, &title, result.as_ref().err());
+            match result {
+                Ok(taken) => {
+                    record.done.push(title);
+                    damaged(taken)?;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything, with what became of it.
+    fn report(&self, plan: &Plan) -> Vec<ResourceReport> {
+        plan.items
+            .iter()
+            .map(|item| {
+                let mut report = ResourceReport::new(item, !self.manages(&item.id.host));
+                let record = self.records.get(&item.id);
+                if let Some(record) = record.filter(|r| r.acted) {
+                    report.differences = record.change.differences.clone();
+                    report.actions =
+                        ResourceReport::new(&Item { verdict: Verdict::Change(record.change.clone()), ..item.clone() }, false).actions;
+                    report.error = record.error.clone().or(report.error);
+                }
+                report.outcome = match (record, report.state) {
+                    (Some(record), _) if record.error.is_some() => Some(Outcome::Failed),
+                    (Some(record), State::Holds) if record.acted => Some(Outcome::Changed),
+                    (_, State::Holds) => None,
+                    _ if !self.manages(&item.id.host) => None,
+                    (_, State::Refused | State::Unseen) => Some(Outcome::Failed),
+                    _ => Some(Outcome::NotReached),
+                };
+                if report.outcome == Some(Outcome::NotReached) && report.on.is_none() && report.discards.is_none() {
+                    let open = |need: &&ResourceId| {
+                        self.is_wanted(need) && plan.items.iter().any(|i| i.id == **need && i.verdict != Verdict::Holds)
+                    };
+                    report.on = item.needs.iter().find(open).map(ToString::to_string);
+                }
+                report
+            })
+            .collect()
+    }
+}
+
+/// Files that came damaged are damaged on the other host too: fetching them again would not help.
+fn damaged(taken: Option<Taken>) -> Result<(), String> {
+    match taken {
+        Some(taken) if !taken.damaged.is_empty() => Err(format!(
+            "{} files came damaged (their SHA-1 is not their name) and were left out; {} are in place. Damaged: {}",
+            taken.damaged.len(),
+            taken.files,
+            taken.damaged.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Collects what was different over several rounds.
+fn merge(all: &mut Change, change: &Change) {
+    for difference in &change.differences {
+        if !all.differences.contains(difference) {
+            all.differences.push(difference.clone());
+        }
+    }
+    for action in &change.actions {
+        if !all.actions.contains(action) {
+            all.actions.push(action.clone());
+        }
+    }
+    all.discards = change.discards.clone().or(all.discards.take());
+}

@@ -1,0 +1,161 @@
+//! Every action, done to a simulated machine as its script does it to a real one.
+
+use std::path::Path;
+
+use super::State;
+use super::files::Node;
+use super::machine::Machine;
+use super::streaming::{Backup, base_backup};
+use crate::action::{Action, Attributes};
+use crate::host::HostError;
+use crate::name::HostName;
+
+/// Does one action, or says what the script would have said.
+pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<(), HostError> {
+    let State { machines, fitting, archive, .. } = state;
+    let failed = |said: String| HostError::Failed { title: action.title(), status: 1, said };
+    if let Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } = action {
+        let backup = Backup { cluster, directory: data_directory, conninfo, slot: slot.as_deref(), keep_old: *keep_old };
+        return base_backup(machines, fitting, host, backup).map_err(failed);
+    }
+    let Some(machine) = machines.get_mut(host) else { return Err(failed("no such machine".into())) };
+    match action {
+        Action::InstallPackages { packages } => machine.install(packages, archive),
+        Action::PipInstall { site, requirements, .. } => machine.pip_install(site, requirements, archive),
+        other => machine.perform(other),
+    }
+    .map_err(failed)
+}
+
+impl Machine {
+    fn perform(&mut self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose(), attributes),
+            Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
+            Action::SetAttributes { path, attributes } => self.set_attributes(path, attributes),
+            Action::RemoveFile { path } => self.remove_file(path),
+            Action::RemovePackages { packages } => self.remove_packages(packages),
+            Action::HoldPackages { packages } => self.hold(packages, true),
+            Action::UnholdPackages { packages } => self.hold(packages, false),
+            Action::MakeVenv { path } => self.make_venv(path),
+            Action::PipUninstall { site, modules, .. } => self.pip_uninstall(site, modules),
+            Action::DaemonReload => {
+                self.daemon_reload();
+                Ok(())
+            }
+            Action::Unit { unit, verb } => self.unit_verb(unit.as_str(), *verb),
+            Action::ReloadPostgres { cluster } => self.reload_postgres(cluster),
+            Action::SetReplicationRole { cluster, role, verifier } => self.set_replication_role(cluster, role.as_str(), verifier.expose()),
+            Action::CreateSlot { cluster, slot } => self.create_slot(cluster, slot),
+            Action::DropSlot { cluster, slot } => self.drop_slot(cluster, slot),
+            Action::ResetSetting { cluster, name } => self.reset_setting(cluster, name),
+            Action::MakeUpPassword { path, role } => self.make_up_password(path, role.as_str()),
+            Action::FollowPrimary { cluster, data_directory } => self.follow_primary(cluster, data_directory),
+            Action::Promote { cluster } => self.promote(cluster),
+            Action::Checkpoint { cluster } => self.checkpoint(cluster),
+            Action::ProveWrite { cluster } => self.prove_write(cluster),
+            Action::ForgetBundles { cluster, database, names } => self.forget_bundles(cluster, database.as_str(), names),
+            Action::SetRedis { server, name, value } => self.set_redis(&server.config, server.port, name, value.expose()),
+            Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
+            Action::AppendJournal { path, line } => self.append(path, line),
+            Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
+            Action::Fetch { .. } => Err("a copy between two hosts is done with give and take".into()),
+            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } => {
+                Err("the simulator does this for the world, not for one machine".into())
+            }
+        }
+    }
+
+    fn room(&self) -> Result<(), String> {
+        match self.disk_full {
+            true => Err("No space left on device".into()),
+            false => Ok(()),
+        }
+    }
+
+    fn known(&self, attributes: &Attributes) -> Result<(), String> {
+        let (owner, group) = (attributes.owner.as_str(), attributes.group.as_str());
+        match self.accounts.users.contains_key(owner) && self.accounts.groups.contains(group) {
+            true => Ok(()),
+            false => Err(format!("chown: invalid user: '{owner}:{group}'")),
+        }
+    }
+
+    fn parents(&mut self, path: &Path, now: f64) -> Result<(), String> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        if parent.ancestors().any(|above| self.files.get(above).is_some_and(|entry| matches!(entry.node, Node::File(_)))) {
+            return Err(format!("mkdir: cannot create directory '{}': Not a directory", parent.display()));
+        }
+        self.files.make_parents(parent, ("root", "root", 0o755), now);
+        Ok(())
+    }
+
+    fn write_file(&mut self, path: &Path, text: &str, attributes: &Attributes) -> Result<(), String> {
+        self.room()?;
+        self.known(attributes)?;
+        if self.files.is_directory(path) {
+            return Err(format!("mv: cannot overwrite directory '{}' with non-directory", path.display()));
+        }
+        let now = self.tick();
+        self.parents(path, now)?;
+        self.files.back_up(path, now);
+        self.files.put(path, Node::File(text.into()), (attributes.owner.as_str(), attributes.group.as_str(), attributes.mode.0), now);
+        Ok(())
+    }
+
+    fn make_directory(&mut self, path: &Path, attributes: &Attributes) -> Result<(), String> {
+        if !self.files.is_directory(path) {
+            self.room()?;
+            let now = self.tick();
+            if self.files.get(path).is_some() {
+                return Err(format!("mkdir: cannot create directory '{}': File exists", path.display()));
+            }
+            self.parents(path, now)?;
+            self.files.put(path, Node::Directory, ("root", "root", 0o755), now);
+        }
+        self.set_attributes(path, attributes)
+    }
+
+    fn set_attributes(&mut self, path: &Path, attributes: &Attributes) -> Result<(), String> {
+        self.known(attributes)?;
+        let now = self.tick();
+        let entry =
+            self.files.get_mut(path).ok_or_else(|| format!("chown: cannot access '{}': No such file or directory", path.display()))?;
+        entry.owner = attributes.owner.to_string();
+        entry.group = attributes.group.to_string();
+        entry.mode = attributes.mode.0;
+        entry.ctime = now;
+        Ok(())
+    }
+
+    fn remove_file(&mut self, path: &Path) -> Result<(), String> {
+        if self.files.is_directory(path) {
+            return Err(format!("rm: cannot remove '{}': Is a directory", path.display()));
+        }
+        let now = self.tick();
+        self.files.back_up(path, now);
+        self.files.remove_tree(path);
+        Ok(())
+    }
+
+    fn append(&mut self, path: &Path, line: &str) -> Result<(), String> {
+        self.room()?;
+        let now = self.tick();
+        if let Some(parent) = path.parent().filter(|parent| !self.files.is_directory(parent)) {
+            self.parents(parent, now)?;
+            self.files.put(parent, Node::Directory, ("root", "root", 0o700), now);
+        }
+        let text = format!("{}{line}\n", self.files.text(path));
+        self.files.put(path, Node::File(text.into()), ("root", "root", 0o644), now);
+        Ok(())
+    }
+
+    /// The bytes stand for the program's; a test can tell one version from another by them.
+    fn install_otr(&mut self, path: &Path, sha256: &str) -> Result<(), String> {
+        self.room()?;
+        let now = self.tick();
+        self.parents(path, now)?;
+        self.files.put(path, Node::File(format!("otr {sha256}\n").into()), ("root", "root", 0o755), now);
+        Ok(())
+    }
+}

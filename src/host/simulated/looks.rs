@@ -1,0 +1,97 @@
+//! Every look, answered by a simulated machine. Decides nothing; asks the part it belongs to.
+
+use std::path::Path;
+
+use super::files::Node;
+use super::machine::Machine;
+use crate::look::content::{Content, LIMIT};
+use crate::look::{Look, Sight, SightError};
+use crate::secret::Secret;
+
+impl Machine {
+    /// What one look sees.
+    pub(super) fn see(&mut self, look: &Look) -> Result<Sight, SightError> {
+        Ok(match look {
+            Look::Machine => Sight::Machine(self.sight()),
+            Look::Accounts => Sight::Accounts(self.accounts.clone()),
+            Look::Packages => Sight::Packages(self.packages.clone()),
+            Look::Path(path) => {
+                self.enter(path)?;
+                Sight::Path(self.files.stat(path))
+            }
+            Look::Content(path) => Sight::Content(self.content(path)?),
+            Look::SecretContent(path) => Sight::SecretContent(self.content(path)?.map(|content| Secret::new(content.text))),
+            Look::Unit(unit) => Sight::Unit(self.unit_sight(unit.as_str())),
+            Look::Python(site) => Sight::Python(self.python_sight(site)),
+            Look::Cluster(cluster) => Sight::Cluster(self.cluster_sight(cluster)?),
+            Look::Server(cluster) => Sight::Server(self.server_sight(cluster)?),
+            Look::Attachments(cluster, database) => Sight::Attachments(self.attachments(cluster, database.as_str())?),
+            Look::Store { directory, stamp } => {
+                self.enter(directory)?;
+                Sight::Store(self.store_sight(directory, stamp))
+            }
+            Look::Tree(directory) => {
+                self.enter(directory)?;
+                self.list(directory)?;
+                Sight::Tree(self.tree_sight(directory))
+            }
+            Look::Redis { config, port } => {
+                if !self.is_root() && self.has_package("redis-server") {
+                    self.readable(config)?;
+                }
+                Sight::Redis(self.redis_sight(config, *port))
+            }
+            Look::LoginPage { port, database } => Sight::LoginPage(self.login_page(*port, database.as_ref().map(|name| name.as_str()))),
+        })
+    }
+
+    fn content(&self, path: &Path) -> Result<Option<Content>, SightError> {
+        self.enter(path)?;
+        let Some(entry) = self.files.get(path) else { return Ok(None) };
+        if entry.node == Node::Directory {
+            return Err(SightError::Failed(format!("head: error reading '{}': Is a directory", path.display())));
+        }
+        self.readable(path)?;
+        let Some(bytes) = self.files.bytes(path) else { return Ok(None) };
+        if bytes.len() > LIMIT {
+            return Err(SightError::Failed(format!("larger than {LIMIT} bytes")));
+        }
+        Ok(Some(match std::str::from_utf8(bytes) {
+            Ok(text) => Content { text: text.to_owned(), exact: true },
+            Err(_) => Content { text: String::from_utf8_lossy(bytes).into_owned(), exact: false },
+        }))
+    }
+
+    /// Whether the login has a right to something, by its owner's, group's or others' bits.
+    fn may(&self, path: &Path, bits: u32) -> bool {
+        self.is_root()
+            || self.files.get(path).is_none_or(|entry| match () {
+                () if entry.owner == self.login => entry.mode >> 6 & bits == bits,
+                () if entry.group == self.login => entry.mode >> 3 & bits == bits,
+                () => entry.mode & bits == bits,
+            })
+    }
+
+    fn readable(&self, path: &Path) -> Result<(), SightError> {
+        self.enter(path)?;
+        match self.may(path, 4) {
+            true => Ok(()),
+            false => Err(SightError::Denied(format!("{}: Permission denied", path.display()))),
+        }
+    }
+
+    /// Every directory above must let the login through.
+    fn enter(&self, path: &Path) -> Result<(), SightError> {
+        match path.ancestors().skip(1).any(|above| !self.may(above, 1)) {
+            true => Err(SightError::Denied(format!("cannot statx '{}': Permission denied", path.display()))),
+            false => Ok(()),
+        }
+    }
+
+    fn list(&self, directory: &Path) -> Result<(), SightError> {
+        match self.may(directory, 5) {
+            true => Ok(()),
+            false => Err(SightError::Denied(format!("find: '{}': Permission denied", directory.display()))),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One simulated machine: what it is made of, power and the clock.
+//!
+//! Its parts' behaviour lives in their own modules; this one only switches them on and off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::files::Files;
+use super::postgres::Cluster;
+use super::python::Modules;
+use super::redis::Redis;
+use super::units::{Start, UnitState};
+use crate::look::accounts::Accounts;
+use crate::look::{Machine as Sight, Packages};
+use crate::name::HostName;
+
+/// A machine made of values. Public, so that a test can tamper with anything.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its name.
+    pub name: HostName,
+    /// It has power.
+    pub powered: bool,
+    /// Its network link is up.
+    pub link: bool,
+    /// How often the link was cut.
+    pub cuts: u32,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// The login otr has there, after `become`.
+    pub login: String,
+    /// No byte fits any more.
+    pub disk_full: bool,
+    /// The wall clock, seconds since the epoch.
+    pub now: f64,
+    /// When it was booted.
+    pub booted_at: f64,
+    /// Users and groups.
+    pub accounts: Accounts,
+    /// dpkg's list.
+    pub packages: Packages,
+    /// Files by path.
+    pub files: Files,
+    /// Units that were ever touched.
+    pub units: BTreeMap<String, UnitState>,
+    /// Every start of a unit since the machine exists.
+    pub starts: Vec<Start>,
+    /// Modules of virtual environments by path; the system's under the empty one.
+    pub python: BTreeMap<String, Modules>,
+    /// PostgreSQL clusters by version and name.
+    pub clusters: BTreeMap<(u32, String), Cluster>,
+    /// The Redis server.
+    pub redis: Redis,
+    /// Which connection holds otr's lock, and what it calls itself.
+    pub(super) lock: Option<(u64, String)>,
+    pub(super) last_pid: u32,
+}
+
+impl Machine {
+    /// A freshly installed Debian bullseye.
+    pub fn bare(name: HostName, address: &str, now: f64) -> Self {
+        let users = [("root", "/root"), ("nobody", "/nonexistent"), ("www-data", "/var/www")];
+        let mut machine = Self {
+            name,
+            powered: true,
+            link: true,
+            cuts: 0,
+            addresses: vec![address.to_owned()],
+            login: "root".into(),
+            disk_full: false,
+            now,
+            booted_at: now,
+            accounts: Accounts {
+                users: users.iter().map(|(user, home)| ((*user).to_owned(), (*home).to_owned())).collect(),
+                groups: BTreeSet::from(["root", "nogroup", "adm", "ssl-cert", "www-data"].map(str::to_owned)),
+            },
+            packages: Packages::new(),
+            files: Files::default(),
+            units: BTreeMap::new(),
+            starts: Vec::new(),
+            python: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            redis: Redis::default(),
+            lock: None,
+            last_pid: 500,
+        };
+        for directory in [
+            "/etc/systemd/system",
+            "/lib/systemd/system",
+            "/usr/local/bin",
+            "/usr/local/sbin",
+            "/usr/share",
+            "/var/lib",
+            "/var/log",
+            "/opt",
+            "/srv",
+            "/root",
+            "/tmp",
+            "/etc/default",
+            "/etc/apt",
+        ] {
+            machine.files.make_parents(directory.as_ref(), ("root", "root", 0o755), now);
+        }
+        machine
+    }
+
+    /// A moment later: what is done next is newer than what was done before.
+    pub fn tick(&mut self) -> f64 {
+        self.now += 0.01;
+        self.now
+    }
+
+    /// Seconds since boot.
+    pub fn uptime(&self) -> f64 {
+        self.now - self.booted_at
+    }
+
+    /// A new process.
+    pub(super) fn pid(&mut self) -> u32 {
+        self.last_pid += 7;
+        self.last_pid
+    }
+
+    /// Reachable over the network.
+    pub fn is_reachable(&self) -> bool {
+        self.powered && self.link
+    }
+
+    /// Whether the login is root.
+    pub fn is_root(&self) -> bool {
+        self.login == "root"
+    }
+
+    /// All processes vanish; what is on disk stays as it is.
+    pub fn power_off(&mut self) {
+        self.powered = false;
+        self.lock = None;
+        for unit in self.units.values_mut() {
+            unit.active = false;
+            unit.failed = false;
+            unit.active_since = None;
+            unit.last_active = None;
+            unit.pid = 0;
+            unit.loaded = None;
+        }
+        for cluster in self.clusters.values_mut() {
+            cluster.server = None;
+        }
+        self.redis.power_off();
+    }
+
+    /// Boots: units that are enabled start, masked ones do not.
+    pub fn power_on(&mut self) {
+        self.powered = true;
+        self.booted_at = self.now;
+        self.now += 12.0;
+        self.start_enabled_units();
+    }
+
+    /// Whether a package is fully installed.
+    pub fn has_package(&self, name: &str) -> bool {
+        self.packages.get(name).is_some_and(|package| package.installed)
+    }
+
+    pub(super) fn add_account(&mut self, name: &str, home: &str) {
+        self.accounts.users.insert(name.into(), home.into());
+        self.accounts.groups.insert(name.into());
+    }
+
+    pub(super) fn sight(&self) -> Sight {
+        Sight {
+            hostname: self.name.to_string(),
+            architecture: "x86_64".into(),
+            system: "debian 11".into(),
+            user: self.login.clone(),
+            root: self.is_root(),
+            now: self.now,
+            uptime: self.uptime(),
+            addresses: self.addresses.clone(),
+        }
+    }
+}

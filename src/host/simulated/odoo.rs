@@ -1,0 +1,129 @@
+//! Odoo 14 on a simulated machine: starting it, its login page, and the files it makes.
+
+use std::path::{Path, PathBuf};
+
+use super::files::Node;
+use super::filestore::store_name;
+use super::machine::Machine;
+use crate::look::{Attachment, LoginPage, Probe};
+
+/// Its configuration file.
+pub const CONFIG: &str = "/etc/odoo/odoo.conf";
+
+/// The bundles its login page names.
+pub const BUNDLES: [&str; 3] = ["web.assets_common.0.css", "web.assets_common.js", "web.assets_frontend.js"];
+
+impl Machine {
+    /// An option of odoo.conf; `False` is none.
+    pub fn odoo_option(&self, name: &str) -> Option<&str> {
+        let mut section = "";
+        let mut found = None;
+        for line in self.files.text(CONFIG).lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = name;
+            } else if let Some((_, value)) = line.split_once('=').filter(|(key, _)| section == "options" && key.trim() == name) {
+                found = Some(value.trim());
+            }
+        }
+        found.filter(|value| !value.is_empty() && *value != "False")
+    }
+
+    /// `data_dir`.
+    pub fn odoo_data(&self) -> PathBuf {
+        self.odoo_option("data_dir").unwrap_or("/var/lib/odoo/.local/share/Odoo").into()
+    }
+
+    /// Odoo comes up whatever its database does, but not without its configuration.
+    pub(super) fn start_odoo(&mut self) -> Result<(), String> {
+        let entry = self.files.get(CONFIG).ok_or("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable")?;
+        let readable = (entry.owner == "odoo" && entry.mode & 0o400 != 0)
+            || (entry.group == "odoo" && entry.mode & 0o040 != 0)
+            || entry.mode & 0o004 != 0;
+        if !readable {
+            return Err("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable".into());
+        }
+        for name in ["workers", "max_cron_threads", "http_port"] {
+            if let Some(value) = self.odoo_option(name).filter(|value| value.parse::<u32>().is_err()) {
+                return Err(format!("odoo: error: option --{name}: invalid integer value: '{value}'"));
+            }
+        }
+        let (data, now) = (self.odoo_data(), self.now);
+        self.files.make_parents(&data, ("odoo", "odoo", 0o755), now);
+        for (name, mode) in [("sessions", 0o700), ("addons", 0o700), ("addons/14.0", 0o500)] {
+            let path = data.join(name);
+            if self.files.get(&path).is_none() {
+                self.files.put(path, Node::Directory, ("odoo", "odoo", mode), now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a browser on the host sees. Odoo makes bundles that have no row, as it is asked for the page.
+    pub(super) fn login_page(&mut self, port: u16, database: Option<&str>) -> LoginPage {
+        let nothing = |error: &str| LoginPage { status: 0, error: Some(error.into()), assets: Vec::new() };
+        if !self.has_package("python3") {
+            return nothing("no python3");
+        }
+        let own: u16 = self.odoo_option("http_port").or(self.odoo_option("xmlrpc_port")).and_then(|port| port.parse().ok()).unwrap_or(8069);
+        if !self.is_active("odoo.service") || own != port {
+            return nothing("<urlopen error [Errno 111] Connection refused>");
+        }
+        let Some((recovery, names)) = self.clusters.values().find_map(|cluster| {
+            Some((cluster.server.as_ref()?.in_recovery, cluster.data.as_ref()?.content.databases.keys().cloned().collect::<Vec<_>>()))
+        }) else {
+            return LoginPage { status: 500, error: None, assets: Vec::new() };
+        };
+        let asked = database.or(self.odoo_option("db_name")).map(str::to_owned);
+        let name = match (asked, names.as_slice()) {
+            (Some(name), _) => Some(name).filter(|name| names.contains(name)),
+            (None, [one]) => Some(one.clone()),
+            (None, _) => None,
+        };
+        // Without a database of its own the request ends at the selector.
+        let Some(name) = name else { return LoginPage { status: 200, error: None, assets: Vec::new() } };
+        if recovery {
+            return LoginPage { status: 500, error: None, assets: Vec::new() };
+        }
+        let assets = BUNDLES.iter().map(|bundle| self.bundle(&name, bundle)).collect();
+        LoginPage { status: 200, error: None, assets }
+    }
+
+    fn bundle(&mut self, database: &str, bundle: &str) -> Probe {
+        let rows = |machine: &Self| {
+            let data = machine.clusters.values().find_map(|cluster| cluster.data.as_ref())?;
+            let rows = &data.content.databases.get(database)?.attachments;
+            rows.iter().find(|(_, (_, row))| row.regenerable && row.name == bundle).map(|(id, (name, _))| (*id, name.clone()))
+        };
+        let (id, name) = rows(self).unwrap_or_else(|| {
+            let text = format!("/* {bundle} of {database}, made at {} */", self.now);
+            self.attach(database, bundle, text.as_bytes(), true)
+        });
+        let there = self.files.get(self.odoo_data().join("filestore").join(database).join(&name)).is_some();
+        let unique = name.get(3..10).unwrap_or_default();
+        Probe { path: format!("/web/content/{id}-{unique}/{bundle}"), status: if there { 200 } else { 404 } }
+    }
+
+    /// An attachment as Odoo makes it: the file first, then the row.
+    pub(super) fn attach(&mut self, database: &str, name: &str, bytes: &[u8], regenerable: bool) -> (i64, String) {
+        let (store, now) = (store_name(bytes), self.tick());
+        let path = self.odoo_data().join("filestore").join(database).join(&store);
+        if let Some(parent) = path.parent() {
+            self.files.make_parents(parent, ("odoo", "odoo", 0o755), now);
+        }
+        if self.files.get(&path).is_none() {
+            self.files.put(Path::new(&path), Node::File(bytes.to_vec()), ("odoo", "odoo", 0o644), now);
+        }
+        let mut id = 1;
+        if let Some(data) = self.clusters.values_mut().find_map(|cluster| cluster.data.as_mut()) {
+            data.commit(now, 0x2e8, |content| {
+                if let Some(database) = content.databases.get_mut(database) {
+                    id = database.attachments.keys().next_back().map_or(180, |last| last + 1);
+                    let row = Attachment { size: bytes.len() as u64, id, name: name.to_owned(), regenerable };
+                    database.attachments.insert(id, (store.clone(), row));
+                    database.size += 8192;
+                }
+            });
+        }
+        (id, store)
+    }
+}

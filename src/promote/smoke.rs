@@ -1,0 +1,64 @@
+//! The smoke test: Odoo's login page answers 200, and so does every asset it names.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Progress, Promotion, look};
+use crate::look::{LoginPage, Look};
+use crate::name::DatabaseName;
+use crate::spec::OptionValue;
+
+/// What Odoo answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Smoke {
+    /// HTTP status of the login page.
+    pub login: u16,
+    /// Assets that answered 200.
+    pub assets: usize,
+    /// Assets that did not, with their status.
+    pub broken: Vec<String>,
+}
+
+/// How long Odoo may take to answer after its start, seconds.
+const PATIENCE: u64 = 180;
+
+pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress) -> Result<Option<String>, String> {
+    let spec = promotion.inputs.spec;
+    let Some(odoo) = &spec.odoo else { return Ok(Some("the spec has no `odoo:`, so nothing is asked".into())) };
+    let host = promotion.host;
+    let port = [spec.hosts.get(host).map(|h| &h.odoo), Some(&odoo.production), Some(&odoo.options)]
+        .into_iter()
+        .flatten()
+        .find_map(|options| match options.get("http_port").or_else(|| options.get("xmlrpc_port")) {
+            Some(OptionValue::Int(port)) => u16::try_from(*port).ok(),
+            _ => None,
+        })
+        .unwrap_or(8069);
+    let database: Option<&DatabaseName> = odoo.databases.first();
+    let ask = || -> Result<LoginPage, String> {
+        let look_at = Look::LoginPage { port, database: database.cloned() };
+        look(promotion, host, &[look_at]).login_page(host, port, database).cloned().map_err(|e| e.to_string())
+    };
+    let deadline = Instant::now() + Duration::from_secs(PATIENCE);
+    let mut page = ask()?;
+    while page.status != 200 && Instant::now() < deadline {
+        promotion.watch.waits(&format!("Odoo on {host} (its login page answers {})", page.status));
+        std::thread::sleep(Duration::from_millis(200));
+        page = ask()?;
+    }
+    let broken: Vec<String> = page.assets.iter().filter(|a| a.status != 200).map(|a| format!("{} {}", a.status, a.path)).collect();
+    let smoke = Smoke { login: page.status, assets: page.assets.len() - broken.len(), broken };
+    progress.smoke = Some(smoke.clone());
+    if page.status != 200 {
+        let why = page.error.map(|e| format!(" ({e})")).unwrap_or_default();
+        return Err(format!(
+            "Odoo's login page on {host} answers {}{why} after {PATIENCE} s; see journalctl -u {} and Odoo's log",
+            page.status, odoo.unit
+        ));
+    }
+    if !smoke.broken.is_empty() {
+        return Err(format!("{} assets of the login page are broken: {}", smoke.broken.len(), smoke.broken.join(", ")));
+    }
+    Ok(Some(format!("login page 200, {} assets 200", smoke.assets)))
+}

@@ -1,0 +1,55 @@
+//! The report of a promotion as people read it at 3 a.m. Pure.
+
+use std::fmt::Write;
+
+use super::text::{Style, paint};
+use crate::promote::{PromoteReport, StepOutcome};
+
+/// Text of a promotion's report.
+pub fn render(report: &PromoteReport, style: Style) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "promote {} in place of {} ({})", report.host, report.old_production, report.spec);
+    for step in &report.steps {
+        let (mark, colour) = match step.outcome {
+            StepOutcome::Done => ("✓", "32"),
+            StepOutcome::Planned => ("~", "33"),
+            StepOutcome::Failed => ("✗", "31"),
+            StepOutcome::NotReached => ("…", "33"),
+        };
+        let time = if step.outcome == StepOutcome::Done { format!(" ({:.1} s)", step.seconds) } else { String::new() };
+        let _ = writeln!(out, "  {} {:<16} {}{time}", paint(style, colour, mark), step.step, step.about);
+        if let Some(seen) = &step.seen {
+            let _ = writeln!(out, "      {seen}");
+        }
+        for done in &step.done {
+            let _ = writeln!(out, "      → {done}");
+        }
+        for line in step.error.iter().flat_map(|error| error.lines()) {
+            let _ = writeln!(out, "      {}", paint(style, "31", line));
+        }
+    }
+    if let Some(lost) = &report.lost {
+        let _ = writeln!(out, "\nWhat was lost");
+        let _ = writeln!(out, "  database: {}", lost.database.words);
+        match lost.files.len() {
+            0 if lost.unseen.is_empty() => {
+                let _ = writeln!(out, "  files: none: every attachment the database knows is on disk");
+            }
+            0 => {}
+            count => {
+                let _ = writeln!(out, "  files: {count} attachments have a row and no sound file:");
+            }
+        }
+        for file in &lost.files {
+            let _ = writeln!(out, "    {} {} (id {}, {} in {})", file.fault, file.name, file.id, file.store_name, file.database);
+        }
+        for unseen in &lost.unseen {
+            let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
+        }
+    }
+    let _ = writeln!(out, "\nWhat you do now");
+    for (number, line) in report.next.iter().enumerate() {
+        let _ = writeln!(out, "  {}. {line}", number + 1);
+    }
+    out
+}

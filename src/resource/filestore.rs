@@ -1,0 +1,169 @@
+//! The filestore of one database on a standby: every file its replayed database refers to.
+//!
+//! Needed is what the standby's own database says, so what is compared is never newer than
+//! the data it belongs to. Production is asked only what it has of the missing.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::postgres::ClusterAt;
+use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
+use crate::action::{Action, Transfer, TransferKind};
+use crate::facts::{FactError, Facts};
+use crate::look::{Attachments, Look, StoreFile};
+use crate::name::{DatabaseName, HostName, Word};
+
+/// The filestore of one database on a standby.
+#[derive(Debug)]
+pub struct Filestore {
+    /// The standby's cluster.
+    pub at: ClusterAt,
+    /// Who has the files.
+    pub production: HostName,
+    /// Whose files.
+    pub database: DatabaseName,
+    /// `data_dir/filestore/<database>`, the same on both.
+    pub directory: PathBuf,
+    /// Remembers up to when the store was verified.
+    pub stamp: PathBuf,
+    /// Who owns the files.
+    pub owner: Word,
+}
+
+/// The most differences that are listed one by one.
+const LISTED: usize = 10;
+
+impl Filestore {
+    fn tree(&self) -> Look {
+        Look::Tree(self.directory.clone())
+    }
+
+    /// The files that are not as they must be, with what is wrong.
+    pub fn wrong(&self, facts: &Facts) -> Result<Result<Vec<(String, Shown)>, Decision>, FactError> {
+        let host = &self.at.host;
+        let Some(server) = self.at.server(facts)? else {
+            return Ok(Err(Decision::waits(format!("PostgreSQL on {host}"))));
+        };
+        if !server.databases.contains_key(self.database.as_str()) {
+            return Ok(Err(Decision::waits(format!("database {} on {host}", self.database))));
+        }
+        let needed = facts.attachments(host, &self.at.cluster, &self.database)?;
+        let Some(store) = facts.store(host, &self.directory, &self.stamp)? else {
+            return Ok(Err(Decision::waits(format!("directory {} on {host}", self.directory.display()))));
+        };
+        let owner = format!("{0}:{0}", self.owner);
+        Ok(Ok(needed.keys().filter_map(|name| Some((name.clone(), fault(name, store.get(name), &owner)?))).collect()))
+    }
+}
+
+/// What is wrong with a file, if anything is.
+fn fault(name: &str, file: Option<&StoreFile>, owner: &str) -> Option<Shown> {
+    let Some(file) = file else { return Some(Shown::Absent) };
+    let sound = file.sha1.as_ref().is_none_or(|sha1| name.ends_with(sha1.as_str()));
+    if !sound {
+        return Some(format!("damaged: its SHA-1 is {}", file.sha1.as_deref().unwrap_or_default()).into());
+    }
+    (file.owner != owner).then(|| format!("owned by {}", file.owner).into())
+}
+
+/// Words for a file: the attachment's name as people know it.
+fn title(name: &str, needed: &Attachments) -> String {
+    needed.get(name).map_or_else(|| name.to_owned(), |attachment| format!("{} ({name})", attachment.name))
+}
+
+impl Resource for Filestore {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.at.host, Kind::Filestore, self.database.as_str())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let here = [
+            Look::Server(self.at.cluster.clone()),
+            Look::Attachments(self.at.cluster.clone(), self.database.clone()),
+            Look::Store { directory: self.directory.clone(), stamp: self.stamp.clone() },
+            Look::Machine,
+        ];
+        here.into_iter().map(|look| (self.at.host.clone(), look)).chain([(self.production.clone(), self.tree())]).collect()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let wrong = match self.wrong(facts)? {
+            Ok(wrong) if wrong.is_empty() => return Ok(Decision::Holds),
+            Ok(wrong) => wrong,
+            Err(waits) => return Ok(waits),
+        };
+        let needed = facts.attachments(&self.at.host, &self.at.cluster, &self.database)?;
+        let there: BTreeSet<&String> = facts.tree(&self.production, &self.directory)?.iter().flat_map(|files| files.keys()).collect();
+        // What production lost too cannot be fetched; `status` and `promote` name it.
+        let wrong: Vec<(String, Shown)> = wrong.into_iter().filter(|(name, _)| there.contains(name)).collect();
+        let mut differences: Vec<Difference> = wrong
+            .iter()
+            .take(LISTED)
+            .map(|(name, is)| Difference { what: title(name, needed), is: is.clone(), wanted: "production's file".into() })
+            .collect();
+        if let Some(more) = wrong.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            differences.push(Difference::new(format!("{more} more files"), "absent or damaged", "production's files"));
+        }
+        if differences.is_empty() {
+            return Ok(Decision::Holds);
+        }
+        let machine = facts.machine(&self.at.host)?;
+        let transfer = Transfer {
+            kind: TransferKind::Store { stamp: self.stamp.clone(), verified_at: format!("{:.3}", machine.now) },
+            source: self.directory.clone(),
+            directory: self.directory.clone(),
+            owner: self.owner.clone(),
+            names: wrong.into_iter().map(|(name, _)| name).collect(),
+        };
+        Ok(Decision::Change(Change {
+            differences,
+            actions: vec![Action::Fetch { from: self.production.clone(), transfer }],
+            discards: None,
+        }))
+    }
+}
+
+/// A tree of changing files on a standby: sessions kept in the file system.
+#[derive(Debug)]
+pub struct Tree {
+    /// Where.
+    pub host: HostName,
+    /// Who has the files.
+    pub production: HostName,
+    /// The directory, the same on both.
+    pub directory: PathBuf,
+    /// Who owns the files.
+    pub owner: Word,
+}
+
+impl Resource for Tree {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Sessions, self.directory.display().to_string())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        [&self.host, &self.production].into_iter().map(|host| (host.clone(), Look::Tree(self.directory.clone()))).collect()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let Some(there) = facts.tree(&self.production, &self.directory)? else { return Ok(Decision::Holds) };
+        let Some(here) = facts.tree(&self.host, &self.directory)? else {
+            return Ok(Decision::waits(format!("directory {}", self.directory.display())));
+        };
+        // tar keeps whole seconds of an mtime in its plain format and fractions in pax: half a second is no change.
+        let differs = |name: &String, (size, mtime): &(u64, f64)| here.get(name).is_none_or(|(s, m)| s != size || (m - mtime).abs() > 0.5);
+        let names: Vec<String> = there.iter().filter(|(name, entry)| differs(name, entry)).map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return Ok(Decision::Holds);
+        }
+        let difference = Difference::new(format!("{} files", names.len()), "absent or older", "production's");
+        let transfer = Transfer {
+            kind: TransferKind::Tree,
+            source: self.directory.clone(),
+            directory: self.directory.clone(),
+            owner: self.owner.clone(),
+            names,
+        };
+        Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
+    }
+}

@@ -1,0 +1,133 @@
+//! Mounts, files, sessions, replication, timers.
+
+use std::path::Path;
+
+use super::Findings;
+use super::hosts::known;
+use crate::spec::{HostSpec, OptionValue, SessionStore, Spec};
+
+pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
+    mounts(spec, findings);
+    files(spec, findings);
+    replication(spec, findings);
+    for (path, value) in [("schedule.plan", &spec.schedule.plan), ("schedule.sync", &spec.schedule.sync)] {
+        if let Some(value) = value {
+            calendar(path, value, findings);
+        }
+    }
+    if let Some(redis) = &spec.redis {
+        findings.absolute("redis.config", &redis.config);
+    }
+    if spec.sessions.store == SessionStore::Redis && spec.redis.is_none() {
+        findings.key("sessions.store", "sessions are kept in Redis, but the spec has no `redis:`", "redis: {maxmemory: 512mb}");
+    }
+}
+
+fn mounts(spec: &Spec, findings: &mut Findings<'_>) {
+    let mounts = &spec.storage.mounts;
+    for (number, mount) in mounts.iter().enumerate() {
+        let at = format!("storage.mounts[{number}].at");
+        if findings.absolute(&at, &mount.at) && mount.at == Path::new("/") {
+            findings.value(&at, "the root of the file system is no mount point of Odoo's", "");
+        }
+        for (earlier, other) in mounts[..number].iter().enumerate() {
+            let line = findings.line(&format!("storage.mounts[{earlier}].at"));
+            let (here, there) = (mount.at.display(), other.at.display());
+            let message = match (mount.at.starts_with(&other.at), other.at.starts_with(&mount.at)) {
+                (true, true) => format!("{here} is mounted twice"),
+                (true, false) => format!("{here} lies inside the mount {there}"),
+                (false, true) => format!("{here} would hide the mount {there} inside it"),
+                _ => continue,
+            };
+            findings.value(&at, message, format!("the other mount is on line {line}; give each its own place"));
+            break;
+        }
+        let Some((source, _)) = mount.from.split_once(':') else { continue };
+        // Every member mounts it, also the one it comes from.
+        let member =
+            spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source));
+        if let Some(member) = member {
+            findings.value(
+                &format!("storage.mounts[{number}].from"),
+                format!("{member} would mount {} from itself: it names itself as its source", mount.at.display()),
+                "name a machine outside the pair: all hosts that hold data mount it",
+            );
+        }
+    }
+}
+
+fn files(spec: &Spec, findings: &mut Findings<'_>) {
+    for (number, file) in spec.files.iter().enumerate() {
+        let item = format!("files[{number}]");
+        let path = format!("{item}.path");
+        let shown = file.path.display();
+        findings.absolute(&path, &file.path);
+        if file.source().is_none() {
+            let named: Vec<&str> =
+                [("template", file.template.is_some()), ("content", file.content.is_some()), ("directory", file.directory)]
+                    .into_iter()
+                    .filter_map(|(name, there)| there.then_some(name))
+                    .collect();
+            let message = match named.is_empty() {
+                true => format!("{shown} has no content"),
+                false => format!("{shown} has several contents: {}", named.join(" and ")),
+            };
+            findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`");
+        }
+        let managed = [("odoo", spec.odoo.as_ref().map(|odoo| &odoo.config)), ("redis", spec.redis.as_ref().map(|redis| &redis.config))];
+        if let Some((part, _)) = managed.into_iter().find(|(_, config)| *config == Some(&file.path)) {
+            findings.value(&path, format!("{shown} is already written from `{part}:`"), format!("say it under `{part}:`"));
+        }
+        for (n, host) in file.hosts.iter().flatten().enumerate() {
+            known(spec, host, &format!("{item}.hosts[{n}]"), findings);
+        }
+        let meet = |other: &crate::spec::FileSpec| match (&file.hosts, &other.hosts) {
+            (Some(here), Some(there)) => here.iter().any(|host| there.contains(host)),
+            _ => true,
+        };
+        if let Some(earlier) = spec.files[..number].iter().position(|other| other.path == file.path && meet(other)) {
+            let line = findings.line(&format!("files[{earlier}].path"));
+            findings.value(&path, format!("{shown} is written twice on one host"), format!("the other is on line {line}"));
+        }
+    }
+}
+
+/// What otr writes itself, because it differs from host to host.
+const DERIVED: [&str; 5] = ["primary_conninfo", "primary_slot_name", "hot_standby", "wal_level", "port"];
+
+fn replication(spec: &Spec, findings: &mut Findings<'_>) {
+    let Some(replication) = &spec.replication else { return };
+    for (key, value) in &replication.parameters {
+        let path = crate::spec::tree::join("replication.parameters", key);
+        if !DERIVED.contains(&key.to_lowercase().as_str()) {
+            if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) {
+                findings.key(&path, format!("`{path}` cannot be a setting of postgresql.conf"), "letters, digits, '_' and '.'");
+            }
+            continue;
+        }
+        let text = if let OptionValue::Text(text) = value { text.as_str() } else { "" };
+        let source = text.split_whitespace().find_map(|word| word.strip_prefix("host=")).map(|host| host.trim_matches('\''));
+        let itself = source.and_then(|source| {
+            spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source))
+        });
+        let message = match itself {
+            Some(host) => format!("`{key}` holds for every host: {host} would name itself as its source"),
+            None => format!("`{key}` is not the spec's to say: otr writes it"),
+        };
+        findings.key(&path, message, "leave it out: it follows from `production:`, `replication:` and each host's address");
+    }
+}
+
+/// A calendar event (systemd.time(7)), as far as its characters go; systemd has the last word.
+fn calendar(path: &str, value: &str, findings: &mut Findings<'_>) {
+    let fields: Vec<&str> = value.split_whitespace().collect();
+    let cron = |field: &&str| field.chars().all(|c| c.is_ascii_digit() || "*/,-".contains(c));
+    let hint = "systemd.time(7): `hourly`, `daily`, `Mon 04:00`, `*-*-* 02:30:00`";
+    if fields.is_empty() {
+        findings.value(path, format!("`{path}` is empty"), hint);
+    } else if fields.len() == 5 && fields.iter().all(cron) {
+        findings.value(path, format!("`{path}`: {value:?} is written for cron, but a systemd timer reads it"), hint);
+    } else if !value.chars().all(|c| c.is_ascii_alphanumeric() || " :*/,.-~_+".contains(c)) {
+        findings.value(path, format!("`{path}`: {value:?} is not a calendar event"), hint);
+    }
+}

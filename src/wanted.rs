@@ -1,0 +1,111 @@
+//! From spec and roles to the ordered list of wanted resources. Pure.
+//!
+//! One file per area; adding a resource is one line there. The order is the order of work on
+//! a host; `needs` names what must hold before a resource is changed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::name::{HostName, UnitName};
+use crate::resource::{Resource, ResourceId, Wanted};
+use crate::secret::{SecretError, Secrets, Text};
+use crate::spec::{OptionValue, Role, Setting, Spec};
+
+mod base;
+mod database;
+mod odoo;
+mod sessions;
+mod sync;
+
+pub use database::{cluster_at, slot_of};
+pub use sync::stamp;
+
+/// Everything a wish is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The spec.
+    pub spec: &'a Spec,
+    /// Its secrets, read.
+    pub secrets: &'a Secrets,
+    /// Its `files:`, rendered: host and index in the spec → content.
+    pub files: &'a BTreeMap<(HostName, usize), Result<Text, SecretError>>,
+    /// A promotion runs: a replica may become a primary.
+    pub promoting: bool,
+}
+
+impl Inputs<'_> {
+    /// A setting's text, its secret resolved.
+    fn setting(&self, setting: &Setting) -> Result<Text, SecretError> {
+        match setting {
+            Setting::Plain(text) => Ok(Text::Plain(text.clone())),
+            Setting::Secret(reference) => Ok(Text::Sensitive(self.secrets.get(&reference.secret)?.clone())),
+        }
+    }
+
+    /// An option's text, its secret resolved; other values rendered by `render`.
+    fn option(&self, value: &OptionValue, render: impl FnOnce(&OptionValue) -> String) -> Result<Text, SecretError> {
+        match value {
+            OptionValue::Secret(reference) => Ok(Text::Sensitive(self.secrets.get(&reference.secret)?.clone())),
+            other => Ok(Text::Plain(render(other))),
+        }
+    }
+}
+
+/// The list under construction, for one host.
+struct List<'a> {
+    inputs: Inputs<'a>,
+    host: &'a HostName,
+    role: Role,
+    wanted: Vec<Wanted>,
+    /// Files of the spec that a service of otr's own resources reads.
+    reads: BTreeMap<UnitName, Vec<PathBuf>>,
+}
+
+impl List<'_> {
+    /// Adds a resource and gives its name.
+    fn add(&mut self, resource: impl Resource + 'static, needs: &[ResourceId]) -> ResourceId {
+        let id = resource.id();
+        self.wanted.push(Wanted { resource: Box::new(resource), needs: needs.to_vec() });
+        id
+    }
+    fn spec(&self) -> &Spec {
+        self.inputs.spec
+    }
+}
+
+/// What every member must be: `plan` and `apply`. Standbys first.
+pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
+    let mut hosts: Vec<&HostName> = inputs.spec.standbys().collect();
+    hosts.push(&inputs.spec.production);
+    hosts.into_iter().flat_map(|host| on(inputs, host)).collect()
+}
+
+/// What one host must be in its role.
+pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
+    let role = inputs.spec.role(host);
+    let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
+    let software = base::software(&mut list);
+    let directories = odoo::directories(&mut list, &software);
+    let configuration = odoo::configuration(&mut list, &software);
+    let files = base::files(&mut list, &software);
+    let database = database::cluster(&mut list, &software);
+    let sessions = sessions::redis(&mut list, &software);
+    sync::filestore(&mut list, &database, &directories);
+    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, sessions].concat();
+    odoo::service(&mut list, &needs);
+    list.wanted
+}
+
+/// The data that `sync` moves to the standbys.
+pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
+    let hosts: Vec<&HostName> = inputs.spec.standbys().collect();
+    hosts
+        .into_iter()
+        .flat_map(|host| {
+            let mut list = List { inputs, host, role: Role::Standby, wanted: Vec::new(), reads: BTreeMap::new() };
+            sync::filestore(&mut list, &[], &[]);
+            sync::sessions(&mut list);
+            list.wanted
+        })
+        .collect()
+}

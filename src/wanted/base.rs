@@ -1,0 +1,84 @@
+//! Software and plain files.
+
+use super::List;
+use crate::action::Attributes;
+use crate::look::Site;
+use crate::name::Mode;
+use crate::resource::ResourceId;
+use crate::resource::file::{Directory, File};
+use crate::resource::packages::Packages;
+use crate::resource::pip::Pip;
+use crate::resource::unit::{Unit, UnitState};
+use crate::spec::requirement::{PackageSpec, Requirement};
+use crate::spec::{FileSource, Role};
+
+/// Packages and modules. On a standby Odoo is masked first: Debian's package would start it.
+pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
+    let spec = list.spec().clone();
+    let production = spec.production.clone();
+    let standby = list.role == Role::Standby;
+    let mut done = Vec::new();
+    if let Some(odoo) = spec.odoo.as_ref().filter(|_| standby) {
+        let masked = Unit { host: list.host.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
+        done.push(list.add(masked, &[]));
+    }
+    if let Some(packages) = &spec.packages {
+        let resource = Packages {
+            host: list.host.clone(),
+            install: packages.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok()).collect(),
+            hold: packages.hold.clone(),
+            remove: packages.remove.clone(),
+            clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
+        };
+        done.push(list.add(resource, &done.clone()));
+    }
+    if let Some(pip) = &spec.pip {
+        let resource = Pip {
+            host: list.host.clone(),
+            site: pip.venv.clone().map_or(Site::System, Site::Venv),
+            install: pip.install.iter().filter_map(|text| text.parse::<Requirement>().ok()).collect(),
+            clone: pip.clone.clone().filter(|_| standby).map(|clone| (production, clone)),
+            break_system_packages: pip.break_system_packages,
+        };
+        done.push(list.add(resource, &done.clone()));
+    }
+    done
+}
+
+/// The spec's `files:`, and the units that read them.
+pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
+    let mut done = Vec::new();
+    let mut units: indexmap::IndexMap<_, Vec<(std::path::PathBuf, ResourceId)>> = indexmap::IndexMap::new();
+    for (index, file) in list.spec().files.clone().into_iter().enumerate() {
+        if file.hosts.as_ref().is_some_and(|hosts| !hosts.contains(list.host)) {
+            continue;
+        }
+        let directory = file.source() == Some(FileSource::Directory);
+        let attributes = Attributes {
+            owner: file.owner.clone(),
+            group: file.group.clone().unwrap_or_else(|| file.owner.clone()),
+            mode: file.mode.unwrap_or(Mode(if directory { 0o755 } else { 0o644 })),
+        };
+        let id = if directory {
+            list.add(Directory { host: list.host.clone(), path: file.path.clone(), attributes }, software)
+        } else {
+            // Every file was rendered before; one that was not is a bug the report should show, not hide.
+            let Some(content) = list.inputs.files.get(&(list.host.clone(), index)).cloned() else { continue };
+            list.add(File { host: list.host.clone(), path: file.path.clone(), content, attributes }, software)
+        };
+        if let Some(unit) = file.unit {
+            units.entry(unit).or_default().push((file.path, id.clone()));
+        }
+        done.push(id);
+    }
+    let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit.clone())];
+    for (unit, read) in units {
+        let (reads, needs): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        if own.contains(&Some(unit.clone())) {
+            list.reads.insert(unit, reads);
+            continue;
+        }
+        done.push(list.add(Unit { host: list.host.clone(), unit, state: UnitState::Running, reads, reloads: true }, &needs));
+    }
+    done
+}

@@ -1,0 +1,83 @@
+//! Odoo: its directories, configuration and service.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::List;
+use crate::action::Attributes;
+use crate::name::Mode;
+use crate::resource::ResourceId;
+use crate::resource::file::Directory;
+use crate::resource::odoo_conf::{OdooConf, rendered};
+use crate::resource::unit::{Unit, UnitState};
+use crate::spec::requirement::PackageSpec;
+use crate::spec::{OptionValue, Role, Spec};
+
+/// The major version, said or read from a package's name.
+pub fn version(spec: &Spec) -> Option<u32> {
+    let odoo = spec.odoo.as_ref()?;
+    odoo.version.or_else(|| {
+        let packages = spec.packages.as_ref()?;
+        packages
+            .install
+            .iter()
+            .filter_map(|text| text.parse::<PackageSpec>().ok())
+            .find_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok())
+    })
+}
+
+/// Every level down to each filestore belongs to Odoo's user; one level that belongs to root
+/// makes Odoo answer 500. The first three levels (`/var/lib/odoo`) are the package's.
+pub fn directories(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
+    let Some(odoo) = list.spec().odoo.clone() else { return Vec::new() };
+    let mut levels: Vec<(PathBuf, u32)> = Vec::new();
+    let mut parents: Vec<PathBuf> = odoo.data_dir.ancestors().skip(1).filter(|p| p.components().count() > 4).map(PathBuf::from).collect();
+    parents.reverse();
+    levels.extend(parents.into_iter().chain([odoo.data_dir.clone()]).map(|path| (path, 0o755)));
+    levels.push((odoo.data_dir.join("sessions"), 0o700));
+    levels.push((odoo.data_dir.join("filestore"), 0o755));
+    levels.extend(odoo.databases.iter().map(|database| (odoo.data_dir.join("filestore").join(database.as_str()), 0o755)));
+    let attributes = |mode| Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(mode) };
+    levels
+        .into_iter()
+        .map(|(path, mode)| list.add(Directory { host: list.host.clone(), path, attributes: attributes(mode) }, software))
+        .collect()
+}
+
+/// odoo.conf: base options, then the role's, then the host's.
+pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
+    let spec = list.spec().clone();
+    let Some(odoo) = &spec.odoo else { return Vec::new() };
+    let version = version(&spec);
+    let role = if list.role == Role::Production { &odoo.production } else { &odoo.standby };
+    let host = spec.hosts.get(list.host).map(|host| &host.odoo);
+    let mut options: BTreeMap<String, OptionValue> = BTreeMap::new();
+    for layer in [Some(&odoo.options), Some(role), host].into_iter().flatten() {
+        options.extend(layer.iter().map(|(key, value)| (key.to_lowercase(), value.clone())));
+    }
+    let resource = OdooConf {
+        host: list.host.clone(),
+        path: odoo.config.clone(),
+        attributes: Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(0o640) },
+        options: options
+            .into_iter()
+            .map(|(key, value)| {
+                let text = list.inputs.option(&value, |value| rendered(&key, value, version));
+                (key, text)
+            })
+            .collect(),
+        unmanaged: odoo.unmanaged,
+    };
+    vec![list.add(resource, software)]
+}
+
+/// The service runs on production; a standby's was masked before anything else.
+pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
+    let Some(odoo) = list.spec().odoo.clone() else { return };
+    if list.role == Role::Production {
+        let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
+        reads.push(odoo.config);
+        let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
+        list.add(unit, needs);
+    }
+}

@@ -1,0 +1,42 @@
+//! Data that follows production: the filestore, and sessions kept in the file system.
+
+use super::{List, cluster_at};
+use crate::resource::ResourceId;
+use crate::resource::filestore::{Filestore, Tree};
+use crate::spec::{Role, SessionStore};
+
+/// Where the time of the last verification of a store is kept.
+pub fn stamp(database: &str) -> std::path::PathBuf {
+    format!("/var/lib/otr/verified-{database}").into()
+}
+
+/// The filestore of each database.
+pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[ResourceId]) {
+    let spec = list.spec().clone();
+    let (Some(odoo), Some(at), Role::Standby) = (&spec.odoo, cluster_at(&spec, list.host), list.role) else { return };
+    let needs = [database, directories].concat();
+    for name in &odoo.databases {
+        let resource = Filestore {
+            at: at.clone(),
+            production: spec.production.clone(),
+            database: name.clone(),
+            directory: odoo.data_dir.join("filestore").join(name.as_str()),
+            stamp: stamp(name.as_str()),
+            owner: odoo.user.clone(),
+        };
+        list.add(resource, &needs);
+    }
+}
+
+/// Sessions, where they are files.
+pub fn sessions(list: &mut List<'_>) {
+    let spec = list.spec().clone();
+    let (Some(odoo), SessionStore::Filesystem) = (&spec.odoo, spec.sessions.store) else { return };
+    let resource = Tree {
+        host: list.host.clone(),
+        production: spec.production.clone(),
+        directory: odoo.data_dir.join("sessions"),
+        owner: odoo.user.clone(),
+    };
+    list.add(resource, &[]);
+}
