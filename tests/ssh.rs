@@ -3,6 +3,8 @@
 //! Without sshd (package openssh-server) this is left out, and says so; with CI=true that is
 //! a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -43,11 +45,11 @@ impl Server {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {0}/host_ed25519\nHostKey {0}/host_ecdsa\nPidFile none\n\
              AuthorizedKeysFile {0}/authorized_keys\nStrictModes no\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 100\n\
+             ClientAliveInterval 3\nClientAliveCountMax 2\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\n",
             dir.path().display()
         );
         std::fs::write(at("sshd_config"), config).unwrap();
-        // Where sshd as root gives its rights away.
         let _ = std::fs::create_dir_all("/run/sshd");
         let daemon =
             Command::new(sshd).arg("-D").arg("-f").arg(at("sshd_config")).arg("-E").arg(at("log")).stdin(Stdio::null()).spawn().unwrap();
@@ -57,7 +59,6 @@ impl Server {
             assert!(Instant::now() < until, "sshd does not start: {}", server.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(50));
         let key = std::fs::read_to_string(server.at("host_ed25519.pub")).unwrap();
         std::fs::write(server.at("known"), format!("[127.0.0.1]:{port},[127.0.0.2]:{port} {key}")).unwrap();
         Some(server)
@@ -180,7 +181,9 @@ fn two_hundred_looks_are_one_trip_on_one_connection() {
         println!("{client}: connect {connected:?}, with one trip of {} looks {:?}", looks.len(), begin.elapsed());
         assert!(seen.len() == 200 && seen.values().all(Result::is_ok));
         host.act(&Action::AppendJournal { path: server.at(client), line: "x".into() }).unwrap();
+        let begin = Instant::now();
         host.look(&looks).unwrap();
+        println!("{client}: a second trip {:?}", begin.elapsed());
     }
     let log = server.log();
     assert_eq!(log.matches("Accepted publickey").count(), 2, "{log}");
@@ -198,7 +201,6 @@ fn an_unknown_key_is_refused_and_learned_only_when_told() {
         assert!(std::fs::read_to_string(&known).unwrap_or_default().is_empty());
         connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
         let learned = std::fs::read_to_string(&known).unwrap();
-        // OpenSSH leaves it to the umask.
         assert!(client == "openssh" || std::fs::metadata(&known).unwrap().permissions().mode() & 0o777 == 0o600);
         connect(spec.clone(), true).unwrap().look(&set(&[Look::Machine])).unwrap();
         connect(spec, false).unwrap().look(&set(&[Look::Machine])).unwrap();
@@ -273,7 +275,6 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
     for client in ["libssh2", "openssh"] {
         let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
         host.look(&set(&[Look::Machine])).unwrap();
-        // Writing to a pipe nobody reads hangs.
         let fifo = server.at(client);
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let (children, path) = (server.children(), fifo.clone());
@@ -291,6 +292,37 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
             other => panic!("{other:?}"),
         }
         assert_eq!(std::fs::read_to_string(fifo).unwrap(), "it went on\n");
+    }
+}
+
+#[test]
+fn an_idle_connection_lives_on_with_its_lock_and_its_shell() {
+    let Some(server) = Server::start() else { return };
+    let mut host = server.open(json!({})).unwrap();
+    host.look(&set(&[Look::Machine])).unwrap();
+    // The server hangs up after 6 s without an answer.
+    std::thread::sleep(Duration::from_secs(10));
+    host.look(&set(&[Look::Machine])).unwrap();
+}
+
+#[test]
+#[ignore = "takes 80 s"]
+fn a_frozen_peer_is_given_up() {
+    let Some(server) = Server::start() else { return };
+    for client in ["libssh2", "openssh"] {
+        let mut host = server.open(json!({"ssh": {"client": client}})).unwrap();
+        host.look(&set(&[Look::Machine])).unwrap();
+        let signal = |name: &str| {
+            for child in server.children() {
+                assert!(Command::new("kill").args([name, &child.to_string()]).status().unwrap().success());
+            }
+        };
+        signal("-STOP");
+        let begin = Instant::now();
+        let result = host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() });
+        println!("{client}: {:?} after {:?}", result, begin.elapsed());
+        assert!(matches!(result, Err(HostError::Unreachable { .. })) && begin.elapsed() < Duration::from_secs(95));
+        signal("-KILL");
     }
 }
 

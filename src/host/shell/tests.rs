@@ -135,7 +135,7 @@ fn a_reply_that_breaks_off_is_never_absence() {
         |_, command| format!("( {command} ) | {{ head -c 10; kill -9 0; }}"),
         |_, command| format!("( {command} ) | {{ head -c 60; kill -9 0; }}"),
         |_, command| format!("( {command} ) | {{ head -c 150; kill -9 0; }}"),
-        |_, command| format!("( {command} ) | {{ head -c 400; kill -9 0; }}"),
+        |_, command| format!("( {command} ) | {{ head -c 250; kill -9 0; }}"),
     ];
     for cut in cuts {
         match host_with(cut, dir.path()).look(&looks) {

@@ -74,7 +74,11 @@ fn build(world: &World) -> Result<(), HostError> {
     let line = "hostssl replication otr_repl 10.77.0.12/32 scram-sha-256\n";
     let hba = world.files(&erp1()).text("/etc/postgresql/13/main/pg_hba.conf").replace(line, "") + line;
     let pgpass = "/var/lib/postgresql/.otr.pgpass";
-    for action in [unit("odoo.service", UnitVerb::Mask), install(&["odoo-14", "postgresql-13", "redis-server"]), Action::MakeUpPassword { path: pgpass.into(), role: "otr_repl".parse().unwrap() }] {
+    for action in [
+        unit("odoo.service", UnitVerb::Mask),
+        install(&["odoo-14", "postgresql-13", "redis-server"]),
+        Action::MakeUpPassword { path: pgpass.into(), role: "otr_repl".parse().unwrap() },
+    ] {
         act(world, &erp2(), &action)?;
     }
     let password = world.files(&erp2()).text(pgpass).trim().rsplit(':').next().unwrap().to_owned();

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_tcp_quickack;
 use ssh2::{BlockDirections, Channel, MethodType, Session};
 
 use super::config::Settings;
@@ -26,6 +27,8 @@ pub(super) const ALIVE: Duration = Duration::from_secs(15);
 const DEAD: Duration = Duration::from_secs(75);
 /// libssh2 may hold packets for one channel that another read: look again this often.
 const SHARED: Duration = Duration::from_millis(100);
+/// Nobody used it for so long.
+const IDLE: Duration = Duration::from_secs(2);
 /// LIBSSH2_ERROR_EAGAIN.
 const AGAIN: ssh2::ErrorCode = ssh2::ErrorCode::Session(-37);
 /// With an AES instruction set, GCM is the fastest libssh2 has.
@@ -72,14 +75,7 @@ pub(super) fn connect(settings: &Settings, accept_new: bool) -> Result<Arc<Link>
             (OwnedFd::from(copy), Some(proxied))
         }
     };
-    let said = || {
-        proxied
-            .as_ref()
-            .map(Proxied::said)
-            .filter(|said| !said.is_empty())
-            .map(|said| format!(" (the proxy said: {said})"))
-            .unwrap_or_default()
-    };
+    let said = || complaint(proxied.as_ref());
     for direction in [MethodType::CryptCs, MethodType::CryptSc] {
         // What it cannot prefer it does without.
         let _ = session.method_pref(direction, CIPHERS);
@@ -131,6 +127,9 @@ impl Link {
         let shared = self.channels.load(std::sync::atomic::Ordering::Relaxed) > 1;
         let patience = until.saturating_duration_since(now).min(if shared { SHARED } else { Duration::from_secs(1) });
         let patience = Timespec { tv_sec: patience.as_secs().try_into().unwrap_or(1), tv_nsec: patience.subsec_nanos().into() };
+        // sshd holds a small answer back until the one before is acknowledged, which this kernel
+        // would put off by 40 ms. Lasts until the kernel thinks otherwise; no TCP, no harm.
+        let _ = set_tcp_quickack(&self.socket, true);
         let mut fds = [PollFd::new(&self.socket, events)];
         match poll(&mut fds, Some(&patience)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
@@ -165,9 +164,13 @@ impl Link {
 
     /// What the proxy complained about, for the end of an error.
     pub(super) fn proxy_said(&self) -> String {
-        let said = self.proxied.as_ref().map(Proxied::said).unwrap_or_default();
-        if said.is_empty() { said } else { format!(" (the proxy said: {said})") }
+        complaint(self.proxied.as_ref())
     }
+}
+
+fn complaint(proxied: Option<&Proxied>) -> String {
+    let said = proxied.map(Proxied::said).unwrap_or_default();
+    if said.is_empty() { said } else { format!(" (the proxy said: {said})") }
 }
 
 impl Drop for Link {
@@ -179,15 +182,17 @@ impl Drop for Link {
     }
 }
 
-/// Keeps a connection nobody uses for a while: another host may be busy for an hour.
+/// Keeps a connection nobody uses for a while: another host may be busy for an hour, and a
+/// server that asks for a sign of life hangs up on who gives none.
 fn keep(link: &Arc<Link>) {
     let link = Arc::downgrade(link);
     std::thread::spawn(move || {
         loop {
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(Duration::from_secs(1));
             let Some(link) = link.upgrade() else { return };
             let mut pulse = lock(&link.pulse);
-            if pulse.pumped.elapsed() >= ALIVE {
+            // Whoever uses it comes by once a second.
+            if pulse.pumped.elapsed() >= IDLE {
                 link.greet(&mut pulse);
                 drop(pulse);
                 if let Some(shell) = lock(&link.shell).as_mut() {
@@ -215,6 +220,7 @@ fn dial(settings: &Settings) -> Result<TcpStream, String> {
             Ok(stream) => {
                 // Small programs, waited for: never held back. A failure costs time only.
                 let _ = stream.set_nodelay(true);
+                let _ = set_tcp_quickack(&stream, true);
                 return Ok(stream);
             }
             Err(e) => {
@@ -263,6 +269,14 @@ pub(super) fn words(error: &ssh2::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_preferred_ciphers_exist() {
+        let session = Session::new().unwrap();
+        let known = session.supported_algs(MethodType::CryptCs).unwrap();
+        assert!(CIPHERS.split(',').all(|cipher| known.contains(&cipher)), "{known:?}");
+        session.method_pref(MethodType::CryptCs, CIPHERS).unwrap();
+    }
 
     #[test]
     fn known_key_types_are_asked_for_first() {
