@@ -172,6 +172,8 @@ impl Resource for LiveSettings {
             }
         }
         let reload = !change.differences.is_empty();
+        // Only what stands in otr's own file can be overruled by another one.
+        let ours = facts.content(&at.host, &at.settings_file())?.as_ref().map_or("", |content| content.text.as_str());
         for (name, value) in &wanted {
             let Some(live) = server.settings.get(name) else { continue };
             if normalised(&live.value) == normalised(value) && !live.pending_restart {
@@ -184,7 +186,7 @@ impl Resource for LiveSettings {
                 Some(file) if file.ends_with("/postgresql.auto.conf") => {
                     change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
                 }
-                Some(file) if !reload && !live.pending_restart && *file != at.settings_file().display().to_string() => {
+                Some(file) if !reload && !live.pending_restart && ours.contains(&setting(name, value)) && *file != at.settings_file().display().to_string() => {
                     return Err(FactError::Refused(format!(
                         "{}: {name} is {} because {file} sets it and is read after {}; take it out there",
                         at.host,

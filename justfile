@@ -1,0 +1,42 @@
+# What people do here. `just` lists it.
+
+target := `rustc -vV | sed -n 's/^host: //p'`
+
+default:
+    @just --list
+
+# Quick look: does it compile, is it formatted, do the lints agree
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# Unit and command tests (no machines)
+test *filter:
+    cargo test {{ filter }}
+
+# Two real machines (root, Debian); `just pair tamper` for one chapter
+pair *filter:
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target {{ target }}
+    OTR_BIN={{ env('CARGO_TARGET_DIR', 'target') }}/{{ target }}/release/otr cargo test --test pair -- {{ filter }}
+
+# The simulated pair: plan, apply, power cut, promote
+demo:
+    cargo run --release --locked -- demo
+
+# Boot the machines for a look around: erp1 a production, erp2 bare
+lab-up:
+    tests/pair/lab.sh deps
+    tests/pair/lab.sh base
+    tests/pair/lab.sh up erp1:prod erp2:min
+
+# The machines away; `just lab-destroy --all` removes their layers too
+lab-destroy *all:
+    tests/pair/lab.sh destroy {{ all }}
+
+# Side-by-side benchmarks
+bench:
+    cargo bench
+
+# What CI runs
+ci:
+    .ci/run

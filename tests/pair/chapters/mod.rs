@@ -1,0 +1,28 @@
+//! The story, chapter by chapter; the numbers are those of the README's list of proofs.
+
+mod bare;
+mod broken;
+mod observe;
+mod own_controller;
+mod power_cut;
+mod stage;
+mod standby;
+mod tamper;
+mod tamperings;
+
+use crate::runner::Chapter;
+
+/// Every chapter, in order. Chapters 1-3 are one: they follow one machine's making.
+pub fn all() -> Vec<Chapter> {
+    vec![
+        stage::chapter(),          // 0
+        standby::chapter(),        // 1-3
+        tamper::chapter(),         // 4
+        power_cut::chapter(),      // 5
+        bare::chapter(),           // 6
+        observe::chapter(),        // 7
+        own_controller::chapter(), // 8
+        broken::apply(),           // 9
+        broken::promote(),         // 9
+    ]
+}

@@ -1,0 +1,24 @@
+//! Two real machines, from nothing to a promoted standby: the story otr exists for, told as
+//! named steps. `lab.sh` makes the machines; `tests/run` builds what is needed and calls this.
+//!
+//! ```text
+//! cargo test --test pair                    all of it (as root, a few minutes)
+//! cargo test --test pair -- tamper          one chapter (it brings the machines where it begins)
+//! cargo test --test pair -- --list
+//! ```
+//! `OTR_BIN` names the binary to prove; without it, the one cargo just built. Chapter
+//! `own_controller` needs a static one, because it runs on the machines themselves.
+
+mod chapters;
+mod lab;
+mod odoo;
+mod otr;
+mod pair;
+mod runner;
+mod snapshot;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runner::main(chapters::all())
+}

@@ -1,0 +1,59 @@
+//! Odoo as its users see it: the login page, attachments, contacts (through `rpc.py`).
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::lab::Lab;
+
+/// An attachment that was made.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// Its name; a contact of the same name was made with it.
+    pub name: String,
+    /// SHA-1 of its bytes.
+    pub sha1: String,
+    /// Its file, below the database's filestore.
+    pub store_name: String,
+}
+
+/// Where Odoo keeps the attachments of the lab's database.
+pub const FILESTORE: &str = "/var/lib/odoo/.local/share/Odoo/filestore/acme";
+
+fn rpc(lab: &Lab, host: &str, arguments: &[&str]) -> Result<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pair/rpc.py");
+    let url = format!("http://{}:8069", lab.address(host));
+    let output = lab.driver("python3").args([script, &url, "acme"]).args(arguments).output()?;
+    ensure!(output.status.success(), "Odoo on {host}: {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("rpc.py's answer")
+}
+
+fn text(value: &Value, key: &str) -> Result<String> {
+    Ok(value[key].as_str().with_context(|| format!("no {key} in {value}"))?.to_owned())
+}
+
+/// Makes an attachment and a contact.
+pub fn create(lab: &Lab, host: &str, name: &str) -> Result<Attachment> {
+    let made = rpc(lab, host, &["create", name])?;
+    Ok(Attachment { name: name.to_owned(), sha1: text(&made, "sha1")?, store_name: text(&made, "store_fname")? })
+}
+
+/// The attachment comes back whole, over RPC and over the web.
+pub fn still_has(lab: &Lab, host: &str, attachment: &Attachment) -> Result<()> {
+    let read = rpc(lab, host, &["read", &attachment.name])?;
+    for by in ["sha1", "web_sha1"] {
+        ensure!(text(&read, by)? == attachment.sha1, "{} on {host} is not what was stored: {read}", attachment.name);
+    }
+    Ok(())
+}
+
+/// The login page answers 200, and so does everything it needs.
+pub fn login_page_is_whole(lab: &Lab, host: &str) -> Result<()> {
+    let page = rpc(lab, host, &["login"])?;
+    ensure!(page["status"] == 200, "the login page of {host}: {page}");
+    let assets = page["assets"].as_object().context("no assets")?;
+    ensure!(assets.len() >= 6, "the login page of {host} names only {assets:?}");
+    for (url, status) in assets {
+        ensure!(status == 200, "{url} on {host}: {status}");
+    }
+    Ok(())
+}
