@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use sha2::{Digest, Sha256};
 
 use crate::cli::{Cli, Global, Selection, Verb};
 use crate::fleet::Fleet;
@@ -19,7 +20,7 @@ use crate::secret::{SecretError, Secrets, Text};
 use crate::spec::load::{Loaded, read};
 use crate::spec::{Access, FileSource, Spec};
 use crate::template::{Context, TemplateError, Templates};
-use crate::wanted::Inputs;
+use crate::wanted::{Inputs, Program};
 
 mod apply;
 mod check;
@@ -78,6 +79,7 @@ pub(crate) struct Session {
     pub secrets: Secrets,
     pub templates: Templates,
     pub connector: Box<dyn Connect>,
+    pub program: Program,
 }
 
 /// A spec with its files rendered for the roles it says.
@@ -104,7 +106,11 @@ impl Session {
         let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
         let templates = Templates::new(&loaded.directory);
-        Ok(Self { loaded, secrets, templates, connector: Box::new(connector) })
+        // Hashing the program costs some milliseconds, so only where a timer wants it.
+        let timers = loaded.spec.schedule.plan.is_some() || loaded.spec.schedule.sync.is_some();
+        let sha256 = if timers { own_digest() } else { Err("no timer wants it".into()) };
+        let program = Program { sha256, architecture: std::env::consts::ARCH };
+        Ok(Self { loaded, secrets, templates, connector: Box::new(connector), program })
     }
 
     /// The spec as it is, or as it will be after a promotion.
@@ -128,8 +134,20 @@ impl Session {
 
 impl Ready {
     pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
-        Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, promoting }
+        Inputs {
+            spec: &self.spec,
+            secrets: &session.secrets,
+            files: &self.files,
+            program: &session.program,
+            text: &session.loaded.text,
+            promoting,
+        }
     }
+}
+
+fn own_digest() -> Result<String, String> {
+    let bytes = std::env::current_exe().and_then(std::fs::read).map_err(|error| error.to_string())?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Who is at work, for the lock's next visitor.

@@ -116,6 +116,10 @@ impl Facts {
         secret_content(path: &Path) -> Option<Secret>, SecretContent, Look::SecretContent(path.to_owned())
     );
     question!(
+        /// A file's SHA-256.
+        digest(path: &Path) -> Option<String>, Digest, Look::Digest(path.to_owned())
+    );
+    question!(
         /// A unit.
         unit(unit: &UnitName) -> UnitSight, Unit, Look::Unit(unit.clone())
     );

@@ -23,5 +23,6 @@ pub mod report;
 pub mod resource;
 pub mod secret;
 pub mod spec;
+pub mod status;
 pub mod template;
 pub mod wanted;

@@ -65,6 +65,8 @@ pub enum Look {
     Content(PathBuf),
     /// A file that holds a secret, read whole into custody.
     SecretContent(PathBuf),
+    /// The SHA-256 of a file.
+    Digest(PathBuf),
     /// A systemd unit.
     Unit(UnitName),
     /// Python modules of a place.
@@ -106,7 +108,9 @@ impl std::fmt::Display for Look {
             Look::Machine => f.write_str("the machine"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
-            Look::Path(path) | Look::Content(path) | Look::SecretContent(path) | Look::Tree(path) => path.display().fmt(f),
+            Look::Path(path) | Look::Content(path) | Look::SecretContent(path) | Look::Digest(path) | Look::Tree(path) => {
+                path.display().fmt(f)
+            }
             Look::Unit(unit) => unit.fmt(f),
             Look::Python(Site::System) => f.write_str("Python modules"),
             Look::Python(Site::Venv(path)) => write!(f, "Python modules of {}", path.display()),
@@ -130,6 +134,7 @@ pub enum Sight {
     Path(PathSight),
     Content(Option<content::Content>),
     SecretContent(Option<crate::secret::Secret>),
+    Digest(Option<String>),
     Unit(UnitSight),
     Python(PythonSight),
     Cluster(Option<Cluster>),

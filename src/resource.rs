@@ -8,6 +8,7 @@ pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
 pub mod postgres;
+pub mod program;
 pub mod promotion;
 pub mod redis;
 pub mod unit;

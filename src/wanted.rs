@@ -14,10 +14,12 @@ use crate::spec::{OptionValue, Role, Setting, Spec};
 mod base;
 mod database;
 mod odoo;
+mod schedule;
 mod sessions;
 mod sync;
 
 pub use database::{cluster_at, slot_of};
+pub use schedule::{Program, SERVICES, TIMERS};
 pub use sync::stamp;
 
 /// Everything a wish is made from.
@@ -29,6 +31,10 @@ pub struct Inputs<'a> {
     pub secrets: &'a Secrets,
     /// Its `files:`, rendered: host and index in the spec → content.
     pub files: &'a BTreeMap<(HostName, usize), Result<Text, SecretError>>,
+    /// This very program, for the standbys' timers.
+    pub program: &'a Program,
+    /// The spec's own text, for the standbys' timers.
+    pub text: &'a str,
     /// A promotion runs: a replica may become a primary.
     pub promoting: bool,
 }
@@ -93,6 +99,7 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     sync::filestore(&mut list, &database, &directories);
     let needs: Vec<ResourceId> = [software, directories, configuration, files, database, sessions].concat();
     odoo::service(&mut list, &needs);
+    schedule::timers(&mut list);
     list.wanted
 }
 

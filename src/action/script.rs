@@ -106,8 +106,7 @@ pub fn script(action: &Action) -> String {
             let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
         }
-        // The bytes are streamed by the host; see `Host::act`'s callers.
-        Action::InstallOtr { path, .. } => format!("chmod 0755 {}", quote_path(path)),
+        Action::InstallOtr { path, sha256 } => install_otr(path, sha256),
         Action::Fetch { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
     }
 }
@@ -134,6 +133,7 @@ pub fn shown(action: &Action) -> String {
         Action::SetRedis { server, name, value: Text::Sensitive(_) } => {
             script(&Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() })
         }
+        Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),
     }
 }
@@ -200,6 +200,23 @@ fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
         lines.join("\n"),
         set_attributes("\"$new\"", attributes),
         quote_path(path),
+    )
+}
+
+/// This very program. It is tried before it takes its place: one that was linked against a
+/// newer C library does not run on an older system.
+fn install_otr(path: &Path, sha256: &str) -> String {
+    let bytes = match std::env::current_exe().and_then(std::fs::read) {
+        Ok(bytes) => bytes,
+        Err(error) => return format!("echo {} >&2; false", quote(&format!("otr cannot read its own program: {error}"))),
+    };
+    let (new, path) = (quote_path(&beside(path)), quote_path(path));
+    format!(
+        "umask 022\ntrap 'rm -f -- {new}' EXIT\nbase64 -d > {new} <<'OTR-EOF'\n{}\nOTR-EOF\n\
+         [ \"$(sha256sum < {new} | cut -d' ' -f1)\" = {sha256} ] || {{ echo 'the program arrived damaged' >&2; false; }}\n\
+         chmod 0755 {new}\n{new} --version >/dev/null || {{ echo 'this otr does not run there: use the static build' >&2; false; }}\n\
+         sync {new}\nmv -T -- {new} {path}",
+        STANDARD.encode(bytes),
     )
 }
 

@@ -4,11 +4,15 @@ use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
 use super::{Exit, Session, ask, locked, open_fleet, print};
+use crate::action::{Action, UnitVerb};
 use crate::cli::{Global, PromoteArgs};
+use crate::fleet::Fleet;
+use crate::host::HostError;
 use crate::name::HostName;
 use crate::promote::{Promotion, only_standby, promote};
 use crate::report::promotion::render;
 use crate::spec::{Role, Spec};
+use crate::wanted::{SERVICES, TIMERS};
 
 pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let session = Session::open(global)?;
@@ -25,7 +29,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         Err((host, error)) => return locked(global, &host, &error),
     };
     if !args.dry_run {
-        if let Err((host, error)) = fleet.lock([&host], &super::holder("promote")) {
+        if let Err((host, error)) = lock(&fleet, &host) {
             return locked(global, &host, &error);
         }
         if !args.yes {
@@ -61,6 +65,24 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     }
     let failed = report.steps.iter().any(|step| step.outcome == crate::promote::StepOutcome::Failed);
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// A timer's sync on the standby must not keep a promotion waiting: it is stopped. What it
+/// had copied stays; what it was copying never took its place.
+fn lock(fleet: &Fleet, host: &HostName) -> Result<(), (HostName, HostError)> {
+    let take = || fleet.lock([host], &super::holder("promote"));
+    let Err((_, HostError::Locked { .. })) = take() else { return take() };
+    for unit in TIMERS.into_iter().chain(SERVICES).filter_map(|name| name.parse().ok()) {
+        // A unit that is not there cannot be stopped, and need not be.
+        let _ = fleet.act(host, &Action::Unit { unit, verb: UnitVerb::Stop });
+    }
+    for _ in 0..20 {
+        if take().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(250));
+    }
+    take()
 }
 
 fn check_role(spec: &Spec, host: &HostName) -> Result<()> {

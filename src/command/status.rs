@@ -1,7 +1,22 @@
-//! stub
-use super::Exit;
-use crate::cli::Global;
+//! `otr status`: how the pair stands. Exit 1 where no standby could be promoted now.
+
 use anyhow::Result;
-pub fn run(_: &Global) -> Result<Exit> {
-    Ok(Exit::Failed)
+
+use super::{Exit, Session, locked, open_fleet, print};
+use crate::cli::Global;
+use crate::status::{looks, status};
+
+pub fn run(global: &Global) -> Result<Exit> {
+    let session = Session::open(global)?;
+    let spec = &session.loaded.spec;
+    let fleet = match open_fleet(&session, spec, None) {
+        Ok(fleet) => fleet,
+        Err((host, error)) => return locked(global, &host, &error),
+    };
+    let status = status(spec, &fleet.look(looks(spec)));
+    match global.json {
+        true => print(&serde_json::to_string_pretty(&status)?)?,
+        false => print(crate::report::status::render(&status, super::style(global)).trim_end())?,
+    }
+    Ok(if status.ready { Exit::Done } else { Exit::Failed })
 }

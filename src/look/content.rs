@@ -31,7 +31,7 @@ pub(super) fn script(path: &Path) -> String {
 }
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<Content>, SightError> {
-    if reply.status == 1 && reply.stderr.trim_end().ends_with("No such file or directory") && reply.stderr.starts_with("stat: ") {
+    if is_absent(reply) {
         return Ok(None);
     }
     reply.ok(limit)?;
@@ -42,6 +42,27 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<Content>, SightEr
         Ok(text) => Content { text: text.to_owned(), exact: true },
         Err(_) => Content { text: String::from_utf8_lossy(&reply.stdout).into_owned(), exact: false },
     }))
+}
+
+/// As [`script`], for the SHA-256 alone.
+pub(super) fn digest_script(path: &Path) -> String {
+    let path = quote_path(path);
+    format!("if [ -e {path} ]; then sha256sum < {path}; else stat -L -- {path} >/dev/null; fi")
+}
+
+pub(super) fn read_digest(reply: &Reply, limit: u64) -> Result<Option<String>, SightError> {
+    if is_absent(reply) {
+        return Ok(None);
+    }
+    let digest = reply.text(limit)?.split(' ').next().unwrap_or_default();
+    match digest.len() {
+        64 => Ok(Some(digest.to_owned())),
+        _ => Err(SightError::Unreadable(format!("{digest:?} is no SHA-256"))),
+    }
+}
+
+fn is_absent(reply: &Reply) -> bool {
+    reply.status == 1 && reply.stderr.trim_end().ends_with("No such file or directory") && reply.stderr.starts_with("stat: ")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use crate::action::Action;
 use crate::look::Look;
 use crate::resource::Wanted;
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
-use crate::wanted::{cluster_at, on, stamp};
+use crate::resource::unit::{Unit, UnitState};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, on, stamp};
 
 type Seen = Result<Option<String>, String>;
 
@@ -46,6 +47,15 @@ pub const STEPS: &[Step] = &[
         patience: 0,
         guard: fence::proof,
         wanted: nothing,
+        after: no_more,
+    },
+    Step {
+        name: "timers",
+        about: "Nothing copies from the old production any more.",
+        changes: true,
+        patience: 30,
+        guard: position,
+        wanted: timers,
         after: no_more,
     },
     Step {
@@ -160,6 +170,15 @@ fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>)
         progress.before = Some(loss::position(promotion)?);
     }
     Ok(None)
+}
+
+fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+    let unit = |name: &str| {
+        let unit = name.parse().ok()?;
+        let resource = Unit { host: promotion.host.clone(), unit, state: UnitState::Stopped, reads: Vec::new(), reloads: false };
+        Some(Wanted { resource: Box::new(resource), needs: Vec::new() })
+    };
+    TIMERS.into_iter().chain(SERVICES).filter_map(unit).collect()
 }
 
 fn wish(promotion: &Promotion<'_>, goal: Goal) -> Vec<Wanted> {

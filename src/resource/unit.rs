@@ -16,6 +16,8 @@ use crate::name::{HostName, UnitName};
 pub enum UnitState {
     /// Cannot be started by anybody, and is not running.
     Masked,
+    /// Neither runs nor starts at boot; need not be there at all.
+    Stopped,
     /// Starts at boot, and runs.
     Running,
 }
@@ -68,6 +70,17 @@ impl Resource for Unit {
                 let is = if unit.exists { enablement(unit.enablement) } else { "not there yet".to_owned() };
                 differences.push(Difference::new("start", is, "masked"));
                 actions.push(self.act(UnitVerb::Mask));
+            }
+            return Ok(Decision::from_parts(differences, actions));
+        }
+        if self.state == UnitState::Stopped {
+            if unit.active {
+                differences.push(Difference::new("state", "active", "inactive"));
+                actions.push(self.act(UnitVerb::Stop));
+            }
+            if unit.exists && unit.enablement == Enablement::Enabled {
+                differences.push(Difference::new("start", "enabled", "disabled"));
+                actions.push(self.act(UnitVerb::Disable));
             }
             return Ok(Decision::from_parts(differences, actions));
         }

@@ -21,6 +21,10 @@ impl Machine {
             }
             Look::Content(path) => Sight::Content(self.content(path)?),
             Look::SecretContent(path) => Sight::SecretContent(self.content(path)?.map(|content| Secret::new(content.text))),
+            // InstallOtr leaves a file that names its own digest: a simulated program has no bytes.
+            Look::Digest(path) => {
+                Sight::Digest(self.content(path)?.map(|content| content.text.trim().trim_start_matches("otr ").to_owned()))
+            }
             Look::Unit(unit) => Sight::Unit(self.unit_sight(unit.as_str())),
             Look::Python(site) => Sight::Python(self.python_sight(site)),
             Look::Cluster(cluster) => Sight::Cluster(self.cluster_sight(cluster)?),

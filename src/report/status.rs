@@ -1,0 +1,63 @@
+//! The status as people read it. Pure.
+
+use std::fmt::Write;
+
+use super::text::{Style, paint};
+use crate::status::{HostStatus, Status};
+
+/// Text of a status; its last line says whether a promotion could begin.
+pub fn render(status: &Status, style: Style) -> String {
+    let mut out = String::new();
+    for host in &status.hosts {
+        let _ = writeln!(out, "{}  {}", paint(style, "1", host.host.as_str()), host.role);
+        if let Some(error) = &host.error {
+            let _ = writeln!(out, "  {} {error}", paint(style, "31", "unreachable:"));
+            continue;
+        }
+        render_host(&mut out, host, style);
+    }
+    if status.ready {
+        let _ = writeln!(out, "{}", paint(style, "32", "ready to promote"));
+    } else {
+        let _ = writeln!(out, "{} {}", paint(style, "31", "not ready to promote:"), status.obstacles.join("; "));
+    }
+    out
+}
+
+fn render_host(out: &mut String, host: &HostStatus, style: Style) {
+    if let Some(server) = &host.postgresql {
+        let mut words = vec![server.state.to_owned()];
+        words.extend(server.timeline.map(|timeline| format!("timeline {timeline}")));
+        words.extend(server.receiver.clone());
+        words.extend(server.lag_bytes.map(|bytes| format!("{} behind production", size(bytes))));
+        words.extend(server.last_transaction.as_ref().map(|at| format!("last transaction {at}")));
+        let _ = writeln!(out, "  PostgreSQL  {}", words.join(", "));
+    }
+    if let Some(odoo) = host.odoo {
+        let _ = writeln!(out, "  Odoo        {odoo}");
+    }
+    if let Some(redis) = &host.redis {
+        let mut words = vec![redis.state.to_owned()];
+        words.extend(redis.link.as_ref().map(|link| format!("link {link}")));
+        words.extend(redis.used_bytes.map(|bytes| format!("{} used", size(bytes))));
+        words.extend(redis.evicted.filter(|n| *n > 0).map(|n| format!("{n} keys evicted")));
+        let _ = writeln!(out, "  Redis       {}", words.join(", "));
+    }
+    for filestore in &host.filestores {
+        let _ = writeln!(out, "  Filestore   {}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
+        for example in &filestore.examples {
+            let _ = writeln!(out, "              {} {example}", paint(style, "31", "missing:"));
+        }
+    }
+    for unseen in &host.unseen {
+        let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} bytes"),
+        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}

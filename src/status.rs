@@ -1,0 +1,297 @@
+//! How the pair stands: what would be lost now, and whether a promotion could begin. Pure:
+//! made of facts alone.
+
+use serde::Serialize;
+
+use crate::facts::{FactError, Facts};
+use crate::look::postgres::lsn_bytes;
+use crate::look::{Enablement, Look, RedisSight, Server};
+use crate::name::HostName;
+use crate::resource::unit::clock;
+use crate::spec::{Role, Spec};
+use crate::wanted::{cluster_at, stamp};
+
+/// How the pair stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// The version of this format.
+    pub version: u32,
+    /// `status`.
+    pub verb: &'static str,
+    /// The spec's name.
+    pub spec: String,
+    /// The hosts.
+    pub hosts: Vec<HostStatus>,
+    /// A standby could be promoted now.
+    pub ready: bool,
+    /// Why not.
+    pub obstacles: Vec<String>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostStatus {
+    /// Its name.
+    pub host: HostName,
+    /// Its role in the spec.
+    pub role: &'static str,
+    /// Why it gave no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgresql: Option<PostgresStatus>,
+    /// Odoo's service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub odoo: Option<&'static str>,
+    /// Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisStatus>,
+    /// The filestores of a standby.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filestores: Vec<FilestoreStatus>,
+    /// What could not be seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+}
+
+/// PostgreSQL on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PostgresStatus {
+    /// `primary`, `standby` or `down`.
+    pub state: &'static str,
+    /// The timeline.
+    pub timeline: Option<u32>,
+    /// `streaming`, or why not; on a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<String>,
+    /// WAL that production has and this standby has not replayed, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
+    /// The commit time of the last replayed transaction, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transaction: Option<String>,
+    /// Replay waits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay_paused: bool,
+}
+
+/// Redis on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RedisStatus {
+    /// `primary`, `replica`, `down` or `refused`.
+    pub state: &'static str,
+    /// Whether a replica's link is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Bytes in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+    /// Keys evicted since its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evicted: Option<u64>,
+}
+
+/// One database's filestore on a standby.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FilestoreStatus {
+    /// Whose.
+    pub database: String,
+    /// Files its rows refer to.
+    pub needed: usize,
+    /// Of these, files that are absent or damaged.
+    pub missing: usize,
+    /// Some of them by name.
+    pub examples: Vec<String>,
+}
+
+/// What must be seen.
+pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
+    let mut looks = Vec::new();
+    for host in spec.members() {
+        let mut add = |look| looks.push((host.clone(), look));
+        add(Look::Machine);
+        if let Some(odoo) = &spec.odoo {
+            add(Look::Unit(odoo.unit.clone()));
+        }
+        if let Some(redis) = &spec.redis {
+            add(Look::Redis { config: redis.config.clone(), port: redis.port });
+        }
+        let Some(at) = cluster_at(spec, host) else { continue };
+        add(Look::Server(at.cluster.clone()));
+        if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
+            for database in &odoo.databases {
+                let directory = odoo.data_dir.join("filestore").join(database.as_str());
+                add(Look::Attachments(at.cluster.clone(), database.clone()));
+                add(Look::Store { directory, stamp: stamp(database.as_str()) });
+            }
+        }
+    }
+    looks
+}
+
+/// Reads the facts.
+pub fn status(spec: &Spec, facts: &Facts) -> Status {
+    let production = server(spec, facts, &spec.production);
+    let hosts: Vec<HostStatus> = spec.members().map(|host| host_status(spec, facts, host, production)).collect();
+    let mut obstacles = Vec::new();
+    let standbys: Vec<&HostStatus> = hosts.iter().filter(|h| h.role == "standby").collect();
+    if standbys.is_empty() {
+        obstacles.push("the spec has no standby".into());
+    }
+    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host)).collect();
+    let ready = each.iter().any(Vec::is_empty);
+    if !ready {
+        obstacles.extend(each.into_iter().flatten());
+    }
+    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, ready, obstacles }
+}
+
+fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
+    cluster_at(spec, host)?.server(facts).ok().flatten()
+}
+
+fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&Server>) -> HostStatus {
+    let role = spec.role(host);
+    let mut status = HostStatus {
+        host: host.clone(),
+        role: role.as_str(),
+        error: facts.unreachable(host).map(str::to_owned),
+        postgresql: None,
+        odoo: None,
+        redis: None,
+        filestores: Vec::new(),
+        unseen: Vec::new(),
+    };
+    if status.error.is_some() {
+        return status;
+    }
+    let mut unseen = Vec::new();
+    if let Some(at) = cluster_at(spec, host) {
+        match at.server(facts) {
+            Ok(server) => status.postgresql = Some(postgres_status(server, production)),
+            Err(error) => unseen.push(error.to_string()),
+        }
+        for database in spec.odoo.iter().flat_map(|odoo| &odoo.databases).filter(|_| role == Role::Standby) {
+            match filestore_status(spec, facts, host, database) {
+                Ok(Some(filestore)) => status.filestores.push(filestore),
+                Ok(None) => {}
+                Err(error) => unseen.push(error.to_string()),
+            }
+        }
+    }
+    if let Some(odoo) = &spec.odoo {
+        match facts.unit(host, &odoo.unit) {
+            Ok(unit) => {
+                status.odoo = Some(match (unit.active, unit.failed, unit.enablement) {
+                    (true, ..) => "active",
+                    (_, true, _) => "failed",
+                    (.., Enablement::Masked) => "masked",
+                    _ => "inactive",
+                });
+            }
+            Err(error) => unseen.push(error.to_string()),
+        }
+    }
+    if let Some(redis) = &spec.redis {
+        match facts.redis(host, &redis.config, redis.port) {
+            Ok(sight) => status.redis = Some(redis_status(sight)),
+            Err(error) => unseen.push(error.to_string()),
+        }
+    }
+    status.unseen = unseen;
+    status
+}
+
+fn postgres_status(server: Option<&Server>, production: Option<&Server>) -> PostgresStatus {
+    let Some(server) = server else {
+        let down =
+            PostgresStatus { state: "down", timeline: None, receiver: None, lag_bytes: None, last_transaction: None, replay_paused: false };
+        return down;
+    };
+    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+    let lag = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.replay_lsn)?)));
+    PostgresStatus {
+        state: if server.in_recovery { "standby" } else { "primary" },
+        timeline: Some(server.timeline),
+        receiver: server.in_recovery.then(|| server.receiver.as_ref().map_or_else(|| "not running".to_owned(), |r| r.status.clone())),
+        lag_bytes: lag.filter(|_| server.in_recovery),
+        last_transaction: server.last_replayed_at.filter(|_| server.in_recovery).map(clock),
+        replay_paused: server.replay_paused,
+    }
+}
+
+fn redis_status(sight: &RedisSight) -> RedisStatus {
+    let number = |field: &str| sight.info(field).and_then(|value| value.parse().ok());
+    RedisStatus {
+        state: match (sight, sight.info("role")) {
+            (RedisSight::Down, _) => "down",
+            (RedisSight::Refused, _) => "refused",
+            (_, Some("slave")) => "replica",
+            _ => "primary",
+        },
+        link: sight.info("master_link_status").map(str::to_owned),
+        used_bytes: number("used_memory"),
+        evicted: number("evicted_keys"),
+    }
+}
+
+fn filestore_status(
+    spec: &Spec,
+    facts: &Facts,
+    host: &HostName,
+    database: &crate::name::DatabaseName,
+) -> Result<Option<FilestoreStatus>, FactError> {
+    let (Some(odoo), Some(at)) = (&spec.odoo, cluster_at(spec, host)) else { return Ok(None) };
+    if at.server(facts)?.is_none() {
+        return Ok(None);
+    }
+    let directory = odoo.data_dir.join("filestore").join(database.as_str());
+    let needed = facts.attachments(host, &at.cluster, database)?;
+    let store = facts.store(host, &directory, &stamp(database.as_str()))?;
+    let sound = |name: &String| {
+        let file = store.as_ref().and_then(|files| files.get(name));
+        file.is_some_and(|file| file.sha1.as_ref().is_none_or(|sha1| name.ends_with(sha1.as_str())))
+    };
+    let missing: Vec<_> = needed.iter().filter(|(name, _)| !sound(name)).collect();
+    Ok(Some(FilestoreStatus {
+        database: database.to_string(),
+        needed: needed.len(),
+        missing: missing.len(),
+        examples: missing.into_iter().take(5).map(|(name, attachment)| format!("{} ({name})", attachment.name)).collect(),
+    }))
+}
+
+fn obstacles_of(host: &HostStatus) -> Vec<String> {
+    let name = &host.host;
+    if let Some(error) = &host.error {
+        return vec![format!("{name} cannot be reached: {error}")];
+    }
+    let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
+    match &host.postgresql {
+        Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),
+        Some(server) => {
+            if server.replay_paused {
+                found.push(format!("replay is paused on {name}: pg_promote would shut it down"));
+            }
+            if server.receiver.as_deref() != Some("streaming") {
+                found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));
+            }
+        }
+        None => {}
+    }
+    for filestore in host.filestores.iter().filter(|f| f.missing > 0) {
+        found.push(format!(
+            "{} of {} files of {} are missing on {name}: run `otr sync`",
+            filestore.missing, filestore.needed, filestore.database
+        ));
+    }
+    if let Some(redis) = host.redis.as_ref().filter(|redis| redis.state != "replica" || redis.link.as_deref() != Some("up")) {
+        found.push(format!(
+            "Redis on {name} is {}{}",
+            redis.state,
+            redis.link.as_ref().map(|link| format!(", its link is {link}")).unwrap_or_default()
+        ));
+    }
+    found
+}
