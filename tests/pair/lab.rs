@@ -13,14 +13,16 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Finds the lab, and builds its layers if they are missing.
-    pub fn new() -> Result<Self> {
+    /// Finds the lab, and builds its layers if they are missing. `reuse` leaves what stands there.
+    pub fn new(reuse: bool) -> Result<Self> {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pair/lab.sh");
         ensure!(rustix::process::geteuid().is_root(), "it boots machines, which needs root");
         let mut lab = Self { script, facts: BTreeMap::new() };
         lab.call(&["deps"])?;
         lab.call(&["base"])?;
-        lab.call(&["destroy"])?;
+        if !reuse {
+            lab.call(&["destroy"])?;
+        }
         let facts = lab.call(&["env"])?;
         lab.facts = facts.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         Ok(lab)
@@ -112,7 +114,7 @@ impl Lab {
     pub fn journals(&self) -> String {
         let mut text = String::new();
         for host in ["erp1", "erp2"] {
-            let recent = "journalctl --no-pager -q -n 400 -o short-precise | grep -v -e sshd -e logind -e 'user@' -e 'user-runtime' -e ' Session ' -e session- -e 'run-user' -e 'user-.*slice' -e 'User ' | tail -25";
+            let recent = "journalctl --no-pager -q -n 400 -o short-precise | grep -v -e sshd -e logind -e 'user@' -e 'user-runtime' -e ' Session ' -e session- -e 'run-user' -e 'user-.*slice' -e 'User ' -e pam_ -e 'CRON' -e 'systemd.[0-9][0-9]' | tail -25";
             let tail = self.call(&["in", host, "sh", "-c", recent]);
             text += &format!("-- the journal of {host}\n{}\n", tail.unwrap_or_else(|_| "(it is off)".into()));
         }

@@ -6,6 +6,7 @@
 #   lab.sh base                     build the layers that are missing (about two minutes from nothing)
 #   lab.sh up HOST[:LAYER]…         create and boot; LAYER is min, prod or @NAME of a `save`
 #   lab.sh save NAME                keep all hosts, as they are now, under NAME (they reboot)
+#   lab.sh kept                     the names under which hosts are kept
 #   lab.sh restore NAME             throw the hosts away and boot those kept under NAME
 #   lab.sh ssh HOST [COMMAND…]      over the network, as root
 #   lab.sh in HOST COMMAND…         without the network (works while the link is down)

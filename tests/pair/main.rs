@@ -4,6 +4,8 @@
 //! ```text
 //! cargo test --test pair                    all of it (as root, a few minutes)
 //! cargo test --test pair -- tamper          one chapter (it brings the machines where it begins)
+//! cargo test --test pair -- --keep tamper   the same, and leave the machines running
+//! cargo test --test pair -- --reuse tamper  the same, beginning with the standby kept before
 //! cargo test --test pair -- --list
 //! ```
 //! `OTR_BIN` names the binary to prove; without it, the one cargo just built. Chapter

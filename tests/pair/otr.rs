@@ -22,8 +22,9 @@ pub const REPLICATION_PASSWORD: &str = "follow-the-leader";
 #[derive(Debug, Clone)]
 pub struct Run {
     arguments: String,
-    /// Its exit code; none if it was killed.
+    /// Its exit code; none if a signal ended it.
     pub code: Option<i32>,
+    status: std::process::ExitStatus,
     /// What it printed.
     pub stdout: String,
     /// What it said besides.
@@ -34,7 +35,7 @@ pub struct Run {
 impl Run {
     /// It ended with this code.
     pub fn ended(&self, code: i32) -> Result<&Self> {
-        ensure!(self.code == Some(code), "otr {} ended with {:?}, not {code}", self.arguments, self.code);
+        ensure!(self.code == Some(code), "otr {} ended with {}, not {code}", self.arguments, self.status);
         Ok(self)
     }
 
@@ -149,6 +150,7 @@ impl Otr {
         let run = Run {
             arguments: words.join(" "),
             code: output.status.code(),
+            status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             seconds: begun.elapsed().as_secs_f64(),
@@ -187,7 +189,7 @@ impl Otr {
     pub fn told(&self) -> String {
         let mut text = String::new();
         for run in self.lately.iter().rev().take(3).rev() {
-            let _ = writeln!(text, "-- otr {} ({:.1} s) ended with {:?}", run.arguments, run.seconds, run.code);
+            let _ = writeln!(text, "-- otr {} ({:.1} s) ended with {}", run.arguments, run.seconds, run.status);
             text.push_str(&readable(&run.stdout));
             text.push_str(&tail(&run.stderr, 40));
         }
@@ -205,10 +207,10 @@ fn readable(stdout: &str) -> String {
     let mut text = String::new();
     for resource in report.resources().filter(|r| r["state"] != "holds" || r["outcome"].is_string()) {
         let _ = writeln!(text, "{}", line(resource));
-        for key in ["differences", "on", "error", "actions"] {
-            if !resource[key].is_null() {
-                let _ = writeln!(text, "    {key}: {}", tail(&resource[key].to_string(), 8));
-            }
+        // What was changed and holds now needs no explanation.
+        for key in ["differences", "on", "error"].iter().filter(|key| resource["state"] != "holds" && !resource[**key].is_null()) {
+            let told: String = resource[*key].to_string().chars().take(600).collect();
+            let _ = writeln!(text, "    {key}: {told}");
         }
     }
     let _ = writeln!(text, "hosts: {}\nsummary: {}", report.0["hosts"], report.0["summary"]);

@@ -27,6 +27,7 @@ pub struct Pair {
     pub notes: Notes,
     scene: Option<Scene>,
     kept: bool,
+    reuse: bool,
 }
 
 /// What steps tell each other.
@@ -42,10 +43,11 @@ const KEPT: &str = "standby";
 
 impl Pair {
     /// Finds the program and the lab; boots nothing yet.
-    pub fn new() -> Result<Self> {
-        let lab = Lab::new()?;
+    pub fn new(reuse: bool) -> Result<Self> {
+        let lab = Lab::new(reuse)?;
         let otr = Otr::new(&lab)?;
-        Ok(Self { lab, otr, notes: Notes::default(), scene: None, kept: false })
+        let kept = reuse && lab.call(&["kept"])?.lines().any(|name| name == KEPT);
+        Ok(Self { lab, otr, notes: Notes::default(), scene: None, kept, reuse })
     }
 
     /// Sets the scene, unless it stands already.
@@ -61,6 +63,10 @@ impl Pair {
                     self.lab.call(&["restore", KEPT])?;
                     self.otr.meet(&self.lab)?;
                     self.settle()?;
+                    if self.reuse {
+                        // An earlier run's binary stands on the standby.
+                        self.otr.run("pair.yaml", "apply --yes --json")?.ended(0)?;
+                    }
                 }
                 Scene::Standby => {
                     self.boot(&["erp1:prod", "erp2:min"])?;

@@ -53,6 +53,7 @@ impl Chapter {
 struct Wish {
     list: bool,
     keep: bool,
+    reuse: bool,
     filters: Vec<String>,
 }
 
@@ -64,6 +65,7 @@ impl Wish {
             match argument.as_str() {
                 "--list" => wish.list = true,
                 "--keep" => wish.keep = true,
+                "--reuse" => (wish.keep, wish.reuse) = (true, true),
                 "--test-threads" | "--format" | "--color" => drop(arguments.next()),
                 option if option.starts_with('-') => {}
                 filter => wish.filters.push(filter.to_owned()),
@@ -86,7 +88,8 @@ struct Tally {
     filtered: usize,
 }
 
-/// The suite's `main`. `--keep` leaves the machines running for a look around.
+/// The suite's `main`. `--keep` leaves the machines running for a look around; `--reuse` does
+/// that too, and begins with the standby an earlier run kept (quick, but no proof).
 pub fn main(chapters: Vec<Chapter>) -> ExitCode {
     let wish = Wish::read(std::env::args().skip(1));
     if wish.list {
@@ -98,7 +101,7 @@ pub fn main(chapters: Vec<Chapter>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let begun = Instant::now();
-    let mut pair = match Pair::new() {
+    let mut pair = match Pair::new(wish.reuse) {
         Ok(pair) => pair,
         Err(why) => {
             eprintln!("the pair suite cannot run here: {why:#}");
@@ -168,6 +171,7 @@ fn play(chapter: &Chapter, wish: &Wish, pair: &mut Pair, tally: &mut Tally) {
             }
             Err(why) => {
                 whole = false;
+                pair.left(None);
                 println!("FAILED ({:.1} s)", begun.elapsed().as_secs_f64());
                 println!("---- {name} ----\n{why:#}\n{}\n{}", pair.otr.told(), pair.lab.journals());
                 tally.failed.push(name);

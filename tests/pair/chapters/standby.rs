@@ -47,13 +47,13 @@ pub fn chapter() -> Chapter {
             ensure!(report.count("changed")? == 0 && report.0["changed"] == false, "it changed {}", report.touched().join("\n"));
             pair.unchanged_since(&before)
         })
-        .step("status_works", |pair| pair.otr.run(SPEC, "status --json").and_then(|run| run.ended(0).map(drop)))
-        .step("doctor_is_content", |pair| pair.otr.run(SPEC, "doctor").and_then(|run| run.ended(0).map(drop)))
         .step("a_reboot_of_both_changes_nothing", |pair| {
             pair.keep()?;
             pair.nothing_differs(SPEC)?;
             pair.odoo_never_ran_on_erp2()
         })
+        .step("status_works", |pair| pair.otr.run(SPEC, "status --json").and_then(|run| run.ended(0).map(drop)))
+        .step("doctor_is_content", |pair| pair.otr.run(SPEC, "doctor").and_then(|run| run.ended(0).map(drop)))
         .leaves(Scene::Standby)
 }
 

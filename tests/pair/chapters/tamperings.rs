@@ -17,6 +17,8 @@ pub struct Tampering {
     pub also: &'static [(&'static str, &'static str)],
     /// On which host a script must succeed after the repair.
     pub check: (&'static str, &'static str),
+    /// The consent without which apply refuses, because data would be replaced.
+    pub consent: Option<&'static str>,
 }
 
 const UNIT_2: &[(&str, &str)] = &[("erp2", "unit")];
@@ -24,8 +26,8 @@ const UNIT_1: &[(&str, &str)] = &[("erp1", "unit")];
 const NOTHING: &[(&str, &str)] = &[];
 
 macro_rules! rows {
-    ($($name:literal on $host:literal: $tamper:literal => $kind:literal $words:tt also $also:expr, check $where:literal $check:literal;)*) => {
-        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check) }),*]
+    ($($name:literal on $host:literal: $tamper:literal => $kind:literal $words:tt also $also:expr, check $where:literal $check:literal $(consent $consent:literal)?;)*) => {
+        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: None$(.or(Some($consent)))? }),*]
     };
 }
 
@@ -83,12 +85,12 @@ pub const TAMPERINGS: &[Tampering] = rows! {
     "redis_config_set_on_production" on "erp1": "REDISCLI_AUTH=keys-to-the-shop redis-cli config set maxmemory-policy noeviction >/dev/null"
         => "redis" ["maxmemory-policy", "noeviction"] also NOTHING, check "erp1" "REDISCLI_AUTH=keys-to-the-shop redis-cli config get maxmemory-policy | grep -qx volatile-lru";
     "redis_replica_set_free" on "erp2": "REDISCLI_AUTH=keys-to-the-shop redis-cli replicaof no one >/dev/null"
-        => "redis" [] also NOTHING, check "erp2" "REDISCLI_AUTH=keys-to-the-shop redis-cli info replication | grep -q master_link_status:up";
+        => "redis" [] also NOTHING, check "erp2" "REDISCLI_AUTH=keys-to-the-shop redis-cli info replication | grep -q master_link_status:up" consent "--replace-data erp2";
     "redis_stopped" on "erp2": "systemctl stop redis-server"
         => "unit" ["redis-server.service", "inactive"] also &[("erp2", "redis")], check "erp2" "REDISCLI_AUTH=keys-to-the-shop redis-cli info replication | grep -q master_link_status:up";
 
     // PostgreSQL.
-    "slot_dropped" on "erp1": "cd /; for try in $(seq 50); do runuser -u postgres -- psql -qAtc \"select pg_terminate_backend(active_pid) from pg_replication_slots where active\" -c \"select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active\" >/dev/null 2>&1; test $(runuser -u postgres -- psql -Atc 'select count(*) from pg_replication_slots') = 0 && break; sleep 0.1; done"
+    "slot_dropped" on "erp1": "cd /; for try in $(seq 50); do runuser -u postgres -- psql -qAtc \"select pg_terminate_backend(active_pid) from pg_replication_slots where active\" -c \"select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active\" >/dev/null 2>&1 || true; test $(runuser -u postgres -- psql -Atc 'select count(*) from pg_replication_slots') = 0 && break; sleep 0.1; done"
         => "slot" ["otr_erp2"] also &[("erp2", "standby")], check "erp1" "cd /; runuser -u postgres -- psql -Atc 'select active from pg_replication_slots' | grep -qx t";
     "slot_of_nobody" on "erp1": "cd /; runuser -u postgres -- psql -qAtc \"select pg_create_physical_replication_slot('otr_ghost', true)\" >/dev/null"
         => "slot" ["otr_ghost"] also NOTHING, check "erp1" "cd /; test $(runuser -u postgres -- psql -Atc 'select count(*) from pg_replication_slots') = 1";

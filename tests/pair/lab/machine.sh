@@ -120,6 +120,8 @@ verb_save() {
   verb_restore "$1"
 }
 
+verb_kept() { [ ! -d "$STATE/saved" ] || ls "$STATE/saved"; }
+
 verb_restore() {
   local host wishes=()
   [ -d "$STATE/saved/$1" ] || die "nothing is kept under $1"
