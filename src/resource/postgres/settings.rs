@@ -186,7 +186,12 @@ impl Resource for LiveSettings {
                 Some(file) if file.ends_with("/postgresql.auto.conf") => {
                     change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
                 }
-                Some(file) if !reload && !live.pending_restart && ours.contains(&setting(name, value)) && *file != at.settings_file().display().to_string() => {
+                Some(file)
+                    if !reload
+                        && !live.pending_restart
+                        && ours.contains(&setting(name, value))
+                        && *file != at.settings_file().display().to_string() =>
+                {
                     return Err(FactError::Refused(format!(
                         "{}: {name} is {} because {file} sets it and is read after {}; take it out there",
                         at.host,
