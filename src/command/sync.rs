@@ -46,7 +46,7 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.
-fn note(session: &Session, fleet: &crate::fleet::Fleet, report: &Report, failed: bool) {
+pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, report: &Report, failed: bool) {
     let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     for host in session.loaded.spec.standbys() {
         let line = serde_json::json!({ "at": at, "ok": !failed, "changed": report.summary.changed, "failed": report.summary.failed });
