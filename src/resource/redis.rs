@@ -68,6 +68,26 @@ impl Redis {
         Ok((differences, directives::edited(text, &changes)))
     }
 
+    /// What must come before everything else where the append-only file is switched on. A start
+    /// with `appendonly yes` reads that file alone: while it is not written yet, every key is
+    /// lost (redis.io, "Redis persistence"). So the running server writes it first.
+    fn append_only_file(&self, sight: &RedisSight) -> Result<Option<Decision>, FactError> {
+        let RedisSight::Up { settings, .. } = sight else { return Ok(None) };
+        let Some(wanted) = self.settings.get("appendonly") else { return Ok(None) };
+        let value = wanted.as_ref().map_err(Clone::clone)?;
+        if value.expose() != "yes" {
+            return Ok(None);
+        }
+        let name = "appendonly".to_owned();
+        if settings.get(&name).is_some_and(|is| is == "no") {
+            let difference = Difference::new(format!("{name} live"), "no", "yes");
+            let set = Action::SetRedis { server: self.server.clone(), name, value: value.clone() };
+            return Ok(Some(Decision::from_parts(vec![difference], vec![set])));
+        }
+        let writes = ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().any(|field| sight.info(field) == Some("1"));
+        Ok(writes.then(|| Decision::settles("Redis's append-only file to be written")))
+    }
+
     /// Differences between the live server and the wish.
     fn live(&self, sight: &RedisSight, primary: Option<&(String, u16)>, change: &mut Change) -> Result<bool, FactError> {
         let RedisSight::Up { settings, secrets, .. } = sight else { return Ok(false) };
@@ -122,6 +142,9 @@ impl Resource for Redis {
             return Ok(Decision::waits(format!("{} (a package brings it)", self.server.config.display())));
         };
         let sight = facts.redis(&self.host, &self.server.config, self.server.port)?;
+        if let Some(first) = self.append_only_file(sight)? {
+            return Ok(first);
+        }
         let primary = self.replica_of(facts)?;
         if primary.is_none() && !self.promoting && sight.info("role") == Some("slave") {
             return Err(FactError::Refused(format!(
