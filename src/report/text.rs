@@ -76,6 +76,12 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("waits for {on}")));
         return;
     }
+    // What was done was planned before: the differences are shown again only when asked for.
+    if let (Some(Outcome::Changed), false) = (resource.outcome, style.verbose) {
+        let titles: Vec<&str> = resource.actions.iter().map(|action| action.title.as_str()).collect();
+        let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("→ {}", titles.join("; "))));
+        return;
+    }
     let _ = writeln!(out, "{head}");
     for difference in &resource.differences {
         render_difference(out, difference, style);
