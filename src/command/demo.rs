@@ -22,6 +22,7 @@ use crate::report::{Outcome, Report, promotion, text};
 use crate::resource::Wanted;
 use crate::secret::Secrets;
 use crate::spec::load::{Loaded, parse};
+use crate::status::{Status, looks, status};
 use crate::template::Templates;
 use crate::wanted::{Program, all, data};
 
@@ -35,25 +36,24 @@ pub fn run(global: &Global) -> Result<Exit> {
     script.say(words::PROLOGUE)?;
 
     script.headline(1, words::PLAN)?;
-    script.play(&stage.plan()?, words::brief_plan)?;
+    script.play(&stage.plan()?, words::plan)?;
 
     script.headline(2, words::APPLY)?;
-    script.play(&stage.apply()?, words::brief_apply)?;
+    script.play(&stage.apply()?, words::apply)?;
 
     script.headline(3, words::PLAN_AGAIN)?;
     script.play(&stage.plan()?, text::render)?;
 
     script.headline(4, words::SYNC)?;
-    for (name, bytes) in [("order 4711.pdf", "%PDF-1.4 order"), ("forklift.jpg", "a forklift")] {
-        stage.attach(name, bytes)?;
-    }
+    stage.attach("order 4711.pdf", "%PDF-1.4 order")?;
+    stage.attach("forklift.jpg", "a forklift")?;
     script.play(&stage.sync()?, text::render)?;
 
-    script.headline(5, words::POWER_CUT)?;
+    script.headline(5, words::STATUS)?;
     stage.attach("invoice 4712.pdf", "%PDF-1.4 invoice")?;
-    stage.world.power_cut(&stage.old);
-    script.play(&stage.plan()?, words::brief_cut)?;
+    script.play(&stage.status()?, crate::report::status::render)?;
 
+    stage.world.power_cut(&stage.old);
     script.headline(6, words::PROMOTE)?;
     let promoted = stage.promote()?;
     script.play(&promoted, promotion::render)?;
@@ -84,7 +84,7 @@ impl Stage {
         let directory = PathBuf::from("/nonexistent/demo");
         let loaded =
             Loaded { spec, path: "specs/acme.yaml".into(), text: SPEC.to_owned(), tree, directory: directory.clone(), notes: Vec::new() };
-        let program = Program { sha256: Ok("0".repeat(64)), architecture: std::env::consts::ARCH };
+        let program = Program { sha256: Ok("0".repeat(64)), architecture: "x86_64" };
         let session = Session { loaded, secrets, templates: Templates::new(&directory), connector: Box::new(world.clone()), program };
         Ok(Self { world, session, old, new })
     }
@@ -123,6 +123,11 @@ impl Stage {
             super::sync::note(&self.session, &fleet, &report, failed);
         }
         Ok(report)
+    }
+
+    fn status(&self) -> Result<Status> {
+        let ready = self.ready();
+        Ok(status(&ready.spec, &self.open(&ready, None)?.look(looks(&ready.spec))))
     }
 
     fn promote(&self) -> Result<PromoteReport> {

@@ -1,0 +1,9 @@
+//! Properties of the whole engine on the simulated pair: each of them is one of the promises
+//! the README makes, tried at every step.
+
+mod converging;
+mod killed;
+mod kinds;
+mod random;
+mod refusals;
+mod stage;
