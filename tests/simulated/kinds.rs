@@ -95,7 +95,11 @@ const TABLE: &[Tampering] = &[
         kind: Kind::OdooConf,
         host: "erp1",
         about: "production's configuration was edited; its Odoo runs the older one",
-        tamper: |m| append(m, "/etc/odoo/odoo.conf", "workers = 9\n"),
+        tamper: |m| {
+            let text = m.files.text("/etc/odoo/odoo.conf").replace("workers = 4", "workers = 9");
+            let now = m.tick();
+            m.files.write("/etc/odoo/odoo.conf", text, ("odoo", "odoo", 0o640), now);
+        },
         named: &["erp1 odoo-conf /etc/odoo/odoo.conf", "erp1 unit odoo.service"],
     },
     Tampering {
@@ -180,8 +184,11 @@ const TABLE: &[Tampering] = &[
     Tampering {
         kind: Kind::Redis,
         host: "erp2",
-        about: "it no longer follows",
-        tamper: |m| m.redis.primary = None,
+        about: "it no longer follows, and is empty",
+        tamper: |m| {
+            m.redis.primary = None;
+            m.redis.keys = 0;
+        },
         named: &["erp2 redis port 6379"],
     },
     Tampering {

@@ -4,6 +4,7 @@
 mod converging;
 mod killed;
 mod kinds;
+mod plans;
 mod random;
 mod refusals;
 mod stage;

@@ -56,7 +56,7 @@ fn tamper(stage: &Stage, how: u8) {
     stage.world.mutate(&erp2(), |m| {
         let now = m.tick();
         match how % 6 {
-            0 => m.files.remove_tree("/etc/redis/redis.conf".as_ref()),
+            0 => m.files.write("/etc/redis/redis.conf", "maxmemory 1gb\n", ("root", "root", 0o644), now),
             1 => drop(m.packages.remove("vim")),
             2 => m.files.remove_tree("/etc/systemd/system/odoo.service".as_ref()),
             3 => m.files.write("/etc/odoo/odoo.conf", "[options]\nworkers = 9\n", ("root", "root", 0o600), now),

@@ -9,8 +9,7 @@ use otr::report::{Outcome, State};
 use crate::stage::{Stage, erp1, erp2, main_cluster, troubles};
 
 /// erp2 becomes a second primary behind otr's back, and takes a write.
-fn split_brain() -> Stage {
-    let stage = Stage::converged();
+pub fn second_primary(stage: &Stage) {
     stage.world.mutate(&erp2(), |m| {
         let now = m.now;
         m.files.remove_tree("/var/lib/postgresql/13/main/standby.signal".as_ref());
@@ -22,6 +21,22 @@ fn split_brain() -> Stage {
         data.forks.push((1, data.lsn));
         data.commit(now, 128, |content| content.proofs += 1);
     });
+}
+
+/// erp2 is a production of its own: another cluster with a database of that name.
+pub fn own_production(stage: &Stage) {
+    let foreign = stage.world.fork().mutate(&erp1(), |m| m.clone()).unwrap();
+    stage.world.mutate(&erp2(), |m| {
+        let (name, addresses) = (m.name.clone(), m.addresses.clone());
+        *m = foreign;
+        (m.name, m.addresses) = (name, addresses);
+        m.clusters.get_mut(&main_cluster()).unwrap().data.as_mut().unwrap().system_identifier = "7299999999999999999".into();
+    });
+}
+
+fn split_brain() -> Stage {
+    let stage = Stage::converged();
+    second_primary(&stage);
     stage
 }
 
@@ -67,21 +82,26 @@ fn production_in_recovery_is_refused() {
 
 #[test]
 fn another_clusters_databases_need_consent() {
-    // erp2 is a production of its own: another cluster with another database.
     let stage = Stage::new(World::pair());
-    let foreign = stage.world.fork().mutate(&erp1(), |m| m.clone()).unwrap();
-    stage.world.mutate(&erp2(), |m| {
-        let (name, addresses) = (m.name.clone(), m.addresses.clone());
-        *m = foreign;
-        (m.name, m.addresses) = (name, addresses);
-        m.clusters.get_mut(&main_cluster()).unwrap().data.as_mut().unwrap().system_identifier = "7300000000000000001".into();
-    });
+    own_production(&stage);
     let before = stage.data(&erp2());
     let reports = stage.apply().unwrap();
     let standby = reports.iter().find(|r| r.id().to_string() == "erp2 standby 13/main").unwrap();
     assert!(standby.discards.as_ref().unwrap().contains("database acme"), "{standby:#?}");
     assert_eq!(standby.outcome, Some(Outcome::NotReached));
     assert_eq!(stage.data(&erp2()), before);
+    stage.apply_agreeing(&BTreeSet::from([erp2()])).unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+}
+
+#[test]
+fn sessions_of_a_redis_that_stopped_following_need_consent() {
+    let stage = Stage::converged();
+    stage.world.mutate(&erp2(), |m| m.redis.primary = None);
+    let reports = stage.apply().unwrap();
+    let redis = reports.iter().find(|r| r.id().to_string() == "erp2 redis port 6379").unwrap();
+    assert!(redis.discards.as_ref().unwrap().contains("7 keys"), "{redis:#?}");
+    assert_eq!(stage.world.mutate(&erp2(), |m| (m.redis.primary.clone(), m.redis.keys)), Some((None, 7)));
     stage.apply_agreeing(&BTreeSet::from([erp2()])).unwrap();
     assert!(stage.plan().holds(), "{:#?}", stage.open());
 }

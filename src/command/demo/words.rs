@@ -35,13 +35,14 @@ pub fn headline(number: usize, (story, command): Act, style: Style) -> String {
 }
 
 /// The most differences of one resource that are shown.
-const SHOWN: usize = 2;
+const SHOWN: usize = 1;
 
-/// A plan without what only waits, one or two differences of each resource, no actions.
+/// A plan without what only waits and otr's own files; one difference of each resource, no actions.
 pub fn plan(report: &Report, style: Style) -> String {
     shortened(report, style, |resource| {
         resource.actions.clear();
-        resource.state != State::Waits
+        let own = ["/usr/local/bin/otr", "/etc/otr/", "/etc/systemd/system/otr-"].iter().any(|own| resource.name.starts_with(own));
+        resource.state != State::Waits && !own
     })
 }
 
@@ -49,7 +50,7 @@ pub fn plan(report: &Report, style: Style) -> String {
 pub fn apply(report: &Report, style: Style) -> String {
     shortened(report, style, |resource| {
         resource.differences.clear();
-        let small = matches!(resource.kind, Kind::File | Kind::Directory | Kind::Unit | Kind::OdooConf);
+        let small = matches!(resource.kind, Kind::File | Kind::Directory | Kind::Unit | Kind::OdooConf | Kind::Replication);
         !(small && resource.outcome == Some(Outcome::Changed))
     })
 }
@@ -71,7 +72,7 @@ fn shorten(differences: &mut Vec<Difference>) {
     let more = differences.len().saturating_sub(SHOWN);
     differences.truncate(SHOWN);
     if let (Some(last), true) = (differences.last_mut(), more > 0) {
-        last.what = format!("{more} more, and {}", last.what);
+        last.what = format!("{more} more, {}", last.what);
     }
     for difference in differences {
         for shown in [&mut difference.is, &mut difference.wanted] {
