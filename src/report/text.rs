@@ -82,6 +82,12 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("→ {}", titles.join("; "))));
         return;
     }
+    if let (Some(error), true, true) = (&resource.error, resource.differences.is_empty(), resource.actions.is_empty())
+        && !error.contains('\n')
+    {
+        let _ = writeln!(out, "{head}  {}", paint(style, RED, error));
+        return;
+    }
     let _ = writeln!(out, "{head}");
     for difference in &resource.differences {
         render_difference(out, difference, style);
