@@ -120,9 +120,11 @@ pub fn script(action: &Action) -> String {
 /// The script with its secrets left out, for a person to read and run.
 pub fn shown(action: &Action) -> String {
     match action {
-        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => {
-            write_file(path, &REDACTED.into(), attributes).replace(&STANDARD.encode(REDACTED), REDACTED)
-        }
+        // Run as it stands, it would put the stand-in in the secret's place.
+        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => format!(
+            "# it holds a secret, so its text is not shown: make the changes named above by hand, then\n{}",
+            set_attributes(&quote_path(path), attributes)
+        ),
         Action::WriteFile { path, content: Text::Plain(text), attributes: a } => {
             let path = quote_path(path);
             format!(
@@ -134,10 +136,12 @@ pub fn shown(action: &Action) -> String {
             )
         }
         Action::SetReplicationRole { cluster, role, verifier: Text::Sensitive(_) } => {
-            script(&Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() })
+            let action = Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() };
+            format!("# put the password in place of {REDACTED} first\n{}", script(&action))
         }
         Action::SetRedis { server, name, value: Text::Sensitive(_) } => {
-            script(&Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() })
+            let action = Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() };
+            format!("# put the value in place of {REDACTED} first\n{}", script(&action))
         }
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),

@@ -80,6 +80,56 @@ fn production_in_recovery_is_refused() {
     assert_eq!((stage.writes(&erp1()), stage.writes(&erp2())), (Some(true), Some(false)));
 }
 
+/// The spec still says erp1 after erp2 was promoted: what runs on erp2 is the true production.
+fn promoted_and_not_written_down() -> Stage {
+    let stage = Stage::converged();
+    stage.world.power_cut(&erp1());
+    assert!(stage.promote(true).promoted);
+    assert_eq!(stage.odoo_starts_on_standby(), 1);
+    stage
+}
+
+#[test]
+fn a_spec_that_does_not_know_of_a_promotion_stops_nothing() {
+    for old_is_back in [false, true] {
+        let stage = promoted_and_not_written_down();
+        if old_is_back {
+            stage.world.boot(&erp1());
+        }
+        let before = (stage.data(&erp2()), stage.world.files(&erp2()).text("/etc/odoo/odoo.conf").to_owned());
+        stage.world.clear_actions();
+        let reports = stage.apply().unwrap();
+        let odoo = reports.iter().find(|r| r.id().to_string() == "erp2 unit odoo.service").unwrap();
+        assert!(odoo.discards.as_ref().unwrap().contains("write `production: erp2`"), "{odoo:#?}");
+        assert_eq!(odoo.outcome, Some(Outcome::NotReached));
+        assert!(stage.world.mutate(&erp2(), |m| m.is_active("odoo.service")).unwrap(), "users work there");
+        assert_eq!((stage.data(&erp2()), stage.world.files(&erp2()).text("/etc/odoo/odoo.conf").to_owned()), before);
+        assert_eq!(stage.writes(&erp2()), Some(true));
+        let odoo_conf_or_postgres: Vec<_> = stage
+            .world
+            .actions()
+            .into_iter()
+            .filter(|(host, t)| *host == erp2() && (t.contains("odoo") || t.contains("PostgreSQL")))
+            .collect();
+        assert_eq!(odoo_conf_or_postgres, []);
+    }
+}
+
+#[test]
+fn with_the_line_changed_the_old_production_is_stopped_and_copied_with_consent() {
+    let stage = promoted_and_not_written_down().after_promotion();
+    stage.world.boot(&erp1());
+    assert!(stage.world.mutate(&erp1(), |m| m.is_active("odoo.service")).unwrap(), "it comes back and takes orders");
+    let reports = stage.apply().unwrap();
+    assert!(!stage.world.mutate(&erp1(), |m| m.is_active("odoo.service")).unwrap(), "the lower timeline is wrong: its Odoo is stopped");
+    let standby = reports.iter().find(|r| r.id().to_string() == "erp1 standby 13/main").unwrap();
+    assert!(standby.discards.as_ref().unwrap().contains("split brain"), "{standby:#?}");
+    stage.apply_agreeing(&BTreeSet::from([erp1()])).unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    assert_eq!((stage.writes(&erp1()), stage.writes(&erp2())), (Some(false), Some(true)));
+    assert!(stage.world.mutate(&erp2(), |m| m.is_active("odoo.service")).unwrap());
+}
+
 #[test]
 fn another_clusters_databases_need_consent() {
     let stage = Stage::new(World::pair());
@@ -90,6 +140,7 @@ fn another_clusters_databases_need_consent() {
     assert!(standby.discards.as_ref().unwrap().contains("database acme"), "{standby:#?}");
     assert_eq!(standby.outcome, Some(Outcome::NotReached));
     assert_eq!(stage.data(&erp2()), before);
+    assert!(stage.world.mutate(&erp2(), |m| m.is_active("odoo.service")).unwrap(), "nothing was done without consent");
     stage.apply_agreeing(&BTreeSet::from([erp2()])).unwrap();
     assert!(stage.plan().holds(), "{:#?}", stage.open());
 }
