@@ -31,10 +31,12 @@ class Machine:
         self.folder = folder
         self.user = getpass.getuser()
         self.key, self.log = folder / "user_key", folder / "sshd.log"
+        self.home = folder / "home"
         self.known_hosts = folder / "known_hosts"
         self.sshd_port, self.port = free_port(), free_port()
 
     def prepare(self):
+        self.home.mkdir()
         for name in ("host_key", "user_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name], check=True)
         (self.folder / "authorized_keys").write_bytes((self.folder / "user_key.pub").read_bytes())
@@ -44,8 +46,11 @@ class Machine:
             f"ListenAddress 127.0.0.1:{self.sshd_port}\n"
             f"HostKey {self.folder}/host_key\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
-            f"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-            f"PermitRootLogin prohibit-password\nUseDNS no\nMaxSessions 20\nLogLevel VERBOSE\n"
+            "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+            "PermitRootLogin prohibit-password\nUseDNS no\n"
+            # An empty home: bash reads ~/.bashrc at every session, and who opens many would pay for it.
+            f"SetEnv HOME={self.home}\n"
+            "MaxSessions 20\nLogLevel VERBOSE\n"
         )
         # Where sshd as root gives its rights away.
         os.makedirs("/run/sshd", exist_ok=True)

@@ -115,5 +115,7 @@ class Pyinfra:
     def run(self):
         seconds, said = timed(self.command, "pyinfra --dry")
         said = re.sub(r"\x1b\[[0-9;]*m", "", said)
-        print(said[-3000:], file=sys.stderr)
+        operations = re.findall(r"^ +(?:files\.directory|files\.put|apt\.packages) .*?(\S+) +(\S+) *$", said, re.M)
+        # One operation for all packages; a dash for no change, a dash for none that may come.
+        expect(operations == [("-", "-")] * (DIRECTORIES + FILES + 1), "pyinfra", said)
         return seconds
