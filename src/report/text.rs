@@ -5,7 +5,7 @@ use std::fmt::Write;
 use similar::TextDiff;
 
 use super::{ActionReport, HostReport, Outcome, Report, ResourceReport, State};
-use crate::resource::{Difference, Shown};
+use crate::resource::{Difference, Kind, Shown};
 
 /// How much to show.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +21,9 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut out = String::new();
     for host in &report.hosts {
         let resources: Vec<&ResourceReport> = report.resources.iter().filter(|r| r.host == host.host).collect();
+        if resources.is_empty() && host.error.is_none() {
+            continue;
+        }
         render_host(&mut out, host, &resources, style);
     }
     for note in &report.notes {
@@ -76,8 +79,9 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("waits for {on}")));
         return;
     }
-    // What was done was planned before: the differences are shown again only when asked for.
-    if let (Some(Outcome::Changed), false) = (resource.outcome, style.verbose) {
+    // What was done was planned before: the differences are shown again only when asked for. Data is named.
+    let data = matches!(resource.kind, Kind::Filestore | Kind::Sessions);
+    if let (Some(Outcome::Changed), false) = (resource.outcome, style.verbose || data) {
         let titles: Vec<&str> = resource.actions.iter().map(|action| action.title.as_str()).collect();
         let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("→ {}", titles.join("; "))));
         return;
@@ -100,7 +104,8 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "      agree with --replace-data {}", resource.host);
     }
     if let Some(on) = &resource.on {
-        let _ = writeln!(out, "      waits for {on}");
+        let word = if resource.state == State::Change && resource.outcome.is_none() { "after" } else { "waits for" };
+        let _ = writeln!(out, "      {} {word} {on}", paint(style, DIM, "…"));
     }
     if let Some(error) = &resource.error {
         for line in error.lines() {
