@@ -1,5 +1,7 @@
 //! The command line: what a person types, what is printed, and the exit codes of the README.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 use std::fs;
 use std::io::Read;
 use std::process::{Command as Process, Stdio};

@@ -1,6 +1,8 @@
 //! The program keeps to its map: modules use only what src/lib.rs allows, files stay small,
 //! shell text is written in few places, and what is called pure touches nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;

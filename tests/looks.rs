@@ -1,6 +1,8 @@
 //! Replies of real hosts, recorded with `otr record`: each is read as it was when a person
 //! last looked at it. A new case is a new folder; `OTR_BLESS=1` writes `seen.json` anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 use std::path::{Path, PathBuf};
 
 use otr::look::Reply;

@@ -115,11 +115,11 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
 }
 
 fn render_difference(out: &mut String, difference: &Difference, style: Style) {
-    if let (Shown::Text(is), Shown::Text(wanted)) = (&difference.is, &difference.wanted) {
-        if is.contains('\n') || wanted.contains('\n') {
-            let _ = writeln!(out, "      {}:", difference.what);
-            return unified(out, is, wanted, style);
-        }
+    if let (Shown::Text(is), Shown::Text(wanted)) = (&difference.is, &difference.wanted)
+        && (is.contains('\n') || wanted.contains('\n'))
+    {
+        let _ = writeln!(out, "      {}:", difference.what);
+        return unified(out, is, wanted, style);
     }
     if let (Shown::Absent, Shown::Text(wanted)) = (&difference.is, &difference.wanted)
         && wanted.contains('\n')

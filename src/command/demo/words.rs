@@ -76,10 +76,10 @@ fn shorten(differences: &mut Vec<Difference>) {
     }
     for difference in differences {
         for shown in [&mut difference.is, &mut difference.wanted] {
-            if let Shown::Text(text) = shown {
-                if text.contains('\n') {
-                    *shown = format!("{} lines", text.lines().count()).into();
-                }
+            if let Shown::Text(text) = shown
+                && text.contains('\n')
+            {
+                *shown = format!("{} lines", text.lines().count()).into();
             }
         }
     }
