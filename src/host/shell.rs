@@ -199,6 +199,7 @@ impl Host for Shell {
             .map(Question::looks)
             .filter(|group| group.len() > 1 && group.iter().any(late))
             .flatten()
+            .filter(late)
             .map(Question::One)
             .collect();
         if !again.is_empty()
