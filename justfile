@@ -33,9 +33,10 @@ lab-up:
 lab-destroy *all:
     tests/pair/lab.sh destroy {{ all }}
 
-# Side-by-side benchmarks
-bench:
-    cargo bench
+# A plan of 200 resources beside ansible and pyinfra, 20 ms away (root; some minutes)
+bench-plan:
+    cargo build --release --locked
+    benches/plan/run
 
 # What CI runs
 ci:

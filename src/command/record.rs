@@ -49,6 +49,7 @@ fn name(question: &Question) -> String {
     let (kind, which) = match question {
         Question::Paths(_) => ("paths".to_owned(), String::new()),
         Question::Units(_) => ("units".to_owned(), String::new()),
+        Question::Contents(_) => ("contents".to_owned(), String::new()),
         Question::One(look) => {
             let debug = format!("{look:?}");
             let kind = debug.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_lowercase();
