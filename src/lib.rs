@@ -26,14 +26,15 @@
 //! resource -> action facts format look name secret spec
 //! wanted   -> action look name resource secret spec
 //! plan     -> action facts name resource spec
-//! status   -> facts look name resource spec wanted
+//! status   -> facts history look name resource spec wanted
+//! history  -> spec
 //! host     -> action look name secret spec
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
 //! converge -> action fleet host name plan report resource spec
-//! promote  -> action converge facts fleet look name report resource spec wanted
+//! promote  -> action converge facts fleet history look name report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts fleet host look name plan promote report resource secret spec status template wanted
+//! command  -> action cli converge facts fleet history host look name plan promote report resource secret spec status template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
@@ -50,6 +51,7 @@ pub mod converge;
 pub mod facts;
 pub mod fleet;
 pub mod format;
+pub mod history;
 pub mod host;
 pub mod look;
 pub mod name;

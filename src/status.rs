@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::facts::{FactError, Facts};
+use crate::history::Copied;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, RedisSight, Server};
 use crate::name::HostName;
@@ -52,6 +53,9 @@ pub struct HostStatus {
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
+    /// When the last good `otr sync` to a standby ended, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<String>,
     /// What could not be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -113,6 +117,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     for host in spec.members() {
         let mut add = |look| looks.push((host.clone(), look));
         add(Look::Machine);
+        if spec.role(host) == Role::Standby {
+            add(Look::Content(Copied::path(spec)));
+        }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
         }
@@ -164,6 +171,10 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         odoo: None,
         redis: None,
         filestores: Vec::new(),
+        last_sync: facts
+            .content(host, &Copied::path(spec))
+            .ok()
+            .and_then(|content| Copied::last_good(&content.as_ref()?.text)),
         unseen: Vec::new(),
     };
     if status.error.is_some() {

@@ -61,6 +61,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
             let _ = writeln!(out, "              {} {example}", paint(style, "31", "missing:"));
         }
     }
+    if host.role == "standby" && !host.filestores.is_empty() {
+        let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
+    }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
     }
