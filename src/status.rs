@@ -22,6 +22,8 @@ pub struct Status {
     pub spec: String,
     /// The hosts.
     pub hosts: Vec<HostStatus>,
+    /// Production's PostgreSQL gives no answer.
+    pub production_silent: bool,
     /// A standby could be promoted now.
     pub ready: bool,
     /// Why not.
@@ -139,12 +141,13 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     if standbys.is_empty() {
         obstacles.push("the spec has no standby".into());
     }
-    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host)).collect();
+    let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
+    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent)).collect();
     let ready = each.iter().any(Vec::is_empty);
     if !ready {
         obstacles.extend(each.into_iter().flatten());
     }
-    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, ready, obstacles }
+    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles }
 }
 
 fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
@@ -262,10 +265,11 @@ fn filestore_status(
     }))
 }
 
-fn obstacles_of(host: &HostStatus) -> Vec<String> {
+/// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
+fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
     let name = &host.host;
-    if let Some(error) = &host.error {
-        return vec![format!("{name} cannot be reached: {error}")];
+    if host.error.is_some() {
+        return vec![format!("{name} cannot be reached")];
     }
     let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
     match &host.postgresql {
@@ -274,19 +278,19 @@ fn obstacles_of(host: &HostStatus) -> Vec<String> {
             if server.replay_paused {
                 found.push(format!("replay is paused on {name}: pg_promote would shut it down"));
             }
-            if server.receiver.as_deref() != Some("streaming") {
+            if !silent && server.receiver.as_deref() != Some("streaming") {
                 found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));
             }
         }
         None => {}
     }
     for filestore in host.filestores.iter().filter(|f| f.missing > 0) {
-        found.push(format!(
-            "{} of {} files of {} are missing on {name}: run `otr sync`",
-            filestore.missing, filestore.needed, filestore.database
-        ));
+        let remedy = if silent { "they would be lost" } else { "run `otr sync`" };
+        found
+            .push(format!("{} of {} files of {} are missing on {name}: {remedy}", filestore.missing, filestore.needed, filestore.database));
     }
-    if let Some(redis) = host.redis.as_ref().filter(|redis| redis.state != "replica" || redis.link.as_deref() != Some("up")) {
+    let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
+    if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {
         found.push(format!(
             "Redis on {name} is {}{}",
             redis.state,

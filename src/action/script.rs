@@ -97,7 +97,13 @@ pub fn script(action: &Action) -> String {
             let list: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
             sql(cluster, database.as_str(), &format!("DELETE FROM ir_attachment WHERE store_fname IN ({});", list.join(", ")).into())
         }
-        Action::SetRedis { server, name, value } => redis(server, &value.map(|value| format!("CONFIG SET {name} {}", redis_word(value)))),
+        Action::SetRedis { server, name, value } => {
+            let set = redis(server, &value.map(|value| format!("CONFIG SET {name} {}", redis_word(value))));
+            // The file is whole only when its first rewrite ended; a restart before that would lose every key.
+            let rewriting = "echo 'INFO persistence' | redis_send | grep -q 'aof_rewrite_[a-z_]*:1'";
+            let wait = format!("\nn=0; while {rewriting} && [ $n -lt 3000 ]; do sleep 0.2; n=$((n + 1)); done");
+            set + if name == "appendonly" { &wait } else { "" }
+        }
         Action::ReplicateRedis { server, primary } => {
             let command = primary.as_ref().map_or("REPLICAOF NO ONE".to_owned(), |(host, port)| format!("REPLICAOF {host} {port}"));
             redis(server, &command.into())

@@ -13,7 +13,7 @@ use super::{accounts, content, filestore, machine, odoo, packages, paths, postgr
 use crate::name::UnitName;
 
 /// What is asked with one process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Question {
     /// `stat` of all paths.
     Paths(Vec<std::path::PathBuf>),
@@ -158,6 +158,11 @@ pub fn read(questions: &[Question], word: &str, stdout: &[u8], stderr: &[u8]) ->
         }
     }
     seen
+}
+
+/// The replies themselves, for `record`. A frame that is not whole is left out.
+pub fn replies(questions: &[Question], word: &str, stdout: &[u8], stderr: &[u8]) -> Vec<(Question, Reply)> {
+    questions.iter().enumerate().filter_map(|(n, question)| Some((question.clone(), frame(stdout, stderr, word, n)?))).collect()
 }
 
 fn frame(stdout: &[u8], stderr: &[u8], word: &str, n: usize) -> Option<Reply> {

@@ -16,6 +16,18 @@ pub fn render(status: &Status, style: Style) -> String {
         }
         render_host(&mut out, host, style);
     }
+    if status.production_silent {
+        let production = status.hosts.iter().find(|host| host.role == "production").map_or("production", |host| host.host.as_str());
+        let _ = writeln!(out, "{} {production}'s PostgreSQL gives no answer", paint(style, "31", "production is silent:"));
+        if let (true, Some(standby)) = (status.ready, status.hosts.iter().find(|host| host.role == "standby")) {
+            let name = &standby.host;
+            let _ = writeln!(
+                out,
+                "{name} can be promoted once {production} is surely down: otr promote {name} --production-is-down {production}"
+            );
+            return out;
+        }
+    }
     if status.ready {
         let _ = writeln!(out, "{}", paint(style, "32", "ready to promote"));
     } else {

@@ -71,7 +71,24 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         (_, State::Change) => ("~", YELLOW),
         (_, State::Holds) => ("=", GREEN),
     };
-    let _ = writeln!(out, "  {} {} {}", paint(style, colour, mark), resource.kind.as_str(), paint(style, BOLD, &resource.name));
+    let head = format!("  {} {} {}", paint(style, colour, mark), resource.kind.as_str(), paint(style, BOLD, &resource.name));
+    if let (Some(on), true) = (&resource.on, resource.differences.is_empty()) {
+        let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("waits for {on}")));
+        return;
+    }
+    // What was done was planned before: the differences are shown again only when asked for.
+    if let (Some(Outcome::Changed), false) = (resource.outcome, style.verbose) {
+        let titles: Vec<&str> = resource.actions.iter().map(|action| action.title.as_str()).collect();
+        let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("→ {}", titles.join("; "))));
+        return;
+    }
+    if let (Some(error), true, true) = (&resource.error, resource.differences.is_empty(), resource.actions.is_empty())
+        && !error.contains('\n')
+    {
+        let _ = writeln!(out, "{head}  {}", paint(style, RED, error));
+        return;
+    }
+    let _ = writeln!(out, "{head}");
     for difference in &resource.differences {
         render_difference(out, difference, style);
     }
@@ -99,11 +116,11 @@ fn render_difference(out: &mut String, difference: &Difference, style: Style) {
             return unified(out, is, wanted, style);
         }
     }
-    if let (Shown::Absent, Shown::Text(wanted)) = (&difference.is, &difference.wanted) {
-        if wanted.contains('\n') {
-            let _ = writeln!(out, "      {}:", difference.what);
-            return unified(out, "", wanted, style);
-        }
+    if let (Shown::Absent, Shown::Text(wanted)) = (&difference.is, &difference.wanted)
+        && wanted.contains('\n')
+    {
+        let _ = writeln!(out, "      {}: (absent) → {} lines", difference.what, wanted.lines().count());
+        return new_text(out, wanted, style);
     }
     let both_hidden = difference.is == Shown::Sensitive && difference.wanted == Shown::Sensitive;
     let change =
@@ -117,6 +134,20 @@ fn word(shown: &Shown) -> &str {
         Shown::Sensitive => crate::secret::REDACTED,
         Shown::Text(text) if text.is_empty() => "(empty)",
         Shown::Text(text) => text,
+    }
+}
+
+/// The most lines of a new file that are shown unasked.
+const HEAD: usize = 8;
+
+fn new_text(out: &mut String, text: &str, style: Style) {
+    let all = text.lines().count();
+    let shown = if style.verbose || all <= HEAD + 2 { all } else { HEAD };
+    for line in text.lines().take(shown) {
+        let _ = writeln!(out, "        {}", paint(style, GREEN, &format!("+{line}")));
+    }
+    if shown < all {
+        let _ = writeln!(out, "        {}", paint(style, DIM, &format!("… {} more (--verbose shows them)", all - shown)));
     }
 }
 

@@ -89,7 +89,7 @@ impl Resource for Unit {
             actions.push(self.act(UnitVerb::Unmask));
             actions.push(self.act(UnitVerb::Enable));
         } else if !unit.exists {
-            return Ok(Decision::waits(format!("{} (a package brings it)", self.unit)));
+            return Ok(Decision::waits(format!("{}, which is not there yet", self.unit)));
         } else if unit.enablement == Enablement::Disabled {
             differences.push(Difference::new("start", "disabled", "enabled"));
             actions.push(self.act(UnitVerb::Enable));
@@ -119,13 +119,15 @@ impl Resource for Unit {
                         ));
                     }
                 }
-                let stale = differences.iter().any(|d| d.what.starts_with("configuration ")) || unit.needs_daemon_reload;
-                if stale {
-                    actions.push(self.act(if self.reloads && !unit.needs_daemon_reload {
-                        UnitVerb::ReloadOrRestart
-                    } else {
-                        UnitVerb::Restart
-                    }));
+                let of = |name: &str| differences.iter().any(|d| d.what.starts_with(name));
+                // systemd remembers which drop-in folders exist, and does not report a file in a new one.
+                let definition = unit.needs_daemon_reload || of("configuration /etc/systemd/system/");
+                if definition && !unit.needs_daemon_reload {
+                    actions.push(Action::DaemonReload);
+                }
+                if definition || of("configuration ") {
+                    let reload = self.reloads && !definition;
+                    actions.push(self.act(if reload { UnitVerb::ReloadOrRestart } else { UnitVerb::Restart }));
                 }
             }
         }

@@ -157,6 +157,10 @@ impl Resource for LiveSettings {
         let Some(server) = at.server(facts)? else {
             return Ok(Decision::waits(format!("PostgreSQL on {}", at.host)));
         };
+        if self.0.follows.is_some() && !server.in_recovery {
+            // Another primary is not this standby's server; its own resource says what becomes of it.
+            return Ok(Decision::waits(format!("a standby's server on {}", at.host)));
+        }
         let wanted = match self.0.wanted(facts)? {
             Ok(wanted) => wanted,
             Err(waits) => return Ok(waits),
