@@ -109,13 +109,8 @@ impl Standby {
                 self.at.host
             )));
         }
-        let wanted = self.follows.conninfo(facts)?;
         Ok(match &server.receiver {
             Some(receiver) if receiver.status == "streaming" => Decision::Holds,
-            // It was started without its settings file; waiting would not help.
-            _ if server.settings.get("primary_conninfo").is_some_and(|setting| setting.value != wanted) => {
-                self.follow(cluster, Difference::new("follows", "nobody, or another server", self.follows.production.host.as_str()))
-            }
             _ => Decision::settles(format!("streaming from {}", self.follows.production.host)),
         })
     }
