@@ -171,10 +171,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         odoo: None,
         redis: None,
         filestores: Vec::new(),
-        last_sync: facts
-            .content(host, &Copied::path(spec))
-            .ok()
-            .and_then(|content| Copied::last_good(&content.as_ref()?.text)),
+        last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
         unseen: Vec::new(),
     };
     if status.error.is_some() {

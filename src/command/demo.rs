@@ -117,10 +117,10 @@ impl Stage {
         let fleet = self.open(ready, Some(verb))?;
         let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(1), consent: &BTreeSet::new(), promoting: None };
         let resources = converge(&fleet, wanted, &limits, &Silent)?;
-        let report = report(verb, &ready.spec, &fleet, resources);
+        let mut report = report(verb, &ready.spec, &fleet, resources);
         let failed = report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)));
         if verb == "sync" {
-            super::sync::note(&self.session, &fleet, &report, failed);
+            report.notes = super::sync::note(&self.session, &fleet, failed);
         }
         Ok(report)
     }

@@ -47,7 +47,7 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.
-fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool) -> Vec<String> {
+pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool) -> Vec<String> {
     let spec = &session.loaded.spec;
     let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed };
     let Ok(line) = serde_json::to_string(&copied) else { return Vec::new() };

@@ -106,3 +106,29 @@ fn files_attached_later_are_moved_by_sync() {
     assert_eq!(stage.data(&erp2()), stage.data(&erp1()));
     assert_eq!(CONVERGED.sound_files(&erp2()).len() + 1, stage.sound_files(&erp2()).len());
 }
+
+#[test]
+fn a_standby_that_booted_without_its_settings_follows_again() {
+    let stage = Stage::converged();
+    stage.world.mutate(&erp2(), |m| m.files.remove_tree("/etc/postgresql/13/main/conf.d/50-otr.conf".as_ref()));
+    stage.world.power_cut(&erp2());
+    stage.world.boot(&erp2());
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    assert_eq!(stage.writes(&erp2()), Some(false));
+}
+
+#[test]
+fn a_full_disk_fails_and_leaves_nothing_half_done() {
+    let stage = Stage::new(World::pair());
+    stage.world.disk_full(&erp2());
+    let data = stage.data(&erp1());
+    let reports = stage.apply().unwrap();
+    let failed: Vec<_> = reports.iter().filter(|r| r.outcome == Some(Outcome::Failed)).collect();
+    assert!(failed.iter().any(|r| r.error.as_ref().is_some_and(|e| e.to_lowercase().contains("no space left"))), "{failed:#?}");
+    stage.world.disk_free(&erp2());
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    assert_eq!((stage.data(&erp1()), stage.data(&erp2())), (data.clone(), data));
+    assert_eq!(stage.odoo_starts_on_standby(), 0);
+}

@@ -71,16 +71,14 @@ fn shortened(report: &Report, style: Style, keep: impl Fn(&mut ResourceReport) -
 fn shorten(differences: &mut Vec<Difference>) {
     let more = differences.len().saturating_sub(SHOWN);
     differences.truncate(SHOWN);
-    if let (Some(last), true) = (differences.last_mut(), more > 0) {
-        last.what = format!("{more} more, {}", last.what);
-    }
-    for difference in differences {
-        for shown in [&mut difference.is, &mut difference.wanted] {
-            if let Shown::Text(text) = shown
-                && text.contains('\n')
-            {
-                *shown = format!("{} lines", text.lines().count()).into();
-            }
+    for shown in differences.iter_mut().flat_map(|difference| [&mut difference.is, &mut difference.wanted]) {
+        if let Shown::Text(text) = shown
+            && text.contains('\n')
+        {
+            *text = format!("{} lines", text.lines().count());
         }
+    }
+    if let Some(Difference { wanted: Shown::Text(text), .. }) = differences.last_mut().filter(|_| more > 0) {
+        text.push_str(&format!(" (and {more} more)"));
     }
 }
