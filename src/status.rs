@@ -29,6 +29,8 @@ pub struct Status {
     pub ready: bool,
     /// Why not.
     pub obstacles: Vec<String>,
+    /// What a promotion would lose besides the last moments: files that are missing.
+    pub would_lose: Vec<String>,
 }
 
 /// One host.
@@ -154,7 +156,9 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     if !ready {
         obstacles.extend(each.into_iter().flatten());
     }
-    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles }
+    let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
+    let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
+    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles, would_lose }
 }
 
 fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
@@ -291,11 +295,6 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
             }
         }
         None => {}
-    }
-    for filestore in host.filestores.iter().filter(|f| f.missing > 0) {
-        let remedy = if silent { "they would be lost" } else { "run `otr sync`" };
-        found
-            .push(format!("{} of {} files of {} are missing on {name}: {remedy}", filestore.missing, filestore.needed, filestore.database));
     }
     let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
     if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {

@@ -16,6 +16,10 @@ pub fn render(status: &Status, style: Style) -> String {
         }
         render_host(&mut out, host, style);
     }
+    if !status.would_lose.is_empty() {
+        let remedy = if status.production_silent { "" } else { " (run `otr sync`)" };
+        let _ = writeln!(out, "{} {}{remedy}", paint(style, "33", "would be lost:"), status.would_lose.join("; "));
+    }
     if status.production_silent {
         let production = status.hosts.iter().find(|host| host.role == "production").map_or("production", |host| host.host.as_str());
         let _ = writeln!(out, "{} {production}'s PostgreSQL gives no answer", paint(style, "31", "production is silent:"));
