@@ -19,6 +19,10 @@ pair *filter:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target {{ target }}
     OTR_BIN={{ env('CARGO_TARGET_DIR', 'target') }}/{{ target }}/release/otr cargo test --test pair -- {{ filter }}
 
+# A binary that runs on machines with an older C library too
+static:
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target {{ target }}
+
 # The simulated pair: plan, apply, power cut, promote
 demo:
     cargo run --release --locked -- demo
@@ -33,9 +37,10 @@ lab-up:
 lab-destroy *all:
     tests/pair/lab.sh destroy {{ all }}
 
-# Side-by-side benchmarks
-bench:
-    cargo bench
+# A plan of 200 resources beside ansible and pyinfra, 20 ms away (root; some minutes)
+bench-plan:
+    cargo build --release --locked
+    benches/plan/run
 
 # What CI runs
 ci:

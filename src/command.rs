@@ -1,7 +1,7 @@
 //! The verbs: one file each. They read, ask, print and choose the exit code; what they do
 //! is done elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -16,10 +16,10 @@ use crate::name::HostName;
 use crate::report::text::Style;
 use crate::report::{HostReport, Report, ResourceReport, State, summary};
 use crate::resource::{Kind, Wanted};
-use crate::secret::{SecretError, Secrets, Text};
+use crate::secret::Secrets;
 use crate::spec::load::{Loaded, read};
-use crate::spec::{Access, FileSource, Spec};
-use crate::template::{Context, TemplateError, Templates};
+use crate::spec::{Access, Spec};
+use crate::template::{Rendered, Templates};
 use crate::wanted::{Inputs, Program};
 
 mod apply;
@@ -85,7 +85,7 @@ pub(crate) struct Session {
 /// A spec with its files rendered for the roles it says.
 pub(crate) struct Ready {
     pub spec: Spec,
-    pub files: BTreeMap<(HostName, usize), Result<Text, SecretError>>,
+    pub files: Rendered,
 }
 
 impl Session {
@@ -115,19 +115,7 @@ impl Session {
 
     /// The spec as it is, or as it will be after a promotion.
     pub fn ready(&self, spec: Spec) -> Ready {
-        let mut files = BTreeMap::new();
-        for host in spec.members() {
-            for (index, file) in spec.files.iter().enumerate() {
-                if let Some(source) = file.source().filter(|source| *source != FileSource::Directory) {
-                    let context = Context { spec: &spec, host, secrets: &self.secrets };
-                    let text = self.templates.render(&source, &context).map_err(|error| match error {
-                        TemplateError::Secret { error, .. } => error,
-                        other => SecretError { origin: file.path.display().to_string(), why: other.to_string() },
-                    });
-                    files.insert((host.clone(), index), text);
-                }
-            }
-        }
+        let files = self.templates.files(&spec, &self.secrets);
         Ready { spec, files }
     }
 }

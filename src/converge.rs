@@ -107,6 +107,9 @@ struct Record {
     acted: bool,
 }
 
+/// What was touched on one host, and what is satisfied after it.
+type Worked = (Vec<(ResourceId, Record)>, BTreeSet<ResourceId>);
+
 struct Run<'a> {
     fleet: &'a Fleet,
     wanted: &'a [Wanted],
@@ -145,7 +148,7 @@ impl Run<'_> {
             let before = satisfied.clone();
             let records = std::mem::take(&mut self.records);
             let this = &*self;
-            let results: Vec<(Vec<(ResourceId, Record)>, BTreeSet<ResourceId>)> = std::thread::scope(|scope| {
+            let results: Vec<Worked> = std::thread::scope(|scope| {
                 let threads: Vec<_> = hosts
                     .into_iter()
                     .filter(|host| this.manages(host))
@@ -172,12 +175,7 @@ impl Run<'_> {
     }
 
     /// Works through one host's items in order.
-    fn act_on(
-        &self,
-        items: &[&Item],
-        records: &BTreeMap<ResourceId, Record>,
-        satisfied: &BTreeSet<ResourceId>,
-    ) -> (Vec<(ResourceId, Record)>, BTreeSet<ResourceId>) {
+    fn act_on(&self, items: &[&Item], records: &BTreeMap<ResourceId, Record>, satisfied: &BTreeSet<ResourceId>) -> Worked {
         let mut touched = Vec::new();
         let mut done = satisfied.clone();
         for item in items {

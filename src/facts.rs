@@ -26,7 +26,7 @@ pub enum FactError {
         why: SightError,
     },
     /// The host gave no answer at all.
-    #[error("{host} is not reachable: {why}")]
+    #[error("{host} is not reachable")]
     Unreachable {
         /// Which one.
         host: HostName,

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::action::{Action, Taken, Transfer};
 use crate::facts::{Facts, by_host};
 use crate::host::{Connect, Host, HostError};
-use crate::look::Look;
+use crate::look::batch::Question;
+use crate::look::{Look, Reply};
 use crate::name::HostName;
 
 type Slot = Mutex<Result<Box<dyn Host>, HostError>>;
@@ -73,6 +74,17 @@ impl Fleet {
                 .collect()
         });
         Facts::new(facts)
+    }
+
+    /// What one host replies, word by word, for fixtures.
+    ///
+    /// # Errors
+    /// It gave no answer.
+    pub fn record(&self, name: &HostName, looks: &std::collections::BTreeSet<Look>) -> Result<Vec<(Question, Reply)>, HostError> {
+        match self.host(name).as_mut() {
+            Ok(host) => host.record(looks),
+            Err(error) => Err(error.clone()),
+        }
     }
 
     /// Does one thing to one host; a copy involves two.

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::action::{Action, Taken, Transfer};
-use crate::look::{Look, Seen};
+use crate::look::batch::Question;
+use crate::look::{Look, Reply, Seen};
 use crate::name::HostName;
 
 pub mod connect;
@@ -60,6 +61,15 @@ pub trait Host: Send {
     /// # Errors
     /// The host gave no answer. A look that fails alone is an error inside the answer.
     fn look(&mut self, looks: &BTreeSet<Look>) -> Result<Seen, HostError>;
+
+    /// As [`Host::look`], with the replies as they came, for fixtures.
+    ///
+    /// # Errors
+    /// The host gave no answer, or is none that replies in words.
+    fn record(&mut self, looks: &BTreeSet<Look>) -> Result<Vec<(Question, Reply)>, HostError> {
+        let _ = looks;
+        Err(HostError::Unreachable { why: "a simulated host replies with values, not with words".into() })
+    }
 
     /// Does one thing.
     ///

@@ -6,6 +6,43 @@
 //! spec ─▶ wanted ─▶ looks ══▶ facts ─▶ plan ─▶ check ══▶ actions ─▶ report
 //!          (pure)        (I/O, one trip)   (pure)      (I/O)      (one type)
 //! ```
+//!
+//! # The allowed arrows
+//!
+//! A module uses those to its right and no others; `tests/layers.rs` reads this table and
+//! compares it with the code. Two pairs point both ways: a spec's check renders its templates,
+//! which see the spec; and `report` renders what a promotion returns, whose steps carry the
+//! outcomes of `report`.
+//!
+//! ```text
+//! name     ->
+//! secret   ->
+//! format   -> secret
+//! look     -> name secret
+//! action   -> look name secret
+//! facts    -> look name secret
+//! spec     -> look name secret template
+//! template -> name secret spec
+//! resource -> action facts format look name secret spec
+//! wanted   -> action look name resource secret spec
+//! plan     -> action facts name resource spec
+//! status   -> facts history look name resource spec wanted
+//! history  -> spec
+//! host     -> action look name secret spec
+//! fleet    -> action facts host look name
+//! report   -> action name plan promote resource secret status
+//! converge -> action fleet host name plan report resource spec
+//! promote  -> action converge facts fleet history look name report resource spec wanted
+//! cli      -> name
+//! command  -> action cli converge facts fleet history host look name plan promote report resource secret spec status template wanted
+//! ```
+//!
+//! No file, process, clock or environment variable is touched in these (`action` is not among
+//! them for one line: it reads otr's own program, to install it on a standby):
+//!
+//! ```text
+//! pure: facts format look name plan report resource status wanted
+//! ```
 
 pub mod action;
 pub mod cli;
@@ -14,6 +51,7 @@ pub mod converge;
 pub mod facts;
 pub mod fleet;
 pub mod format;
+pub mod history;
 pub mod host;
 pub mod look;
 pub mod name;

@@ -174,9 +174,8 @@ fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, 
         let (done, result) = carry_out(promotion, &(step.wanted)(promotion, progress), step.patience);
         report.done = done;
         result?;
-        match (step.after)(promotion, progress)? {
-            Some(seen) => report.seen = Some(seen),
-            None => {}
+        if let Some(seen) = (step.after)(promotion, progress)? {
+            report.seen = Some(seen)
         }
         Ok(())
     });

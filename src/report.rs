@@ -3,7 +3,7 @@
 //! Built as the run goes and returned on failure too. Holds no secret: differences and titles
 //! are made without them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -97,7 +97,7 @@ pub struct ResourceReport {
     /// What was or would be done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionReport>,
-    /// What it waits for.
+    /// What it waits for, or comes after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
     /// What went wrong.
@@ -209,7 +209,17 @@ pub fn summary(resources: &[ResourceReport]) -> Summary {
     summary
 }
 
-/// The resources of a plan nothing was done about.
+/// The resources of a plan nothing was done about, each with what comes before it.
 pub fn of_plan(plan: &Plan, observed: &BTreeMap<HostName, bool>) -> Vec<ResourceReport> {
-    plan.items.iter().map(|item| ResourceReport::new(item, observed.get(&item.id.host).copied().unwrap_or(false))).collect()
+    let open: BTreeSet<&ResourceId> = plan.items.iter().filter(|item| item.verdict != Verdict::Holds).map(|item| &item.id).collect();
+    plan.items
+        .iter()
+        .map(|item| {
+            let mut report = ResourceReport::new(item, observed.get(&item.id.host).copied().unwrap_or(false));
+            if report.state == State::Change {
+                report.on = item.needs.iter().find(|need| open.contains(need)).map(ToString::to_string);
+            }
+            report
+        })
+        .collect()
 }

@@ -4,6 +4,7 @@
 
 pub mod file;
 pub mod filestore;
+pub mod idle;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::facts::{FactError, Facts};
+use crate::history::Copied;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, RedisSight, Server};
 use crate::name::HostName;
@@ -22,10 +23,14 @@ pub struct Status {
     pub spec: String,
     /// The hosts.
     pub hosts: Vec<HostStatus>,
+    /// Production's PostgreSQL gives no answer.
+    pub production_silent: bool,
     /// A standby could be promoted now.
     pub ready: bool,
     /// Why not.
     pub obstacles: Vec<String>,
+    /// What a promotion would lose besides the last moments: files that are missing.
+    pub would_lose: Vec<String>,
 }
 
 /// One host.
@@ -50,6 +55,9 @@ pub struct HostStatus {
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
+    /// When the last good `otr sync` to a standby ended, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<String>,
     /// What could not be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -111,6 +119,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     for host in spec.members() {
         let mut add = |look| looks.push((host.clone(), look));
         add(Look::Machine);
+        if spec.role(host) == Role::Standby {
+            add(Look::Content(Copied::path(spec)));
+        }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
         }
@@ -139,12 +150,15 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     if standbys.is_empty() {
         obstacles.push("the spec has no standby".into());
     }
-    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host)).collect();
+    let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
+    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent)).collect();
     let ready = each.iter().any(Vec::is_empty);
     if !ready {
         obstacles.extend(each.into_iter().flatten());
     }
-    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, ready, obstacles }
+    let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
+    let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
+    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles, would_lose }
 }
 
 fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
@@ -161,6 +175,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         odoo: None,
         redis: None,
         filestores: Vec::new(),
+        last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
         unseen: Vec::new(),
     };
     if status.error.is_some() {
@@ -262,10 +277,11 @@ fn filestore_status(
     }))
 }
 
-fn obstacles_of(host: &HostStatus) -> Vec<String> {
+/// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
+fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
     let name = &host.host;
-    if let Some(error) = &host.error {
-        return vec![format!("{name} cannot be reached: {error}")];
+    if host.error.is_some() {
+        return vec![format!("{name} cannot be reached")];
     }
     let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
     match &host.postgresql {
@@ -274,19 +290,14 @@ fn obstacles_of(host: &HostStatus) -> Vec<String> {
             if server.replay_paused {
                 found.push(format!("replay is paused on {name}: pg_promote would shut it down"));
             }
-            if server.receiver.as_deref() != Some("streaming") {
+            if !silent && server.receiver.as_deref() != Some("streaming") {
                 found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));
             }
         }
         None => {}
     }
-    for filestore in host.filestores.iter().filter(|f| f.missing > 0) {
-        found.push(format!(
-            "{} of {} files of {} are missing on {name}: run `otr sync`",
-            filestore.missing, filestore.needed, filestore.database
-        ));
-    }
-    if let Some(redis) = host.redis.as_ref().filter(|redis| redis.state != "replica" || redis.link.as_deref() != Some("up")) {
+    let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
+    if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {
         found.push(format!(
             "Redis on {name} is {}{}",
             redis.state,

@@ -3,14 +3,16 @@
 //! A template is looked for in `templates/` beside the spec, then beside the spec, then among
 //! otr's own. It sees `host`, `role`, `peer`, `spec` and `vars`. Text made with a secret is one.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
-use crate::secret::{Secret, SecretError, Text};
-use crate::spec::FileSource;
+use crate::name::HostName;
+use crate::secret::{Secret, SecretError, Secrets, Text};
 use crate::spec::problem::nearest;
+use crate::spec::{FileSource, Spec};
 
 mod context;
 
@@ -73,6 +75,9 @@ fn own_names() -> String {
 /// What stands for the file of a template that is written in the spec.
 const INLINE: &str = "content";
 
+/// The content of each file of a spec, by host and index in `files:`.
+pub type Rendered = BTreeMap<(HostName, usize), Result<Text, SecretError>>;
+
 /// Where templates are, and how they are read.
 #[derive(Debug)]
 pub struct Templates {
@@ -126,6 +131,23 @@ impl Templates {
         let text = result.map_err(|error| self.explain(&error, name, &values, context))?;
         let sensitive = watch.used() || context.secrets_in(&text);
         Ok(if sensitive { Text::Sensitive(Secret::new(text)) } else { Text::Plain(text) })
+    }
+
+    /// Every file of a spec, for each member. What cannot be rendered spoils only itself.
+    pub fn files(&self, spec: &Spec, secrets: &Secrets) -> Rendered {
+        let mut files = Rendered::new();
+        for host in spec.members() {
+            for (index, file) in spec.files.iter().enumerate() {
+                if let Some(source) = file.source().filter(|source| *source != FileSource::Directory) {
+                    let text = self.render(&source, &Context { spec, host, secrets }).map_err(|error| match error {
+                        TemplateError::Secret { error, .. } => error,
+                        other => SecretError { origin: file.path.display().to_string(), why: other.to_string() },
+                    });
+                    files.insert((host.clone(), index), text);
+                }
+            }
+        }
+        files
     }
 
     /// The file a template's name stands for, as people know it.

@@ -3,6 +3,8 @@
 //!
 //! `OTR_BLESS=1 cargo test --test specs` writes the files anew; read the diff before you keep it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -97,7 +97,13 @@ pub fn script(action: &Action) -> String {
             let list: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
             sql(cluster, database.as_str(), &format!("DELETE FROM ir_attachment WHERE store_fname IN ({});", list.join(", ")).into())
         }
-        Action::SetRedis { server, name, value } => redis(server, &value.map(|value| format!("CONFIG SET {name} {}", redis_word(value)))),
+        Action::SetRedis { server, name, value } => {
+            let set = redis(server, &value.map(|value| format!("CONFIG SET {name} {}", redis_word(value))));
+            // The file is whole only when its first rewrite ended; a restart before that would lose every key.
+            let rewriting = "echo 'INFO persistence' | redis_send | grep -q 'aof_rewrite_[a-z_]*:1'";
+            let wait = format!("\nn=0; while {rewriting} && [ $n -lt 3000 ]; do sleep 0.2; n=$((n + 1)); done");
+            set + if name == "appendonly" { &wait } else { "" }
+        }
         Action::ReplicateRedis { server, primary } => {
             let command = primary.as_ref().map_or("REPLICAOF NO ONE".to_owned(), |(host, port)| format!("REPLICAOF {host} {port}"));
             redis(server, &command.into())
@@ -114,9 +120,11 @@ pub fn script(action: &Action) -> String {
 /// The script with its secrets left out, for a person to read and run.
 pub fn shown(action: &Action) -> String {
     match action {
-        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => {
-            write_file(path, &REDACTED.into(), attributes).replace(&STANDARD.encode(REDACTED), REDACTED)
-        }
+        // Run as it stands, it would put the stand-in in the secret's place.
+        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => format!(
+            "# it holds a secret, so its text is not shown: make the changes named above by hand, then\n{}",
+            set_attributes(&quote_path(path), attributes)
+        ),
         Action::WriteFile { path, content: Text::Plain(text), attributes: a } => {
             let path = quote_path(path);
             format!(
@@ -128,10 +136,12 @@ pub fn shown(action: &Action) -> String {
             )
         }
         Action::SetReplicationRole { cluster, role, verifier: Text::Sensitive(_) } => {
-            script(&Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() })
+            let action = Action::SetReplicationRole { cluster: cluster.clone(), role: role.clone(), verifier: REDACTED.into() };
+            format!("# put the password in place of {REDACTED} first\n{}", script(&action))
         }
         Action::SetRedis { server, name, value: Text::Sensitive(_) } => {
-            script(&Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() })
+            let action = Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() };
+            format!("# put the value in place of {REDACTED} first\n{}", script(&action))
         }
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),

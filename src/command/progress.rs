@@ -64,11 +64,12 @@ impl Watch for Progress {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("waiting for {on}"));
         }
-        if let Ok(mut waited) = self.waited.lock() {
-            if *waited != on && self.bar.is_none() {
-                self.line(&format!("waiting for {on}"));
-                on.clone_into(&mut waited);
-            }
+        if let Ok(mut waited) = self.waited.lock()
+            && *waited != on
+            && self.bar.is_none()
+        {
+            self.line(&format!("waiting for {on}"));
+            on.clone_into(&mut waited);
         }
     }
 }

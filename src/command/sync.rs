@@ -10,7 +10,8 @@ use super::{Exit, Session, locked, open_fleet, report, show};
 use crate::action::Action;
 use crate::cli::{Data, Global, SyncArgs};
 use crate::converge::{Limits, converge, plan};
-use crate::report::{Outcome, Report, State, of_plan};
+use crate::history::Copied;
+use crate::report::{Outcome, State, of_plan};
 use crate::resource::Kind;
 use crate::wanted::data;
 
@@ -36,22 +37,24 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None };
     let resources = converge(&fleet, &wanted, &limits, &progress)?;
     progress.finish();
-    let report = report("sync", &ready.spec, &fleet, resources);
+    let mut report = report("sync", &ready.spec, &fleet, resources);
     let failed =
         report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
-    note(&session, &fleet, &report, failed);
+    report.notes = note(&session, &fleet, failed);
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.
-fn note(session: &Session, fleet: &crate::fleet::Fleet, report: &Report, failed: bool) {
-    let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    for host in session.loaded.spec.standbys() {
-        let line = serde_json::json!({ "at": at, "ok": !failed, "changed": report.summary.changed, "failed": report.summary.failed });
-        let path = format!("/var/lib/otr/sync-{}.jsonl", session.loaded.spec.name).into();
-        // Failing to write the record must not make a good copy a failure; the next promotion then says "unknown".
-        let _ = fleet.act(host, &Action::AppendJournal { path, line: line.to_string() });
-    }
+pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool) -> Vec<String> {
+    let spec = &session.loaded.spec;
+    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed };
+    let Ok(line) = serde_json::to_string(&copied) else { return Vec::new() };
+    let action = Action::AppendJournal { path: Copied::path(spec), line };
+    // A good copy is good without its record; that there is none must be said.
+    spec.standbys()
+        .filter(|host| crate::plan::check::may_change(spec, host))
+        .filter_map(|host| fleet.act(host, &action).err().map(|error| format!("{host}: this run is not on record: {error}")))
+        .collect()
 }

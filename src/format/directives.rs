@@ -21,10 +21,10 @@ pub fn edited(text: &str, changes: &BTreeMap<String, Option<String>>) -> String 
             None => push(line),
             // The first line that names it takes the value; others would be read after it and win.
             Some((name, value)) => {
-                if left.remove(name.as_str()).is_some() {
-                    if let Some(value) = value {
-                        push(&format!("{name} {}", quoted(value)));
-                    }
+                if left.remove(name.as_str()).is_some()
+                    && let Some(value) = value
+                {
+                    push(&format!("{name} {}", quoted(value)));
                 }
             }
         }

@@ -55,13 +55,13 @@ impl Ini {
                 continue;
             }
             let indent = line.len() - line.trim_start().len();
-            if let (Some(base), Some(entry)) = (open, entries.last_mut()) {
-                if indent > base {
-                    entry.value.push('\n');
-                    entry.value.push_str(trimmed);
-                    entry.lines.1 = n + 1;
-                    continue;
-                }
+            if let (Some(base), Some(entry)) = (open, entries.last_mut())
+                && indent > base
+            {
+                entry.value.push('\n');
+                entry.value.push_str(trimmed);
+                entry.lines.1 = n + 1;
+                continue;
             }
             if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
                 if sections.insert(name.to_owned(), n).is_some() {

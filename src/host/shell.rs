@@ -13,7 +13,7 @@ use super::{Host, HostError};
 use crate::action::script::script;
 use crate::action::{Action, Taken, Transfer};
 use crate::look::batch::{self, Question};
-use crate::look::{Look, Seen, SightError, quote};
+use crate::look::{Look, Reply, Seen, SightError, quote};
 use crate::spec::host::Become;
 
 mod copy;
@@ -124,7 +124,8 @@ impl Shell {
         HostError::Unreachable { why: format!("{}: the connection was lost: {why}{said}{hint}", self.name()) }
     }
 
-    fn ask(&mut self, questions: &[Question]) -> Result<Seen, HostError> {
+    /// One trip with questions; the streams, and why they broke off if they did.
+    fn question(&mut self, questions: &[Question]) -> Result<(String, Trip), HostError> {
         let word = word()?;
         let longest = questions.iter().map(Question::limit).max().unwrap_or_default();
         let sum: u64 = questions.iter().map(|question| question.limit() + 2).sum();
@@ -135,6 +136,11 @@ impl Shell {
             Duration::from_secs(longest) + MARGIN,
             Duration::from_secs(sum) + MARGIN,
         )?;
+        Ok((word, trip))
+    }
+
+    fn ask(&mut self, questions: &[Question]) -> Result<Seen, HostError> {
+        let (word, trip) = self.question(questions)?;
         let seen = batch::read(questions, &word, &trip.out, &trip.err);
         match trip.cut {
             Some(error) if seen.values().all(|sight| *sight == Err(SightError::Truncated)) => Err(error),
@@ -193,6 +199,7 @@ impl Host for Shell {
             .map(Question::looks)
             .filter(|group| group.len() > 1 && group.iter().any(late))
             .flatten()
+            .filter(late)
             .map(Question::One)
             .collect();
         if !again.is_empty()
@@ -201,6 +208,15 @@ impl Host for Shell {
             seen.extend(more);
         }
         Ok(seen)
+    }
+
+    fn record(&mut self, looks: &BTreeSet<Look>) -> Result<Vec<(Question, Reply)>, HostError> {
+        let questions = batch::questions(looks);
+        let (word, trip) = self.question(&questions)?;
+        match trip.cut {
+            Some(error) => Err(error),
+            None => Ok(batch::replies(&questions, &word, &trip.out, &trip.err)),
+        }
     }
 
     fn act(&mut self, action: &Action) -> Result<(), HostError> {

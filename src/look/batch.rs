@@ -1,8 +1,8 @@
 //! One program of many looks, and its reply taken apart again.
 //!
 //! Each look runs in a process of its own with `</dev/null` (or it would eat the rest of the
-//! program) and under a time limit (a dead mount hangs for ever). Paths and units are asked
-//! for together. Marks made of a random word frame what each prints on both streams, so a
+//! program) and under a time limit (a dead mount hangs for ever). Paths, contents and units are
+//! asked for together. Marks made of a random word frame what each prints on both streams, so a
 //! look that fails spoils only itself and a reply that breaks off is seen as such.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,12 @@ use super::{accounts, content, filestore, machine, odoo, packages, paths, postgr
 use crate::name::UnitName;
 
 /// What is asked with one process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Question {
     /// `stat` of all paths.
     Paths(Vec<std::path::PathBuf>),
+    /// The bytes of all files.
+    Contents(Vec<std::path::PathBuf>),
     /// `systemctl show` of all units.
     Units(Vec<UnitName>),
     /// A look of its own.
@@ -28,6 +30,7 @@ impl Question {
     pub fn looks(&self) -> Vec<Look> {
         match self {
             Question::Paths(paths) => paths.iter().cloned().map(Look::Path).collect(),
+            Question::Contents(paths) => paths.iter().cloned().map(Look::Content).collect(),
             Question::Units(units) => units.iter().cloned().map(Look::Unit).collect(),
             Question::One(look) => vec![look.clone()],
         }
@@ -46,6 +49,7 @@ impl Question {
     fn script(&self) -> String {
         match self {
             Question::Paths(list) => paths::script(&list.iter().map(AsRef::as_ref).collect::<Vec<&Path>>()),
+            Question::Contents(list) => content::script_of_many(&list.iter().map(AsRef::as_ref).collect::<Vec<&Path>>()),
             Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
             Question::One(look) => match look {
                 Look::Machine => machine::script(),
@@ -81,6 +85,9 @@ impl Question {
                 let list: Vec<&Path> = list.iter().map(AsRef::as_ref).collect();
                 paths::read(text, &list).into_iter().map(|sight| sight.map(Sight::Path)).collect()
             })),
+            Question::Contents(list) => {
+                spread(Ok(content::read_many(reply, limit, list.len()).into_iter().map(|sight| sight.map(Sight::Content)).collect()))
+            }
             Question::Units(list) => spread(reply.text(limit).map(|text| {
                 let list: Vec<&UnitName> = list.iter().collect();
                 units::read(text, &list).into_iter().map(|sight| sight.map(Sight::Unit)).collect()
@@ -111,20 +118,23 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
     })
 }
 
-/// Groups looks into questions: paths and units together, the rest alone.
+/// Groups looks into questions: paths, contents and units together, the rest alone.
 pub fn questions(looks: &BTreeSet<Look>) -> Vec<Question> {
     let mut all_paths = Vec::new();
+    let mut all_contents = Vec::new();
     let mut all_units = Vec::new();
     let mut questions = Vec::new();
     for look in looks {
         match look {
             Look::Path(path) => all_paths.push(path.clone()),
+            Look::Content(path) => all_contents.push(path.clone()),
             Look::Unit(unit) => all_units.push(unit.clone()),
             other => questions.push(Question::One(other.clone())),
         }
     }
     // Well below the kernel's limit for one argument list.
     questions.extend(all_paths.chunks(500).map(|chunk| Question::Paths(chunk.to_vec())));
+    questions.extend(all_contents.chunks(200).map(|chunk| Question::Contents(chunk.to_vec())));
     questions.extend(all_units.chunks(500).map(|chunk| Question::Units(chunk.to_vec())));
     questions
 }
@@ -158,6 +168,11 @@ pub fn read(questions: &[Question], word: &str, stdout: &[u8], stderr: &[u8]) ->
         }
     }
     seen
+}
+
+/// The replies themselves, for `record`. A frame that is not whole is left out.
+pub fn replies(questions: &[Question], word: &str, stdout: &[u8], stderr: &[u8]) -> Vec<(Question, Reply)> {
+    questions.iter().enumerate().filter_map(|(n, question)| Some((question.clone(), frame(stdout, stderr, word, n)?))).collect()
 }
 
 fn frame(stdout: &[u8], stderr: &[u8], word: &str, n: usize) -> Option<Reply> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::batch::find;
 use super::{Reply, SightError, quote_path};
 
 /// The most that is read of a file, in bytes.
@@ -28,6 +29,52 @@ impl From<&str> for Content {
 pub(super) fn script(path: &Path) -> String {
     let path = quote_path(path);
     format!("if [ -e {path} ]; then head -c {} -- {path}; else stat -L -- {path} >/dev/null; fi", LIMIT + 1)
+}
+
+/// All files of a trip in one process. A mark that the host's kernel makes up, said first, ends
+/// each file together with its exit status; what complains stands in the file's place.
+pub(super) fn script_of_many(paths: &[&Path]) -> String {
+    let list: Vec<String> = paths.iter().map(|path| quote_path(path)).collect();
+    format!(
+        "read -r m </proc/sys/kernel/random/uuid || exit 1; printf '%s\\n' \"$m\"; for f in {}; do \
+         {{ if [ -e \"$f\" ]; then head -c {} -- \"$f\"; else stat -L -- \"$f\" >/dev/null; fi; }} 2>&1; \
+         printf '%s' \"$m $?.\"; done",
+        list.join(" "),
+        LIMIT + 1
+    )
+}
+
+/// One answer per file, in the order asked. Files that came whole before the time ran out count.
+pub(super) fn read_many(reply: &Reply, limit: u64, files: usize) -> Vec<Result<Option<Content>, SightError>> {
+    let mut parts = reply.stdout.splitn(2, |&b| b == b'\n');
+    let mark = parts.next().filter(|mark| mark.len() == 36).unwrap_or_default();
+    let mut rest = parts.next().unwrap_or_default();
+    (0..files)
+        .map(|_| match next(mark, &mut rest) {
+            Some(one) => read(&one, limit),
+            None => Err(reply.ok(limit).err().unwrap_or(SightError::Truncated)),
+        })
+        .collect()
+}
+
+/// Cuts one file off the front.
+fn next(mark: &[u8], rest: &mut &[u8]) -> Option<Reply> {
+    let at = find(rest, mark)?;
+    let (bytes, behind) = (rest.get(..at)?, rest.get(at + mark.len()..)?);
+    let dot = find(behind, b".")?;
+    let status = std::str::from_utf8(behind.get(..dot)?).ok()?.trim_start().parse().ok()?;
+    *rest = behind.get(dot + 1..)?;
+    let (stdout, stderr) = match status {
+        0 => (bytes.to_vec(), String::new()),
+        // Behind what could be read, which is nobody's business, stands the complaint.
+        _ => (Vec::new(), complaint(&String::from_utf8_lossy(bytes))),
+    };
+    Some(Reply { stdout, stderr, status })
+}
+
+fn complaint(text: &str) -> String {
+    let at = ["head: ", "stat: ", "sh: "].iter().filter_map(|who| text.rfind(who)).max();
+    at.and_then(|at| text.get(at..)).unwrap_or_default().to_owned()
 }
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<Content>, SightError> {
@@ -86,5 +133,45 @@ mod tests {
         assert!(read(&run(&file), 1).is_err());
         std::fs::write(&file, [0xff]).unwrap();
         assert!(!read(&run(&file), 1).unwrap().unwrap().exact);
+    }
+
+    fn run_many(paths: &[&Path]) -> Reply {
+        let output = std::process::Command::new("sh").arg("-c").arg(script_of_many(paths)).env("LC_ALL", "C").output().unwrap();
+        Reply { stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap(), status: output.status.code().unwrap() }
+    }
+
+    #[test]
+    fn many_files_are_read_as_each_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (spaced, gone, big, binary, empty) = (at("it's a b"), at("gone"), at("big"), at("binary"), at("empty"));
+        std::fs::write(&spaced, "no newline at the end").unwrap();
+        std::fs::write(&big, vec![b'x'; LIMIT + 1]).unwrap();
+        std::fs::write(&binary, [0xff, 0, b'.', b'\n', b'\n']).unwrap();
+        std::fs::write(&empty, "").unwrap();
+        let paths: [&Path; 6] = [&spaced, dir.path(), &gone, &big, &binary, &empty];
+        let reply = run_many(&paths);
+        let alone: Vec<_> = paths.iter().map(|path| read(&run(path), 1)).collect();
+        assert_eq!(read_many(&reply, 1, paths.len()), alone);
+        assert!(alone[1].is_err() && alone[2] == Ok(None) && alone[5] == Ok(Some("".into())));
+    }
+
+    #[test]
+    fn a_complaint_quotes_nothing_of_the_file() {
+        assert_eq!(
+            complaint("password = x\nrest of ithead: error reading 'f': Input/output error\n"),
+            "head: error reading 'f': Input/output error\n"
+        );
+        assert_eq!(complaint("password = x\n"), "");
+    }
+
+    #[test]
+    fn what_came_before_the_time_ran_out_counts() {
+        let reply = run_many(&[Path::new("/dev/null"), Path::new("/dev/null")]);
+        let stdout = reply.stdout[..reply.stdout.len() - 1].to_vec();
+        let late = read_many(&Reply { stdout, status: 124, ..Reply::default() }, 20, 2);
+        assert_eq!(late, [Ok(Some("".into())), Err(SightError::Timeout(20))]);
+        let cut = read_many(&Reply { stdout: reply.stdout[..20].to_vec(), ..Reply::default() }, 20, 1);
+        assert_eq!(cut, [Err(SightError::Truncated)], "half a mark");
     }
 }

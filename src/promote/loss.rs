@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Promotion, look};
+use crate::history::Copied;
 use crate::look::Look;
 use crate::look::postgres::lsn_bytes;
 use crate::name::{DatabaseName, HostName};
@@ -32,6 +33,8 @@ pub struct Position {
 pub struct Lost {
     /// What is known of the database.
     pub database: DatabaseLoss,
+    /// When the last good `otr sync` ended, UTC.
+    pub last_sync: Option<String>,
     /// Files that rows refer to and that are not on disk or are damaged.
     pub files: Vec<LostFile>,
     /// Stores that could not be looked at, and why.
@@ -86,7 +89,11 @@ pub(super) fn position(promotion: &Promotion<'_>) -> Result<Position, String> {
 pub(super) fn lost(promotion: &Promotion<'_>, before: Option<&Position>) -> Option<Lost> {
     let before = before.cloned();
     let (files, unseen) = lost_files(promotion, promotion.host);
-    Some(Lost { database: database(before), files, unseen })
+    let path = Copied::path(promotion.inputs.spec);
+    let facts = look(promotion, promotion.host, &[Look::Content(path.clone())]);
+    let record = facts.content(promotion.host, &path).ok().and_then(|content| content.as_ref());
+    let last_sync = record.and_then(|content| Copied::last_good(&content.text));
+    Some(Lost { database: database(before), last_sync, files, unseen })
 }
 
 fn database(position: Option<Position>) -> DatabaseLoss {

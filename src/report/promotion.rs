@@ -31,6 +31,7 @@ pub fn render(report: &PromoteReport, style: Style) -> String {
     if let Some(lost) = &report.lost {
         let _ = writeln!(out, "\nWhat was lost");
         let _ = writeln!(out, "  database: {}", lost.database.words);
+        let _ = writeln!(out, "  last good sync of files: {}", lost.last_sync.as_deref().unwrap_or("none on record"));
         match lost.files.len() {
             0 if lost.unseen.is_empty() => {
                 let _ = writeln!(out, "  files: none: every attachment the database knows is on disk");

@@ -16,6 +16,22 @@ pub fn render(status: &Status, style: Style) -> String {
         }
         render_host(&mut out, host, style);
     }
+    if !status.would_lose.is_empty() {
+        let remedy = if status.production_silent { "" } else { " (run `otr sync`)" };
+        let _ = writeln!(out, "{} {}{remedy}", paint(style, "33", "would be lost:"), status.would_lose.join("; "));
+    }
+    if status.production_silent {
+        let production = status.hosts.iter().find(|host| host.role == "production").map_or("production", |host| host.host.as_str());
+        let _ = writeln!(out, "{} {production}'s PostgreSQL gives no answer", paint(style, "31", "production is silent:"));
+        if let (true, Some(standby)) = (status.ready, status.hosts.iter().find(|host| host.role == "standby")) {
+            let name = &standby.host;
+            let _ = writeln!(
+                out,
+                "{name} can be promoted once {production} is surely down: otr promote {name} --production-is-down {production}"
+            );
+            return out;
+        }
+    }
     if status.ready {
         let _ = writeln!(out, "{}", paint(style, "32", "ready to promote"));
     } else {
@@ -48,6 +64,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         for example in &filestore.examples {
             let _ = writeln!(out, "              {} {example}", paint(style, "31", "missing:"));
         }
+    }
+    if host.role == "standby" && !host.filestores.is_empty() {
+        let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
     }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use similar::TextDiff;
 
 use super::{ActionReport, HostReport, Outcome, Report, ResourceReport, State};
-use crate::resource::{Difference, Shown};
+use crate::resource::{Difference, Kind, Shown};
 
 /// How much to show.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +21,9 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut out = String::new();
     for host in &report.hosts {
         let resources: Vec<&ResourceReport> = report.resources.iter().filter(|r| r.host == host.host).collect();
+        if resources.is_empty() && host.error.is_none() {
+            continue;
+        }
         render_host(&mut out, host, &resources, style);
     }
     for note in &report.notes {
@@ -71,7 +74,25 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         (_, State::Change) => ("~", YELLOW),
         (_, State::Holds) => ("=", GREEN),
     };
-    let _ = writeln!(out, "  {} {} {}", paint(style, colour, mark), resource.kind.as_str(), paint(style, BOLD, &resource.name));
+    let head = format!("  {} {} {}", paint(style, colour, mark), resource.kind.as_str(), paint(style, BOLD, &resource.name));
+    if let (Some(on), true) = (&resource.on, resource.differences.is_empty()) {
+        let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("waits for {on}")));
+        return;
+    }
+    // What was done was planned before: the differences are shown again only when asked for. Data is named.
+    let data = matches!(resource.kind, Kind::Filestore | Kind::Sessions);
+    if let (Some(Outcome::Changed), false) = (resource.outcome, style.verbose || data) {
+        let titles: Vec<&str> = resource.actions.iter().map(|action| action.title.as_str()).collect();
+        let _ = writeln!(out, "{head}  {}", paint(style, DIM, &format!("→ {}", titles.join("; "))));
+        return;
+    }
+    if let (Some(error), true, true) = (&resource.error, resource.differences.is_empty(), resource.actions.is_empty())
+        && !error.contains('\n')
+    {
+        let _ = writeln!(out, "{head}  {}", paint(style, RED, error));
+        return;
+    }
+    let _ = writeln!(out, "{head}");
     for difference in &resource.differences {
         render_difference(out, difference, style);
     }
@@ -83,7 +104,8 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "      agree with --replace-data {}", resource.host);
     }
     if let Some(on) = &resource.on {
-        let _ = writeln!(out, "      waits for {on}");
+        let word = if resource.state == State::Change && resource.outcome.is_none() { "after" } else { "waits for" };
+        let _ = writeln!(out, "      {} {word} {on}", paint(style, DIM, "…"));
     }
     if let Some(error) = &resource.error {
         for line in error.lines() {
@@ -93,17 +115,17 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
 }
 
 fn render_difference(out: &mut String, difference: &Difference, style: Style) {
-    if let (Shown::Text(is), Shown::Text(wanted)) = (&difference.is, &difference.wanted) {
-        if is.contains('\n') || wanted.contains('\n') {
-            let _ = writeln!(out, "      {}:", difference.what);
-            return unified(out, is, wanted, style);
-        }
+    if let (Shown::Text(is), Shown::Text(wanted)) = (&difference.is, &difference.wanted)
+        && (is.contains('\n') || wanted.contains('\n'))
+    {
+        let _ = writeln!(out, "      {}:", difference.what);
+        return unified(out, is, wanted, style);
     }
-    if let (Shown::Absent, Shown::Text(wanted)) = (&difference.is, &difference.wanted) {
-        if wanted.contains('\n') {
-            let _ = writeln!(out, "      {}:", difference.what);
-            return unified(out, "", wanted, style);
-        }
+    if let (Shown::Absent, Shown::Text(wanted)) = (&difference.is, &difference.wanted)
+        && wanted.contains('\n')
+    {
+        let _ = writeln!(out, "      {}: (absent) → {} lines", difference.what, wanted.lines().count());
+        return new_text(out, wanted, style);
     }
     let both_hidden = difference.is == Shown::Sensitive && difference.wanted == Shown::Sensitive;
     let change =
@@ -117,6 +139,20 @@ fn word(shown: &Shown) -> &str {
         Shown::Sensitive => crate::secret::REDACTED,
         Shown::Text(text) if text.is_empty() => "(empty)",
         Shown::Text(text) => text,
+    }
+}
+
+/// The most lines of a new file that are shown unasked.
+const HEAD: usize = 8;
+
+fn new_text(out: &mut String, text: &str, style: Style) {
+    let all = text.lines().count();
+    let shown = if style.verbose || all <= HEAD + 2 { all } else { HEAD };
+    for line in text.lines().take(shown) {
+        let _ = writeln!(out, "        {}", paint(style, GREEN, &format!("+{line}")));
+    }
+    if shown < all {
+        let _ = writeln!(out, "        {}", paint(style, DIM, &format!("… {} more (--verbose shows them)", all - shown)));
     }
 }
 

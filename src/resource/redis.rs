@@ -68,24 +68,11 @@ impl Redis {
         Ok((differences, directives::edited(text, &changes)))
     }
 
-    /// What must come before everything else where the append-only file is switched on. A start
-    /// with `appendonly yes` reads that file alone: while it is not written yet, every key is
-    /// lost (redis.io, "Redis persistence"). So the running server writes it first.
-    fn append_only_file(&self, sight: &RedisSight) -> Result<Option<Decision>, FactError> {
-        let RedisSight::Up { settings, .. } = sight else { return Ok(None) };
-        let Some(wanted) = self.settings.get("appendonly") else { return Ok(None) };
-        let value = wanted.as_ref().map_err(Clone::clone)?;
-        if value.expose() != "yes" {
-            return Ok(None);
-        }
-        let name = "appendonly".to_owned();
-        if settings.get(&name).is_some_and(|is| is == "no") {
-            let difference = Difference::new(format!("{name} live"), "no", "yes");
-            let set = Action::SetRedis { server: self.server.clone(), name, value: value.clone() };
-            return Ok(Some(Decision::from_parts(vec![difference], vec![set])));
-        }
-        let writes = ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().any(|field| sight.info(field) == Some("1"));
-        Ok(writes.then(|| Decision::settles("Redis's append-only file to be written")))
+    /// A start with `appendonly yes` reads the append-only file alone: while it is not written
+    /// yet, every key is lost (redis.io, "Redis persistence"). So the running server writes it
+    /// first, and nothing else is done meanwhile.
+    fn writes_append_only_file(sight: &RedisSight) -> bool {
+        ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().any(|field| sight.info(field) == Some("1"))
     }
 
     /// Differences between the live server and the wish.
@@ -142,8 +129,8 @@ impl Resource for Redis {
             return Ok(Decision::waits(format!("{} (a package brings it)", self.server.config.display())));
         };
         let sight = facts.redis(&self.host, &self.server.config, self.server.port)?;
-        if let Some(first) = self.append_only_file(sight)? {
-            return Ok(first);
+        if Self::writes_append_only_file(sight) {
+            return Ok(Decision::settles("Redis's append-only file to be written"));
         }
         let primary = self.replica_of(facts)?;
         if primary.is_none() && !self.promoting && sight.info("role") == Some("slave") {
@@ -173,8 +160,12 @@ impl Resource for Redis {
             change.actions.extend(attributes.actions);
         }
         if restart {
-            // A start reads the whole file, so nothing needs to be set live before it.
-            change.actions.retain(|action| matches!(action, Action::WriteFile { .. } | Action::SetAttributes { .. }));
+            // A start reads the whole file, so nothing needs to be set live before it but the append-only file.
+            change.actions.retain(|action| match action {
+                Action::WriteFile { .. } | Action::SetAttributes { .. } => true,
+                Action::SetRedis { name, .. } => name == "appendonly",
+                _ => false,
+            });
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Restart });
         }
         let keys = sight.info("db0").and_then(|db| db.split(',').next()?.strip_prefix("keys=")?.parse::<u64>().ok()).unwrap_or(0);

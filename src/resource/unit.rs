@@ -89,7 +89,7 @@ impl Resource for Unit {
             actions.push(self.act(UnitVerb::Unmask));
             actions.push(self.act(UnitVerb::Enable));
         } else if !unit.exists {
-            return Ok(Decision::waits(format!("{} (a package brings it)", self.unit)));
+            return Ok(Decision::waits(format!("{}, which is not there yet", self.unit)));
         } else if unit.enablement == Enablement::Disabled {
             differences.push(Difference::new("start", "disabled", "enabled"));
             actions.push(self.act(UnitVerb::Enable));

@@ -1,11 +1,12 @@
 //! Software and plain files.
 
-use super::List;
+use super::{List, cluster_at};
 use crate::action::Attributes;
 use crate::look::Site;
 use crate::name::Mode;
 use crate::resource::ResourceId;
 use crate::resource::file::{Directory, File};
+use crate::resource::idle::Idle;
 use crate::resource::packages::Packages;
 use crate::resource::pip::Pip;
 use crate::resource::unit::{Unit, UnitState};
@@ -20,7 +21,8 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
     let mut done = Vec::new();
     if let Some(odoo) = spec.odoo.as_ref().filter(|_| standby) {
         let masked = Unit { host: list.host.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
-        done.push(list.add(masked, &[]));
+        let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
+        done.push(list.add(Idle { unit: masked, clusters }, &[]));
     }
     if let Some(packages) = &spec.packages {
         let resource = Packages {

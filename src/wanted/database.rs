@@ -90,11 +90,12 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
             let standby = list.add(Standby { at: at.clone(), follows }, &needs);
             done.push(standby.clone());
             done.push(list.add(unit, std::slice::from_ref(&standby)));
-            done.push(list.add(LiveSettings(settings), &[standby]));
+            // Not after the standby's copy alone: one that runs with an older connection string never streams.
+            done.push(list.add(LiveSettings(settings), &done.clone()[..1]));
         }
     }
     if replication.slot {
-        done.push(list.add(StaleSlots { at, keep }, &[]));
+        done.push(list.add(StaleSlots { at, keep, standby: list.role == Role::Standby }, &[]));
     }
     done
 }

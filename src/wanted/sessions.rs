@@ -34,7 +34,7 @@ pub fn redis(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     }
     let production = list.spec().production.clone();
     let said = list.spec().hosts.get(&production).and_then(|host| host.reached_at()).map(str::to_owned);
-    let follows = (list.role == Role::Standby && redis.password.is_some()).then(|| (Reach { host: production, said }, redis.port));
+    let follows = (list.role == Role::Standby && redis.password.is_some()).then_some((Reach { host: production, said }, redis.port));
     let resource = Redis {
         host: list.host.clone(),
         server: RedisServer { config: redis.config.clone(), port: redis.port },

@@ -86,7 +86,10 @@ impl Lab {
 
     /// SQL on a host's cluster, as its superuser; the rows, bare.
     pub fn sql(&self, host: &str, database: &str, sql: &str) -> Result<String> {
-        Ok(self.sh(host, &format!("runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 {database} <<'SQL'\n{sql}\nSQL"))?.trim().to_owned())
+        Ok(self
+            .sh(host, &format!("runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 {database} <<'SQL'\n{sql}\nSQL"))?
+            .trim()
+            .to_owned())
     }
 
     /// A Redis command on a host.

@@ -135,7 +135,11 @@ impl Otr {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.netns]).arg(&self.program).args(arguments);
-        command.current_dir(self.home.path()).env_clear().env("HOME", self.home.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("ACME_ADMIN_PASSWD", ADMIN_PASSWD).env("ACME_REDIS_PASSWORD", REDIS_PASSWORD);
         command.env("ACME_REPLICATION_PASSWORD", REPLICATION_PASSWORD);
         command.stdin(Stdio::null());

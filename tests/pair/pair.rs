@@ -106,9 +106,7 @@ impl Pair {
             Ok(lab.sql("erp1", "postgres", "select count(*) from pg_stat_replication where state = 'streaming'")? == "1")
         })?;
         self.lab.wait("the replica of Redis", 60, |lab| Ok(lab.redis("erp2", "info replication")?.contains("master_link_status:up")))?;
-        self.lab.wait("Odoo on erp1", 60, |lab| {
-            lab.holds("erp1", "exec 3<>/dev/tcp/127.0.0.1/8069")
-        })
+        self.lab.wait("Odoo on erp1", 60, |lab| lab.holds("erp1", "exec 3<>/dev/tcp/127.0.0.1/8069"))
     }
 
     /// A chapter ended.

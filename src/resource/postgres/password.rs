@@ -44,10 +44,10 @@ impl Password {
             return Ok(Some(said.clone()?));
         }
         for host in self.holders.iter().filter(|host| facts.unreachable(host).is_none()) {
-            if let Some(text) = facts.secret_content(host, &self.path)? {
-                if let Some(password) = pgpass_password(text.expose(), self.role.as_str()) {
-                    return Ok(Some(Secret::new(password)));
-                }
+            if let Some(text) = facts.secret_content(host, &self.path)?
+                && let Some(password) = pgpass_password(text.expose(), self.role.as_str())
+            {
+                return Ok(Some(Secret::new(password)));
             }
         }
         Ok(None)

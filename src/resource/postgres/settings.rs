@@ -157,6 +157,10 @@ impl Resource for LiveSettings {
         let Some(server) = at.server(facts)? else {
             return Ok(Decision::waits(format!("PostgreSQL on {}", at.host)));
         };
+        if self.0.follows.is_some() && !server.in_recovery {
+            // Another primary is not this standby's server; its own resource says what becomes of it.
+            return Ok(Decision::waits(format!("a standby's server on {}", at.host)));
+        }
         let wanted = match self.0.wanted(facts)? {
             Ok(wanted) => wanted,
             Err(waits) => return Ok(waits),
@@ -186,7 +190,12 @@ impl Resource for LiveSettings {
                 Some(file) if file.ends_with("/postgresql.auto.conf") => {
                     change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
                 }
-                Some(file) if !reload && !live.pending_restart && ours.contains(&setting(name, value)) && *file != at.settings_file().display().to_string() => {
+                Some(file)
+                    if !reload
+                        && !live.pending_restart
+                        && ours.contains(&setting(name, value))
+                        && *file != at.settings_file().display().to_string() =>
+                {
                     return Err(FactError::Refused(format!(
                         "{}: {name} is {} because {file} sets it and is read after {}; take it out there",
                         at.host,

@@ -49,6 +49,8 @@ pub struct StaleSlots {
     pub at: ClusterAt,
     /// The slots that belong there.
     pub keep: Vec<String>,
+    /// The host is a standby: a primary that runs there all the same is left alone.
+    pub standby: bool,
 }
 
 impl Resource for StaleSlots {
@@ -62,6 +64,9 @@ impl Resource for StaleSlots {
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
         let Some(server) = self.at.server(facts)? else { return Ok(Decision::Holds) };
+        if self.standby && !server.in_recovery {
+            return Ok(Decision::Holds);
+        }
         let stale = server.slots.iter().filter(|(name, slot)| name.starts_with("otr_") && !slot.active && !self.keep.contains(name));
         let (differences, actions) = stale
             .map(|(name, _)| {

@@ -63,7 +63,9 @@ fn killed_once(pair: &mut Pair) -> Result<()> {
     pair.left(None); // the last round promoted erp2
     pair.enter(Scene::Standby)?;
     let made = odoo::create(&pair.lab, "erp1", "kept.txt")?;
-    pair.lab.wait("its row on erp2", 10, |lab| Ok(lab.sql("erp2", "acme", "select count(*) from ir_attachment where name = 'kept.txt'")? == "1"))?;
+    pair.lab.wait("its row on erp2", 10, |lab| {
+        Ok(lab.sql("erp2", "acme", "select count(*) from ir_attachment where name = 'kept.txt'")? == "1")
+    })?;
     pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
     pair.lab.call(&["kill", "erp1"])?;
     let mut otr = pair.otr.start(SPEC, PROMOTE)?;

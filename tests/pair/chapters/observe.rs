@@ -24,7 +24,8 @@ pub fn chapter() -> Chapter {
         .step("production_receives_no_action", |pair| {
             let before = pair.snapshot()?;
             let run = pair.otr.run(SPEC, "apply --yes --json")?;
-            let touched: Vec<String> = run.json()?.touched().into_iter().filter(|line| line.starts_with("erp1 ") && line.contains("(changed)")).collect();
+            let touched: Vec<String> =
+                run.json()?.touched().into_iter().filter(|line| line.starts_with("erp1 ") && line.contains("(changed)")).collect();
             ensure!(touched.is_empty(), "{touched:?}");
             before.iter().filter(|s| s.is_of("erp1")).try_for_each(|s| s.same_as_now(&pair.lab))
         })
@@ -96,7 +97,9 @@ pub fn admin_runs_the_commands(pair: &mut Pair, spec: &str) -> Result<()> {
 pub fn run_as_admin(pair: &Pair, commands: &[String]) -> Result<()> {
     for command in commands {
         if command.contains("(sensitive)") {
-            let sql = format!("do $$ begin create role otr_repl; exception when duplicate_object then null; end $$; alter role otr_repl login replication password '{REPLICATION_PASSWORD}'");
+            let sql = format!(
+                "do $$ begin create role otr_repl; exception when duplicate_object then null; end $$; alter role otr_repl login replication password '{REPLICATION_PASSWORD}'"
+            );
             pair.lab.sql("erp1", "postgres", &format!("set password_encryption = 'scram-sha-256'; {sql}"))?;
         } else {
             pair.lab.sh("erp1", command)?;

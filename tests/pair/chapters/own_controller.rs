@@ -59,7 +59,10 @@ fn install(pair: &mut Pair) -> Result<()> {
     let put = |path: &str, mode: &str, content: &[u8]| pair.lab.put("erp2", path, mode, content);
     put("/usr/local/bin/otr", "0755", &program)?;
     let Ok(version) = pair.lab.sh("erp2", "/usr/local/bin/otr --version") else {
-        bail!("{} does not run on bullseye: it must be the static build that tests/run makes (OTR_BIN names it)", pair.otr.program().display());
+        bail!(
+            "{} does not run on bullseye: it must be the static build that tests/run makes (OTR_BIN names it)",
+            pair.otr.program().display()
+        );
     };
     ensure!(version.starts_with("otr "), "{version}");
     put("/etc/otr/spec.yaml", "0644", &std::fs::read(pair.otr.spec("local.yaml"))?)?;

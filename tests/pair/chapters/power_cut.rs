@@ -50,7 +50,10 @@ pub fn chapter() -> Chapter {
             run.ended(0)?;
             pair.notes.text = run.stdout;
             let after = std::fs::read_to_string(pair.otr.spec(SPEC))?;
-            ensure!(after == before.replace("production: erp1\n", "production: erp2\n"), "the spec is not what it was but for one line:\n{after}");
+            ensure!(
+                after == before.replace("production: erp1\n", "production: erp2\n"),
+                "the spec is not what it was but for one line:\n{after}"
+            );
             Ok(())
         })
         .step("the_login_page_and_its_assets_are_whole", |pair| odoo::login_page_is_whole(&pair.lab, "erp2"))

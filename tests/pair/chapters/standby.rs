@@ -107,5 +107,6 @@ pub fn filestore_is_whole(lab: &Lab) -> Result<()> {
     ensure!(foreign.is_empty(), "not owned by odoo:\n{foreign}");
     let named = lab.sql("erp2", "acme", "select distinct store_fname from ir_attachment where store_fname <> '' order by 1")?;
     ensure!(named.lines().count() > 50, "the database names only {} files", named.lines().count());
-    lab.sh("erp2", &format!("cd {FILESTORE}; for f in {}; do test -f $f || {{ echo $f; exit 1; }}; done", named.replace('\n', " "))).map(drop)
+    lab.sh("erp2", &format!("cd {FILESTORE}; for f in {}; do test -f $f || {{ echo $f; exit 1; }}; done", named.replace('\n', " ")))
+        .map(drop)
 }

@@ -1,0 +1,205 @@
+//! The command line: what a person types, what is printed, and the exit codes of the README.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+
+fn otr(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otr"));
+    command.args(arguments).env_remove("OTR_SPEC").env_remove("NO_COLOR").timeout(Duration::from_secs(60));
+    command
+}
+
+fn out(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+fn err(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_demo_tells_the_whole_story() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let assert = otr(&["demo"]).current_dir(elsewhere.path()).assert().code(0);
+    let (told, took) = (out(&assert), begun.elapsed());
+    let mut rest = told.as_str();
+    for line in [
+        "otr demo: the life of a pair",
+        "simulated inside this program: no host is contacted",
+        "$ otr plan\n",
+        "$ otr apply\n",
+        "copy the primary into PostgreSQL 13/main",
+        "copy 39 files of",
+        "$ otr plan\n",
+        "plan acme: 55 as wanted",
+        "$ otr sync\n",
+        "copy 2 files of",
+        "$ otr status\n",
+        "missing: invoice 4712.pdf",
+        "$ otr promote erp2 --production-is-down erp1\n",
+        "it was stated that it is down",
+        "login page 200, 3 assets 200",
+        "files: 1 attachments have a row and no sound file:",
+        "absent invoice 4712.pdf",
+        "That was simulated. On real machines:",
+        "tests/run",
+        "otr plan -s your.yaml",
+    ]
+    .into_iter()
+    {
+        let at = rest.find(line).unwrap_or_else(|| panic!("{line:?} is not told, or not in its place:\n{told}"));
+        rest = &rest[at + line.len()..];
+    }
+    assert!(told.lines().count() <= 150, "{} lines", told.lines().count());
+    assert!(!told.contains('\u{1b}'), "no colour where there is no terminal");
+    assert!(!told.contains("made-up") && err(&assert).is_empty(), "{}", err(&assert));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "it writes no file");
+}
+
+#[test]
+fn the_demo_as_json_is_the_reports() {
+    let reports: Vec<serde_json::Value> = serde_json::from_str(&out(&otr(&["demo", "--json"]).assert().code(0))).unwrap();
+    let verbs: Vec<&str> = reports.iter().filter_map(|report| report["verb"].as_str()).collect();
+    assert_eq!(verbs, ["plan", "apply", "plan", "sync", "status", "promote"]);
+    assert_eq!(reports[2]["changed"], false);
+    assert_eq!(reports[5]["lost"]["files"][0]["name"], "invoice 4712.pdf");
+}
+
+#[test]
+fn version_and_help() {
+    assert_eq!(out(&otr(&["--version"]).assert().code(0)), format!("otr {}\n", env!("CARGO_PKG_VERSION")));
+    let help = out(&otr(&["--help"]).assert().code(0));
+    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "promote", "demo", "schema"] {
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb}:\n{help}");
+    }
+    assert!(help.contains("Exit codes: 0 done"));
+}
+
+#[test]
+fn wrong_usage_is_64() {
+    for arguments in [&["frobnicate"][..], &["plan", "--no-such-option"], &[], &["check"], &["promote", "-s"], &["plan", "--set", "x"]] {
+        let assert = otr(arguments).assert().code(64);
+        assert!(err(&assert).contains("Usage:") || err(&assert).contains("--help"), "{arguments:?}: {}", err(&assert));
+        assert_eq!(out(&assert), "");
+    }
+}
+
+#[test]
+fn a_wrong_spec_is_65() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spec.yaml");
+    fs::write(&path, "version: 1\nname: acme\nproduction: erp1\nhots: {}\nhosts: {erp1: {address: local}}\n").unwrap();
+    for verb in ["plan", "apply", "sync", "status", "promote"] {
+        let assert = otr(&[verb, "-s", path.to_str().unwrap()]).assert().code(65);
+        assert!(err(&assert).contains("spec.yaml:4:1") && err(&assert).contains("hots"), "{verb}: {}", err(&assert));
+    }
+    let assert = otr(&["check", path.to_str().unwrap()]).assert().code(65);
+    assert!((out(&assert) + &err(&assert)).contains("spec.yaml:4:1"));
+    otr(&["check", "specs/acme.yaml"]).assert().code(0);
+    otr(&["plan", "-s", "/nonexistent/spec.yaml"]).assert().code(65);
+}
+
+#[test]
+fn without_a_spec_it_says_where_one_could_be() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let assert = otr(&["plan"]).current_dir(elsewhere.path()).assert().code(1);
+    assert!(err(&assert).contains("--spec FILE"), "{}", err(&assert));
+}
+
+#[test]
+fn the_schema_is_the_file() {
+    let schema = out(&otr(&["schema"]).assert().code(0));
+    assert_eq!(schema.trim_end(), fs::read_to_string("specs/schema.json").unwrap().trim_end());
+}
+
+#[test]
+fn completions_and_man_pages() {
+    for shell in ["bash", "zsh", "fish"] {
+        let text = out(&otr(&["completions", shell]).assert().code(0));
+        assert!(text.contains("promote") && text.contains("production-is-down"), "{shell}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    otr(&["man", directory.path().to_str().unwrap()]).assert().code(0);
+    let pages: Vec<String> = fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(["otr.1", "otr-plan.1", "otr-promote.1"].iter().all(|page| pages.contains(&(*page).to_owned())), "{pages:?}");
+    assert!(fs::read_to_string(directory.path().join("otr.1")).unwrap().contains(".TH otr 1"));
+}
+
+/// A spec whose only host refuses connections: nothing listens on port 1.
+fn unreachable(directory: &tempfile::TempDir) -> String {
+    let path = directory.path().join("spec.yaml");
+    let known = directory.path().join("known_hosts");
+    fs::write(&known, "").unwrap();
+    let spec = format!(
+        "version: 1\nname: acme\nproduction: erp1\nhosts:\n  erp1: {{address: 127.0.0.1, port: 1, user: root, ssh: {{known_hosts: {}}}}}\n\
+         files: [{{path: /etc/motd, content: hello}}]\n",
+        known.display()
+    );
+    fs::write(&path, spec).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_1_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = unreachable(&directory);
+    let assert = otr(&["plan", "-s", &spec]).assert().code(1);
+    let told = out(&assert);
+    assert!(
+        told.contains("erp1  production (127.0.0.1)") && told.contains("unreachable: ") && told.contains("hosts unreachable"),
+        "{told}"
+    );
+    assert!(told.contains("127.0.0.1:1 refuses the connection"), "the cause is told: {told}");
+    let assert = otr(&["plan", "-s", &spec, "--json"]).assert().code(1);
+    let report: serde_json::Value = serde_json::from_str(&out(&assert)).unwrap();
+    assert!(report["hosts"][0]["error"].as_str().unwrap().contains("refuses the connection"));
+    otr(&["apply", "-s", &spec, "--yes"]).assert().code(1);
+}
+
+#[test]
+fn a_selection_of_what_is_not_there_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = unreachable(&directory);
+    let assert = otr(&["plan", "-s", &spec, "--host", "erp9"]).assert().code(1);
+    assert!(err(&assert).contains("--host erp9: the spec has no such host"));
+    let assert = otr(&["plan", "-s", &spec, "--only", "pakages"]).assert().code(1);
+    assert!(err(&assert).contains("no such kind; there are packages"), "{}", err(&assert));
+    let assert = otr(&["promote", "-s", &spec, "erp1"]).assert().code(1);
+    assert!(err(&assert).contains("erp1 is production already"), "{}", err(&assert));
+}
+
+#[test]
+fn a_saved_plan_that_is_stale_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = unreachable(&directory);
+    let saved = directory.path().join("plan.json");
+    otr(&["plan", "-s", &spec, "--out", saved.to_str().unwrap()]).assert().code(1);
+    let text = fs::read_to_string(&spec).unwrap();
+    fs::write(&spec, text.replace("/etc/motd", "/etc/issue")).unwrap();
+    let assert = otr(&["apply", "-s", &spec, "--yes", saved.to_str().unwrap()]).assert().code(1);
+    assert!(err(&assert).contains("the saved plan is stale") && err(&assert).contains("/etc/issue"), "{}", err(&assert));
+    fs::write(&saved, "{}").unwrap();
+    let assert = otr(&["apply", "-s", &spec, "--yes", saved.to_str().unwrap()]).assert().code(1);
+    assert!(err(&assert).contains("is no plan saved with `otr plan --out`"), "{}", err(&assert));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    for arguments in [&["demo"][..], &["demo", "--json"], &["schema"], &["completions", "bash"], &["--help"]] {
+        let mut child =
+            Process::new(env!("CARGO_BIN_EXE_otr")).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    }
+}

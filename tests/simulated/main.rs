@@ -1,0 +1,12 @@
+//! Properties of the whole engine on the simulated pair: each of them is one of the promises
+//! the README makes, tried at every step.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
+mod converging;
+mod killed;
+mod kinds;
+mod plans;
+mod random;
+mod refusals;
+mod stage;
