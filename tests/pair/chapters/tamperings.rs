@@ -101,7 +101,7 @@ pub const TAMPERINGS: &[Tampering] = rows! {
     "postgresql_value_by_alter_system" on "erp1": "cd /; runuser -u postgres -- psql -qc \"alter system set wal_keep_size = '16MB'\" -c 'select pg_reload_conf()' >/dev/null"
         => "postgresql" ["wal_keep_size"] also UNIT_1, check "erp1" "cd /; runuser -u postgres -- psql -Atc 'show wal_keep_size' | grep -qx 64MB";
     "pg_hba_line_lost" on "erp1": "sed -i '/otr_repl/d' /etc/postgresql/13/main/pg_hba.conf; systemctl reload postgresql@13-main"
-        => "replication" ["pg_hba.conf"] also UNIT_1, check "erp1" "grep -q otr_repl /etc/postgresql/13/main/pg_hba.conf";
+        => "replication" ["pg_hba.conf"] also &[("erp1", "postgresql"), ("erp1", "unit")], check "erp1" "grep -q otr_repl /etc/postgresql/13/main/pg_hba.conf";
     "replication_role_without_its_right" on "erp1": "cd /; runuser -u postgres -- psql -qc 'alter role otr_repl noreplication'"
         => "role" ["otr_repl"] also NOTHING, check "erp1" "cd /; runuser -u postgres -- psql -Atc \"select rolreplication from pg_roles where rolname = 'otr_repl'\" | grep -qx t";
     "standby_stopped" on "erp2": "systemctl stop postgresql@13-main"

@@ -24,7 +24,11 @@ network_add() { # HOST
   ip -n "$ns" link set eth0 up
 }
 
-network_remove() { ! has_namespace "$NAME-$1" || ip netns del "$NAME-$1"; } # HOST
+network_remove() { # HOST
+  # The kernel clears a namespace later; the cable's name must be free at once.
+  ip -n "$NAME" link del "v-$1" 2>/dev/null || true
+  ! has_namespace "$NAME-$1" || ip netns del "$NAME-$1"
+}
 
 network_down() {
   if [ -f "$STATE/repo.pid" ]; then kill "$(cat "$STATE/repo.pid")" 2>/dev/null || true; fi
