@@ -25,9 +25,18 @@ const UNIT_2: &[(&str, &str)] = &[("erp2", "unit")];
 const UNIT_1: &[(&str, &str)] = &[("erp1", "unit")];
 const NOTHING: &[(&str, &str)] = &[];
 
+macro_rules! consent {
+    () => {
+        None
+    };
+    ($consent:literal) => {
+        Some($consent)
+    };
+}
+
 macro_rules! rows {
     ($($name:literal on $host:literal: $tamper:literal => $kind:literal $words:tt also $also:expr, check $where:literal $check:literal $(consent $consent:literal)?;)*) => {
-        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: None$(.or(Some($consent)))? }),*]
+        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: consent!($($consent)?) }),*]
     };
 }
 
