@@ -17,8 +17,8 @@ pub struct Tampering {
     pub also: &'static [(&'static str, &'static str)],
     /// On which host a script must succeed after the repair.
     pub check: (&'static str, &'static str),
-    /// The consent without which apply refuses, because data would be replaced.
-    pub consent: Option<&'static str>,
+    /// The consent without which apply refuses, because data would be replaced; empty if none is.
+    pub consent: &'static str,
 }
 
 const UNIT_2: &[(&str, &str)] = &[("erp2", "unit")];
@@ -27,7 +27,7 @@ const NOTHING: &[(&str, &str)] = &[];
 
 macro_rules! rows {
     ($($name:literal on $host:literal: $tamper:literal => $kind:literal $words:tt also $also:expr, check $where:literal $check:literal $(consent $consent:literal)?;)*) => {
-        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: None$(.or(Some($consent)))? }),*]
+        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: concat!("" $(, $consent)?) }),*]
     };
 }
 
