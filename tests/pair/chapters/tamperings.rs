@@ -17,26 +17,17 @@ pub struct Tampering {
     pub also: &'static [(&'static str, &'static str)],
     /// On which host a script must succeed after the repair.
     pub check: (&'static str, &'static str),
-    /// The consent without which apply refuses, because data would be replaced.
-    pub consent: Option<&'static str>,
+    /// The consent without which apply refuses, because data would be replaced; empty if none is.
+    pub consent: &'static str,
 }
 
 const UNIT_2: &[(&str, &str)] = &[("erp2", "unit")];
 const UNIT_1: &[(&str, &str)] = &[("erp1", "unit")];
 const NOTHING: &[(&str, &str)] = &[];
 
-macro_rules! consent {
-    () => {
-        None
-    };
-    ($consent:literal) => {
-        Some($consent)
-    };
-}
-
 macro_rules! rows {
     ($($name:literal on $host:literal: $tamper:literal => $kind:literal $words:tt also $also:expr, check $where:literal $check:literal $(consent $consent:literal)?;)*) => {
-        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: consent!($($consent)?) }),*]
+        &[$(Tampering { name: $name, host: $host, tamper: $tamper, kind: $kind, words: &$words, also: $also, check: ($where, $check), consent: concat!("" $(, $consent)?) }),*]
     };
 }
 
