@@ -193,7 +193,7 @@ fn backup(path: &Path) -> String {
     let kept = format!("{BACKUPS}{}", path.display());
     let (path, kept, directory) = (quote_path(path), quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
     format!(
-        "if [ -e {path} ] && ! [ -e {kept} ]; then (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
+        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
     )
 }
 
@@ -311,6 +311,17 @@ mod tests {
         let kept = format!("{}{}", backups.display(), path.display());
         assert_eq!(std::fs::read_to_string(kept).unwrap(), "first");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_masked_units_link_is_replaced_by_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.timer");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let output =
+            run(&Action::WriteFile { path: path.clone(), content: "new".into(), attributes: attributes(0o644) }, &dir.path().join("b"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(path.symlink_metadata().unwrap().is_file());
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub const TAMPERINGS: &[Tampering] = rows! {
         => "unit" ["redis-server.service", "inactive"] also &[("erp2", "redis")], check "erp2" "REDISCLI_AUTH=keys-to-the-shop redis-cli info replication | grep -q master_link_status:up";
 
     // PostgreSQL.
-    "slot_dropped" on "erp1": "cd /; for try in $(seq 50); do runuser -u postgres -- psql -qAtc \"select pg_terminate_backend(active_pid) from pg_replication_slots where active\" -c \"select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active\" >/dev/null 2>&1 || true; test $(runuser -u postgres -- psql -Atc 'select count(*) from pg_replication_slots') = 0 && break; sleep 0.1; done"
+    "slot_dropped" on "erp1": "cd /; runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 -c \"do \\$\\$ begin for n in 1..4000 loop perform pg_terminate_backend(active_pid) from pg_replication_slots where active; begin perform pg_drop_replication_slot('otr_erp2'); return; exception when object_in_use then perform pg_sleep(0.005); end; end loop; raise 'the slot is always in use'; end \\$\\$\""
         => "slot" ["otr_erp2"] also &[("erp2", "standby")], check "erp1" "cd /; runuser -u postgres -- psql -Atc 'select active from pg_replication_slots' | grep -qx t";
     "slot_of_nobody" on "erp1": "cd /; runuser -u postgres -- psql -qAtc \"select pg_create_physical_replication_slot('otr_ghost', true)\" >/dev/null"
         => "slot" ["otr_ghost"] also NOTHING, check "erp1" "cd /; test $(runuser -u postgres -- psql -Atc 'select count(*) from pg_replication_slots') = 1";
