@@ -18,7 +18,7 @@ use crate::name::HostName;
 use crate::report::{Outcome, State};
 use crate::resource::Wanted;
 use crate::spec::Spec;
-use crate::wanted::Inputs;
+use crate::wanted::{Inputs, cluster_at};
 
 pub mod fence;
 pub mod journal;
@@ -233,6 +233,16 @@ fn next(promotion: &Promotion<'_>, promoted: bool) -> Vec<String> {
 /// Facts of a few looks.
 pub(crate) fn look(promotion: &Promotion<'_>, host: &HostName, looks: &[Look]) -> Facts {
     promotion.fleet.look(looks.iter().map(|look| (host.clone(), look.clone())))
+}
+
+/// The host takes writes and no promotion of it is open.
+pub fn nothing_to_do(fleet: &Fleet, spec: &Spec, host: &HostName) -> bool {
+    let Some(at) = cluster_at(spec, host) else { return false };
+    let journal = journal::path(spec);
+    let looks = [Look::Server(at.cluster.clone()), Look::Content(journal.clone())];
+    let facts = fleet.look(looks.into_iter().map(|look| (host.clone(), look)));
+    let open = facts.content(host, &journal).map(|content| content.as_ref().is_some_and(|c| journal::open(&c.text).is_some()));
+    at.server(&facts).is_ok_and(|server| server.is_some_and(|server| !server.in_recovery)) && open == Ok(false)
 }
 
 /// The standby a spec would promote if none is named: its only one.

@@ -9,7 +9,7 @@ use crate::cli::{Global, PromoteArgs};
 use crate::fleet::Fleet;
 use crate::host::HostError;
 use crate::name::HostName;
-use crate::promote::{Promotion, only_standby, promote};
+use crate::promote::{Promotion, nothing_to_do, only_standby, promote};
 use crate::report::promotion::render;
 use crate::spec::{Role, Spec};
 use crate::wanted::{SERVICES, TIMERS};
@@ -21,13 +21,23 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         Some(host) => host.clone(),
         None => only_standby(spec).cloned().context("which standby? the spec has none or several; say `otr promote HOST`")?,
     };
-    check_role(spec, &host)?;
-    let old = spec.production.clone();
+    let old = old_production(spec, &host)?;
     let ready = session.ready(spec.with_production(&host));
     let fleet = match open_fleet(&session, &ready.spec, None) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
+    if spec.production == host && nothing_to_do(&fleet, spec, &host) {
+        let said = format!("{host} is production already, in the spec and in fact; nothing to do");
+        match global.json {
+            true => print(
+                &serde_json::json!({ "version": 1, "verb": "promote", "host": host, "steps": [], "next": [said], "promoted": true })
+                    .to_string(),
+            )?,
+            false => print(&said)?,
+        }
+        return Ok(Exit::Done);
+    }
     if !args.dry_run {
         if let Err((host, error)) = lock(&fleet, &host) {
             return locked(global, &host, &error);
@@ -85,14 +95,18 @@ fn lock(fleet: &Fleet, host: &HostName) -> Result<(), (HostName, HostError)> {
     take()
 }
 
-fn check_role(spec: &Spec, host: &HostName) -> Result<()> {
+/// Who was production: the spec's, or, where the spec was changed already, the other member.
+fn old_production(spec: &Spec, host: &HostName) -> Result<HostName> {
     if !spec.hosts.contains_key(host) {
         bail!("{host}: the spec has no such host");
     }
     match spec.role(host) {
-        Role::Standby => Ok(()),
-        Role::Production => bail!("{host} is production already, says the spec"),
+        Role::Standby => Ok(spec.production.clone()),
         Role::Witness => bail!("{host} is a witness and holds no data"),
+        Role::Production => match spec.members().filter(|member| *member != host).collect::<Vec<_>>().as_slice() {
+            [other] => Ok((*other).clone()),
+            _ => bail!("{host} is production already, says the spec, and which host was before is not clear: name that one in the spec"),
+        },
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn now() -> String {
 impl<'a> Journal<'a> {
     /// Reads the journal that is there.
     pub(super) fn new(promotion: &'a Promotion<'a>) -> Self {
-        let path = PathBuf::from(format!("/var/lib/otr/promotion-{}.jsonl", promotion.inputs.spec.name));
+        let path = path(promotion.inputs.spec);
         let facts = look(promotion, promotion.host, &[Look::Content(path.clone())]);
         let text = facts.content(promotion.host, &path).ok().and_then(|c| c.as_ref()).map(|c| c.text.clone()).unwrap_or_default();
         let open = open(&text).filter(|begin| begin.host == *promotion.host);
@@ -143,8 +143,13 @@ impl<'a> Journal<'a> {
     }
 }
 
+/// Where the journal of a spec is, on the host that is promoted.
+pub(super) fn path(spec: &crate::spec::Spec) -> PathBuf {
+    format!("/var/lib/otr/promotion-{}.jsonl", spec.name).into()
+}
+
 /// The promotion a journal leaves open. A last line that broke off is no event.
-fn open(text: &str) -> Option<Begin> {
+pub(super) fn open(text: &str) -> Option<Begin> {
     let mut open = None;
     for line in text.lines() {
         match serde_json::from_str(line) {
