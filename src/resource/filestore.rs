@@ -45,6 +45,11 @@ impl Filestore {
             return Ok(Err(Decision::waits(format!("PostgreSQL on {host}"))));
         };
         if !server.databases.contains_key(self.database.as_str()) {
+            let production = ClusterAt { host: self.production.clone(), cluster: self.at.cluster.clone() };
+            if production.server(facts)?.is_some_and(|server| !server.databases.contains_key(self.database.as_str())) {
+                // Production has not made it yet: there are no files to have.
+                return Ok(Ok(Vec::new()));
+            }
             return Ok(Err(Decision::waits(format!("database {} on {host}", self.database))));
         }
         let needed = facts.attachments(host, &self.at.cluster, &self.database)?;
@@ -83,7 +88,8 @@ impl Resource for Filestore {
             Look::Store { directory: self.directory.clone(), stamp: self.stamp.clone() },
             Look::Machine,
         ];
-        here.into_iter().map(|look| (self.at.host.clone(), look)).chain([(self.production.clone(), self.tree())]).collect()
+        let there = [self.tree(), Look::Server(self.at.cluster.clone())].map(|look| (self.production.clone(), look));
+        here.into_iter().map(|look| (self.at.host.clone(), look)).chain(there).collect()
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
