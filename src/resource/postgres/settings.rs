@@ -120,7 +120,8 @@ impl Resource for SettingsFile {
         if let Some(waits) = file::account_missing(&at.host, &attributes, facts)? {
             return Ok(waits);
         }
-        if facts.cluster(&at.host, &at.cluster)?.is_none() {
+        // A cluster whose data may not be seen (an observed host) is there.
+        if matches!(facts.cluster(&at.host, &at.cluster), Ok(None)) {
             return Ok(Decision::waits(format!("PostgreSQL cluster {} (a package makes it)", at.cluster)));
         }
         let wanted = match self.0.wanted(facts)? {
