@@ -189,3 +189,15 @@ fn the_parser_alone_reads_no_disk() {
     }
     println!("check acme.yaml: {:?}", started.elapsed() / 20);
 }
+
+#[test]
+fn the_readmes_spec_is_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let spec = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otr.yaml");
+    std::fs::write(&path, spec).unwrap();
+    let problems = otr::spec::load::read(&path, &[]).err().map(|error| error.to_string());
+    assert_eq!(problems, None);
+}

@@ -54,8 +54,9 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
         _ => Vec::new(),
     };
     let settings = Settings { at: at.clone(), fixed: fixed(replication), follows: follows.clone(), synchronous };
+    let file = list.add(SettingsFile(settings.clone()), software);
     let mut done = vec![
-        list.add(SettingsFile(settings.clone()), software),
+        file.clone(),
         list.add(
             Hba { at: at.clone(), role: replication.user.clone(), peers: spec.members().filter(|h| *h != list.host).map(reach).collect() },
             software,
@@ -91,7 +92,7 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
             done.push(standby.clone());
             done.push(list.add(unit, std::slice::from_ref(&standby)));
             // Not after the standby's copy alone: one that runs with an older connection string never streams.
-            done.push(list.add(LiveSettings(settings), &done.clone()[..1]));
+            done.push(list.add(LiveSettings(settings), &[file]));
         }
     }
     if replication.slot {
