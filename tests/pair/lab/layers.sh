@@ -25,8 +25,14 @@ verb_base() {
   built odoo || build_odoo
   built prod || build_prod
 }
-built() { [ -e "$LAYERS/$1.built" ]; }
-done_with() { touch "$LAYERS/$1.built"; say "layer $1 is built ($(du -sh "$LAYERS/$1" | cut -f1))"; }
+# A layer whose recipe changed is built anew, and so is what lies over it.
+recipe() {
+  local of=("$HERE/lab/layers.sh")
+  [ "$1" != prod ] || of+=("$HERE"/lab/production*.sh "$HERE/rpc.py")
+  cat "${of[@]}" | sha256sum | cut -c1-16
+}
+built() { [ "$(cat "$LAYERS/$1.built" 2>/dev/null)" = "$(recipe "$1")" ]; }
+done_with() { recipe "$1" >"$LAYERS/$1.built"; say "layer $1 is built ($(du -sh "$LAYERS/$1" | cut -f1))"; }
 
 layers_abandon() {
   cgroup_kill build

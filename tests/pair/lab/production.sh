@@ -23,6 +23,9 @@ X
 chown odoo:odoo /etc/odoo/odoo.conf
 chmod 640 /etc/odoo/odoo.conf
 usermod --shell /bin/bash odoo
+# Odoo's own unit does not wait for PostgreSQL, and is not started again when it loses the race.
+mkdir -p /etc/systemd/system/odoo.service.d
+printf '[Unit]\nAfter=postgresql.service\n[Service]\nRestart=on-failure\nRestartSec=2\n' >/etc/systemd/system/odoo.service.d/acme.conf
 
 cat >>/etc/redis/redis.conf <<'X'
 requirepass keys-to-the-shop
