@@ -21,10 +21,11 @@
 //! look     -> name secret
 //! action   -> look name secret
 //! facts    -> look name secret
-//! spec     -> look name secret template
+//! session  -> secret
+//! spec     -> look name secret session template
 //! template -> name secret spec
 //! resource -> action facts format look name secret spec
-//! wanted   -> action look name resource secret spec
+//! wanted   -> action look name resource secret session spec
 //! plan     -> action facts name resource spec
 //! status   -> facts history look name resource spec wanted
 //! history  -> spec
@@ -41,7 +42,7 @@
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: facts format look name plan report resource status wanted
+//! pure: facts format look name plan report resource session status wanted
 //! ```
 
 pub mod action;
@@ -60,6 +61,7 @@ pub mod promote;
 pub mod report;
 pub mod resource;
 pub mod secret;
+pub mod session;
 pub mod spec;
 pub mod status;
 pub mod template;

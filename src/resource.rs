@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod program;
 pub mod promotion;
 pub mod redis;
+pub mod session;
 pub mod unit;
 
 use std::fmt;
@@ -42,12 +43,13 @@ pub enum Kind {
     Redis,
     Filestore,
     Sessions,
+    SessionModule,
     Promotion,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -62,6 +64,7 @@ impl Kind {
         Kind::Redis,
         Kind::Filestore,
         Kind::Sessions,
+        Kind::SessionModule,
         Kind::Promotion,
     ];
     /// Its word.
@@ -81,6 +84,7 @@ impl Kind {
             Kind::Redis => "redis",
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
+            Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",
         }
     }

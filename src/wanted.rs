@@ -14,6 +14,7 @@ use crate::spec::{OptionValue, Role, Setting, Spec};
 mod base;
 mod database;
 mod odoo;
+mod redis;
 mod schedule;
 mod sessions;
 mod sync;
@@ -95,9 +96,10 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);
     let database = database::cluster(&mut list, &software);
-    let sessions = sessions::redis(&mut list, &software);
+    let redis = redis::server(&mut list, &software);
+    let sessions = sessions::module(&mut list, &software, &redis);
     sync::filestore(&mut list, &database, &directories);
-    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, sessions].concat();
+    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list);
     list.wanted

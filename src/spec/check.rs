@@ -9,6 +9,7 @@ use super::tree::Tree;
 
 mod data;
 mod hosts;
+mod sessions;
 mod software;
 mod templates;
 
@@ -20,6 +21,7 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     hosts::check(spec, &mut findings);
     software::check(spec, &mut findings);
     data::check(spec, &mut findings);
+    sessions::check(spec, &mut findings);
     findings.problems
 }
 

@@ -175,6 +175,7 @@ impl Machine {
             root: self.is_root(),
             now: self.now,
             uptime: self.uptime(),
+            memory: 8 << 30,
             addresses: self.addresses.clone(),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Findings;
 use super::hosts::known;
-use crate::spec::{HostSpec, OptionValue, SessionStore, Spec};
+use crate::spec::{HostSpec, OptionValue, Spec};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     mounts(spec, findings);
@@ -16,10 +16,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
         }
     }
     if let Some(redis) = &spec.redis {
-        findings.absolute("redis.config", &redis.config);
-    }
-    if spec.sessions.store == SessionStore::Redis && spec.redis.is_none() {
-        findings.key("sessions.store", "sessions are kept in Redis, but the spec has no `redis:`", "redis: {maxmemory: 512mb}");
+        findings.absolute("redis.config", &redis.config());
     }
 }
 
@@ -74,8 +71,9 @@ fn files(spec: &Spec, findings: &mut Findings<'_>) {
             };
             findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`");
         }
-        let managed = [("odoo", spec.odoo.as_ref().map(|odoo| &odoo.config)), ("redis", spec.redis.as_ref().map(|redis| &redis.config))];
-        if let Some((part, _)) = managed.into_iter().find(|(_, config)| *config == Some(&file.path)) {
+        let managed =
+            [("odoo", spec.odoo.as_ref().map(|odoo| odoo.config.clone())), ("redis", spec.redis.as_ref().map(|redis| redis.config()))];
+        if let Some((part, _)) = managed.into_iter().find(|(_, config)| config.as_ref() == Some(&file.path)) {
             findings.value(&path, format!("{shown} is already written from `{part}:`"), format!("say it under `{part}:`"));
         }
         for (n, host) in file.hosts.iter().flatten().enumerate() {
