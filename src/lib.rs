@@ -22,14 +22,15 @@
 //! action   -> look name secret
 //! facts    -> look name secret
 //! session  -> secret
-//! spec     -> look name secret session template
+//! storage  ->
+//! spec     -> look name secret session storage template
 //! template -> name secret spec
-//! resource -> action facts format look name secret spec
-//! wanted   -> action look name resource secret session spec
+//! resource -> action facts format look name secret spec storage
+//! wanted   -> action look name resource secret session spec storage
 //! plan     -> action facts name resource spec
 //! status   -> facts history look name resource spec wanted
 //! history  -> spec
-//! host     -> action look name secret spec
+//! host     -> action look name secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
 //! converge -> action fleet host name plan report resource spec
@@ -42,7 +43,7 @@
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: facts format look name plan report resource session status wanted
+//! pure: facts format look name plan report resource session status storage wanted
 //! ```
 
 pub mod action;
@@ -64,5 +65,6 @@ pub mod secret;
 pub mod session;
 pub mod spec;
 pub mod status;
+pub mod storage;
 pub mod template;
 pub mod wanted;

@@ -15,6 +15,7 @@ pub mod batch;
 pub mod content;
 pub mod filestore;
 pub mod machine;
+pub mod mounts;
 pub mod odoo;
 pub mod packages;
 pub mod paths;
@@ -25,6 +26,7 @@ pub mod units;
 
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
 pub use machine::Machine;
+pub use mounts::{MountSight, Mounted};
 pub use odoo::{LoginPage, Probe};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
@@ -93,6 +95,15 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// A mount point.
+    Mount {
+        /// Where.
+        at: PathBuf,
+        /// For a bind: the folder that is to be seen there.
+        folder: Option<PathBuf>,
+        /// The program that mounts its type.
+        helper: Option<String>,
+    },
     /// Odoo's login page and every asset it names, asked for on the host itself.
     LoginPage {
         /// Odoo's HTTP port.
@@ -118,6 +129,7 @@ impl std::fmt::Display for Look {
             Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
         }
@@ -143,6 +155,7 @@ pub enum Sight {
     Store(StoreListing),
     Tree(TreeListing),
     Redis(RedisSight),
+    Mount(MountSight),
     LoginPage(LoginPage),
 }
 

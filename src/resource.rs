@@ -5,6 +5,7 @@
 pub mod file;
 pub mod filestore;
 pub mod idle;
+pub mod mount;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
@@ -33,6 +34,7 @@ pub enum Kind {
     Pip,
     File,
     Directory,
+    Mount,
     OdooConf,
     Unit,
     Postgresql,
@@ -49,11 +51,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
         Kind::Directory,
+        Kind::Mount,
         Kind::OdooConf,
         Kind::Unit,
         Kind::Postgresql,
@@ -74,6 +77,7 @@ impl Kind {
             Kind::Pip => "pip",
             Kind::File => "file",
             Kind::Directory => "directory",
+            Kind::Mount => "mount",
             Kind::OdooConf => "odoo-conf",
             Kind::Unit => "unit",
             Kind::Postgresql => "postgresql",

@@ -121,6 +121,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
             for database in &odoo.databases {
                 let directory = odoo.data_dir.join("filestore").join(database.as_str());
+                if spec.is_shared(&directory) {
+                    continue;
+                }
                 add(Look::Attachments(at.cluster.clone(), database.clone()));
                 add(Look::Store { directory, stamp: stamp(database.as_str()) });
             }
@@ -235,6 +238,9 @@ fn filestore_status(
         return Ok(None);
     }
     let directory = odoo.data_dir.join("filestore").join(database.as_str());
+    if spec.is_shared(&directory) {
+        return Ok(None);
+    }
     let needed = facts.attachments(host, &at.cluster, database)?;
     let store = facts.store(host, &directory, &stamp(database.as_str()))?;
     let sound = |name: &String| {

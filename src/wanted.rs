@@ -17,6 +17,7 @@ mod odoo;
 mod redis;
 mod schedule;
 mod sessions;
+mod storage;
 mod sync;
 
 pub use database::{cluster_at, slot_of};
@@ -91,7 +92,9 @@ pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
 pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
     let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
-    let software = base::software(&mut list);
+    let mut software = base::software(&mut list);
+    // Nothing of Odoo's is written before its file systems are there.
+    software.extend(storage::mounts(&mut list, &software.clone()));
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);

@@ -19,6 +19,7 @@ pub mod files;
 pub mod filestore;
 mod looks;
 mod machine;
+mod mounts;
 pub mod odoo;
 mod packages;
 pub mod pair;

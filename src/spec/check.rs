@@ -11,6 +11,7 @@ mod data;
 mod hosts;
 mod sessions;
 mod software;
+mod storage;
 mod templates;
 
 pub use templates::templates;
@@ -22,6 +23,7 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     software::check(spec, &mut findings);
     data::check(spec, &mut findings);
     sessions::check(spec, &mut findings);
+    storage::check(spec, &mut findings);
     findings.problems
 }
 

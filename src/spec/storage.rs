@@ -34,6 +34,9 @@ pub struct Mount {
     /// Its options. otr adds what the type needs at boot (`_netdev`, `nofail`).
     #[serde(default)]
     pub options: Vec<String>,
+    /// Further options on a standby (`ro`, until a promotion makes it writable).
+    #[serde(default)]
+    pub standby_options: Vec<String>,
     /// A line of fstab, or a systemd mount unit.
     #[serde(default)]
     pub style: MountStyle,
@@ -43,6 +46,12 @@ pub struct Mount {
     /// A package the type needs besides those otr knows.
     #[serde(default)]
     pub packages: Vec<crate::name::PackageName>,
+    /// Odoo may not run without it. True if absent, for what holds, or lies in, its data or its add-ons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odoo: Option<bool>,
+    /// While nothing is mounted, the mount point cannot be written to (chattr +i).
+    #[serde(default = "yes")]
+    pub immutable: bool,
     /// All members mount the same file system. Then nothing of it is copied to a standby.
     #[serde(default)]
     pub shared: bool,
@@ -57,4 +66,22 @@ pub enum MountStyle {
     Fstab,
     /// A unit of systemd (systemd.mount(5)).
     Unit,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl super::Spec {
+    /// Whether Odoo may not run without a mount.
+    pub fn needs_mount(&self, mount: &Mount) -> bool {
+        let Some(odoo) = &self.odoo else { return false };
+        let touches = |path: &PathBuf| path.starts_with(&mount.at) || mount.at.starts_with(path);
+        mount.odoo.unwrap_or_else(|| touches(&odoo.data_dir) || odoo.addons.paths.iter().any(touches))
+    }
+
+    /// Whether all members see the same files at a path.
+    pub fn is_shared(&self, path: &std::path::Path) -> bool {
+        self.storage.mounts.iter().any(|mount| mount.shared && path.starts_with(&mount.at))
+    }
 }

@@ -24,10 +24,17 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
         done.push(list.add(Idle { unit: masked, clusters }, &[]));
     }
-    if let Some(packages) = &spec.packages {
+    let storage = super::storage::packages(&spec);
+    if let Some(packages) = spec.packages.clone().or_else(|| (!storage.is_empty()).then(Default::default)) {
+        let mut install: Vec<PackageSpec> = packages.install.iter().filter_map(|text| text.parse().ok()).collect();
+        for name in storage {
+            if !install.iter().any(|other| other.name == name) {
+                install.push(PackageSpec { name, version: None });
+            }
+        }
         let resource = Packages {
             host: list.host.clone(),
-            install: packages.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok()).collect(),
+            install,
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
             clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),

@@ -1,13 +1,10 @@
-//! Mounts, files, sessions, replication, timers.
-
-use std::path::Path;
+//! Files, replication, timers.
 
 use super::Findings;
 use super::hosts::known;
 use crate::spec::{HostSpec, OptionValue, Spec};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
-    mounts(spec, findings);
     files(spec, findings);
     replication(spec, findings);
     for (path, value) in [("schedule.plan", &spec.schedule.plan), ("schedule.sync", &spec.schedule.sync)] {
@@ -17,39 +14,6 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     }
     if let Some(redis) = &spec.redis {
         findings.absolute("redis.config", &redis.config());
-    }
-}
-
-fn mounts(spec: &Spec, findings: &mut Findings<'_>) {
-    let mounts = &spec.storage.mounts;
-    for (number, mount) in mounts.iter().enumerate() {
-        let at = format!("storage.mounts[{number}].at");
-        if findings.absolute(&at, &mount.at) && mount.at == Path::new("/") {
-            findings.value(&at, "the root of the file system is no mount point of Odoo's", "");
-        }
-        for (earlier, other) in mounts[..number].iter().enumerate() {
-            let line = findings.line(&format!("storage.mounts[{earlier}].at"));
-            let (here, there) = (mount.at.display(), other.at.display());
-            let message = match (mount.at.starts_with(&other.at), other.at.starts_with(&mount.at)) {
-                (true, true) => format!("{here} is mounted twice"),
-                (true, false) => format!("{here} lies inside the mount {there}"),
-                (false, true) => format!("{here} would hide the mount {there} inside it"),
-                _ => continue,
-            };
-            findings.value(&at, message, format!("the other mount is on line {line}; give each its own place"));
-            break;
-        }
-        let Some((source, _)) = mount.from.split_once(':') else { continue };
-        // Every member mounts it, also the one it comes from.
-        let member =
-            spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source));
-        if let Some(member) = member {
-            findings.value(
-                &format!("storage.mounts[{number}].from"),
-                format!("{member} would mount {} from itself: it names itself as its source", mount.at.display()),
-                "name a machine outside the pair: all hosts that hold data mount it",
-            );
-        }
     }
 }
 
