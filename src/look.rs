@@ -22,6 +22,7 @@ pub mod paths;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod sessions;
 pub mod units;
 
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
@@ -33,6 +34,7 @@ pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
+pub use sessions::{SessionPlace, SessionsSight};
 pub use units::{Enablement, UnitSight};
 
 /// A PostgreSQL cluster as Debian names it.
@@ -95,6 +97,8 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// The login sessions of a store.
+    Sessions(SessionPlace),
     /// A mount point.
     Mount {
         /// Where.
@@ -129,6 +133,7 @@ impl std::fmt::Display for Look {
             Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
@@ -156,6 +161,7 @@ pub enum Sight {
     Tree(TreeListing),
     Redis(RedisSight),
     Mount(MountSight),
+    Sessions(SessionsSight),
     LoginPage(LoginPage),
 }
 

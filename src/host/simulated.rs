@@ -27,6 +27,7 @@ pub mod postgres;
 mod python;
 pub mod redis;
 mod scram;
+mod sessions;
 mod settings;
 mod statements;
 mod streaming;
