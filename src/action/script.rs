@@ -26,6 +26,8 @@ pub fn script(action: &Action) -> String {
             let path = quote_path(path);
             format!("[ -d {path} ] || mkdir -p -- {path}\n{}", set_attributes(&path, attributes))
         }
+        Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
+        Action::Remount { at, options } => super::mounts::remount(at, options),
         Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
         Action::InstallPackages { packages } => {
