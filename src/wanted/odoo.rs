@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::List;
 use crate::action::Attributes;
-use crate::name::Mode;
+use crate::name::{Mode, UnitName, Word};
 use crate::resource::ResourceId;
-use crate::resource::file::Directory;
+use crate::resource::file::{Directory, File};
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
+use crate::secret::Text;
 use crate::session::server_wide;
 use crate::spec::{OptionValue, Role};
 
@@ -75,12 +76,35 @@ pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resour
 }
 
 /// The service runs on production; a standby's was masked before anything else.
+///
+/// Neither Debian's unit nor Odoo's own waits for PostgreSQL, and neither starts again when it
+/// loses that race at boot: a promoted host would come back from a power cut without Odoo.
 pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
+    boots_after_its_servers(list, &odoo.unit);
     if list.role == Role::Production {
         let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
         reads.push(odoo.config);
         let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
         list.add(unit, needs);
     }
+}
+
+/// Where services of this host are what Odoo needs, it starts after them, and again if it fails.
+fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
+    let spec = list.spec();
+    let database = spec.replication.as_ref().map(|_| "postgresql.service".to_owned());
+    let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit().to_string())).collect();
+    let Ok(root) = "root".parse::<Word>() else { return };
+    if servers.is_empty() {
+        return;
+    }
+    let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
+    let file = File {
+        host: list.host.clone(),
+        path: format!("/etc/systemd/system/{unit}.d/otr.conf").into(),
+        content: Ok(Text::Plain(text)),
+        attributes: Attributes { owner: root.clone(), group: root, mode: Mode(0o644) },
+    };
+    list.add(file, &[]);
 }
