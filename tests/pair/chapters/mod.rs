@@ -2,6 +2,7 @@
 
 mod bare;
 mod broken;
+mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -30,5 +31,6 @@ pub fn all() -> Vec<Chapter> {
         sessions::files(),         // 10
         sessions::database(),      // 10
         storage::chapter(),        // 11
+        glusterfs::chapter(),      // 12
     ]
 }
