@@ -96,10 +96,7 @@ fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
     if servers.is_empty() {
         return;
     }
-    let text = format!(
-        "# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n",
-        servers.join(" ")
-    );
+    let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
     let file = File {
         host: list.host.clone(),
         path: format!("/etc/systemd/system/{unit}.d/otr.conf").into(),
