@@ -225,7 +225,7 @@ fn secure(pair: &mut Pair) -> Result<()> {
     pair.nothing_differs(SPEC)?;
     ensure!(!pair.lab.holds("erp1", "timeout 5 redis-cli ping")?, "it still answers without TLS");
     let total: u64 = pair.lab.sh("erp1", "awk '$1 == \"MemTotal:\" {print $2}' /proc/meminfo")?.trim().parse()?;
-    let limit = total * 1024 / 50 >> 20 << 20;
+    let limit = (total * 1024 / 50) >> 20 << 20;
     ensure!(pair.lab.holds("erp1", &format!("grep -qx 'maxmemory {limit}' /etc/redis/redis.conf"))?, "2 % of {total} KiB is not {limit}");
     log_in(pair)?;
     on_both_sides(pair)
