@@ -32,6 +32,7 @@ mod plan;
 mod progress;
 mod promote;
 mod record;
+mod sessions;
 mod status;
 mod sync;
 
@@ -66,6 +67,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Apply(args) => apply::run(global, &args),
         Verb::Sync(args) => sync::run(global, &args),
         Verb::Status => status::run(global),
+        Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),

@@ -13,6 +13,7 @@ use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod ansible;
 pub mod promotion;
+pub mod sessions;
 pub mod status;
 pub mod text;
 

@@ -2,11 +2,14 @@
 
 mod bare;
 mod broken;
+mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod sessions;
 mod stage;
 mod standby;
+mod storage;
 mod tamper;
 mod tamperings;
 
@@ -24,5 +27,10 @@ pub fn all() -> Vec<Chapter> {
         own_controller::chapter(), // 8
         broken::apply(),           // 9
         broken::promote(),         // 9
+        sessions::redis(),         // 10
+        sessions::files(),         // 10
+        sessions::database(),      // 10
+        storage::chapter(),        // 11
+        glusterfs::chapter(),      // 12
     ]
 }
