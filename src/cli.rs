@@ -53,8 +53,12 @@ pub enum Verb {
         #[arg(required = true, value_name = "SPEC")]
         specs: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of the spec, for editors
-    Schema,
+    /// Print a JSON Schema: of the spec, for editors, or of what otr prints and saves
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value_t = Contract::Spec)]
+        of: Contract,
+    },
     /// Ask every host whether it can be reached, read and changed
     Doctor,
     /// Show how each host differs from the spec, and each standby from production
@@ -97,6 +101,17 @@ pub struct SessionsArgs {
     /// Is this session on both sides? Where the cookie is: file:PATH (a jar or the bare id) or env:NAME
     #[arg(long, value_name = "SOURCE")]
     pub cookie: Option<String>,
+}
+
+/// What others rely on, each with a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Contract {
+    /// The spec
+    Spec,
+    /// What plan, apply and sync print with --json
+    Report,
+    /// What plan --out saves
+    Plan,
 }
 
 /// Which resources.

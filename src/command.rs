@@ -61,7 +61,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.verb {
         Verb::Check { specs } => check::run(global, &specs),
-        Verb::Schema => check::schema(),
+        Verb::Schema { of } => check::schema(of),
         Verb::Doctor => doctor::run(global),
         Verb::Plan(args) => plan::run(global, &args),
         Verb::Apply(args) => apply::run(global, &args),

@@ -18,6 +18,7 @@ pub mod unit;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::action::Action;
@@ -26,7 +27,7 @@ use crate::look::Look;
 use crate::name::HostName;
 
 /// What kind of thing a resource is. The word stands in reports and after `--only`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
@@ -119,7 +120,7 @@ impl fmt::Display for ResourceId {
 }
 
 /// A value as it may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shown {
     /// Nothing is there, or nothing is wanted.
@@ -147,7 +148,7 @@ impl From<Option<String>> for Shown {
 }
 
 /// How one aspect of a thing differs from what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The aspect: an option's name, `mode`, `version of odoo-14`.
     pub what: String,
