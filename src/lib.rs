@@ -28,6 +28,7 @@
 //! plan     -> action facts name resource spec
 //! status   -> facts history look name resource spec wanted
 //! history  -> spec
+//! filestore ->
 //! host     -> action look name secret spec
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
@@ -49,6 +50,7 @@ pub mod cli;
 pub mod command;
 pub mod converge;
 pub mod facts;
+pub mod filestore;
 pub mod fleet;
 pub mod format;
 pub mod history;
