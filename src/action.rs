@@ -10,9 +10,11 @@ use crate::look::{ClusterName, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::Text;
 
+pub mod keep;
 pub mod script;
 pub mod transfer;
 
+pub use keep::{Keep, Kept, Moved};
 pub use transfer::{Taken, Transfer, TransferKind};
 
 /// A package to install, at a version if one is wanted.

@@ -4,9 +4,14 @@
 //! asked for in one stream. A file's name is the SHA-1 of its content, so every file proves
 //! itself, whoever sent it.
 
+pub mod delete;
 pub mod have;
+pub mod keep;
 pub mod names;
 pub mod place;
 pub mod receiver;
+pub mod replica;
+pub mod state;
 pub mod stream;
+pub mod talk;
 pub mod tar;
