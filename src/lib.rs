@@ -28,14 +28,15 @@
 //! plan     -> action facts name resource spec
 //! status   -> facts history look name resource spec wanted
 //! history  -> spec
-//! filestore ->
-//! host     -> action look name secret spec
+//! filestore -> action look name
+//! host     -> action filestore look name secret spec
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
 //! converge -> action fleet host name plan report resource spec
+//! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge facts fleet history look name report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts fleet history host look name plan promote report resource secret spec status template wanted
+//! command  -> action cli converge facts filestore fleet history host look name plan promote report resource secret spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
@@ -64,5 +65,6 @@ pub mod resource;
 pub mod secret;
 pub mod spec;
 pub mod status;
+pub mod sync;
 pub mod template;
 pub mod wanted;

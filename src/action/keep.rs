@@ -9,7 +9,7 @@ use crate::look::ClusterName;
 use crate::name::{DatabaseName, Word};
 
 /// Make a standby's store hold every file that is needed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     /// Whose store.
     pub database: DatabaseName,
@@ -27,9 +27,9 @@ pub struct Keep {
     /// What may be deleted; nothing if absent.
     #[serde(default)]
     pub deletes: Option<Deletes>,
-    /// Hash this share of the store, in percent.
+    /// Hash this share of the store.
     #[serde(default)]
-    pub scrub: Option<f64>,
+    pub scrub: Option<Share>,
     /// Set its time to this, if all is well in the end: up to then the store is verified.
     #[serde(default)]
     pub stamp: Option<(PathBuf, String)>,
@@ -45,13 +45,36 @@ pub enum Needed {
     Listing,
 }
 
+/// A share, in hundredths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share(pub u32);
+
+impl Share {
+    /// So many percent.
+    pub fn percent(percent: f64) -> Self {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and bounded by the line itself")]
+        Self((percent.clamp(0.0, 100.0) * 100.0).round() as u32)
+    }
+
+    /// The share of a count, rounded down.
+    pub fn of(self, count: u64) -> u64 {
+        u64::try_from(u128::from(count) * u128::from(self.0) / 10_000).unwrap_or(count)
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 100.0)
+    }
+}
+
 /// The limits of deleting.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletes {
     /// How long a file stays after the database forgot it, seconds.
     pub keep: u64,
-    /// The most one run may delete, in percent of the store.
-    pub share: f64,
+    /// The most one run may delete, as a share of the store.
+    pub share: Share,
     /// The most one run may delete, in files.
     pub files: u64,
     /// A person allowed so many, whatever the limits say.
@@ -72,7 +95,7 @@ pub struct Moved {
 }
 
 /// What came of keeping a store.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Kept {
     /// Files that are needed.
     pub needed: u64,

@@ -8,11 +8,13 @@ use anyhow::Result;
 use super::progress::Progress;
 use super::{Exit, Session, locked, open_fleet, report, show};
 use crate::action::Action;
+use crate::action::keep::Share;
 use crate::cli::{Data, Global, SyncArgs};
-use crate::converge::{Limits, converge, plan};
+use crate::converge::{Limits, plan};
 use crate::history::Copied;
 use crate::report::{Outcome, State, of_plan};
 use crate::resource::Kind;
+use crate::sync::{Stores, stores, sync};
 use crate::wanted::data;
 
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
@@ -20,10 +22,11 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     let ready = session.ready(session.loaded.spec.clone());
     let takes = |kind: Kind| match args.what {
         Data::All => true,
-        Data::Filestore => kind == Kind::Filestore,
+        // The other end is this very program.
+        Data::Filestore | Data::Scrub => matches!(kind, Kind::Filestore | Kind::File),
         Data::Sessions => kind == Kind::Sessions,
     };
-    let wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    let mut wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
     let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("sync")) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
@@ -35,13 +38,21 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     }
     let progress = Progress::new(global);
     let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None };
-    let resources = converge(&fleet, &wanted, &limits, &progress)?;
+    wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
+    let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
+    let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));
+    let stores = match args.what {
+        Data::Sessions => Vec::new(),
+        _ => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
+    };
+    let synced = sync(&fleet, &wanted, &stores, &limits, &progress)?;
     progress.finish();
-    let mut report = report("sync", &ready.spec, &fleet, resources);
+    let mut report = report("sync", &ready.spec, &fleet, synced.resources);
     let failed =
         report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
-    report.notes = note(&session, &fleet, failed);
+    report.notes = synced.notes;
+    report.notes.extend(note(&session, &fleet, failed));
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }

@@ -24,25 +24,19 @@ pub fn remember(before: &Forgotten, extra: &[StoreName], now: i64) -> Forgotten 
 }
 
 /// Judges. `changed_at` says when a file was last written or put in its place.
-pub fn judge(
-    forgotten: &Forgotten,
-    total: usize,
-    limits: &Deletes,
-    now: i64,
-    changed_at: impl Fn(&StoreName) -> Option<i64>,
-) -> Verdict {
+pub fn judge(forgotten: &Forgotten, total: usize, limits: &Deletes, now: i64, changed_at: impl Fn(&StoreName) -> Option<i64>) -> Verdict {
     let old = |at: i64| now.saturating_sub(at) >= i64::try_from(limits.keep).unwrap_or(i64::MAX);
     let due: Vec<StoreName> =
         forgotten.iter().filter(|(name, since)| old(**since) && changed_at(name).is_some_and(old)).map(|(name, _)| *name).collect();
     let count = due.len() as u64;
-    // Files are counted in whole: 5 % of 10 files is none.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
-    let share = (total as f64 * limits.share / 100.0) as u64;
+    let share = limits.share.of(total as u64);
     let most = limits.allowed.unwrap_or(share.min(limits.files));
     if count > most {
         let limit = match limits.allowed {
             Some(allowed) => format!("the {allowed} of --allow-delete"),
-            None => format!("the {most} that one run may (filestore.max_delete: {}% of {total}, at most {} files)", limits.share, limits.files),
+            None => {
+                format!("the {most} that one run may (filestore.max_delete: {} of {total}, at most {} files)", limits.share, limits.files)
+            }
         };
         let problem = format!(
             "{count} files that the database forgot are due to be deleted, more than {limit}: nothing was deleted; \
@@ -56,6 +50,7 @@ pub fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::keep::Share;
 
     const DAY: i64 = 86_400;
 
@@ -64,7 +59,7 @@ mod tests {
     }
 
     fn limits(allowed: Option<u64>) -> Deletes {
-        Deletes { keep: 7 * DAY as u64, share: 5.0, files: 1000, allowed }
+        Deletes { keep: 7 * DAY as u64, share: Share(500), files: 1000, allowed }
     }
 
     #[test]

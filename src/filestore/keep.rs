@@ -161,8 +161,10 @@ impl Run<'_> {
     /// The next share of the store, in the order of names, from where the last scrub ended.
     fn scrub(&mut self) -> Result<(), KeepError> {
         let Some(share) = self.job.scrub else { return Ok(()) };
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
-        let count = ((self.have.len() as f64 * share / 100.0).ceil() as usize).min(self.have.len());
+        // At least one: a small store is seen too.
+        let total = self.have.len() as u64;
+        let count = share.of(total).max(u64::from(share.0 > 0).min(total));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
         let last = self.state.scrubbed();
         let from = last.map_or(0, |last| self.have.partition_point(|name| *name <= last));
         let names: Vec<StoreName> = self.have.iter().cycle().skip(from).take(count).copied().collect();
@@ -196,11 +198,8 @@ impl Run<'_> {
         self.kept.files = received.files;
         self.kept.bytes = received.bytes;
         self.kept.damaged = received.damaged.iter().map(StoreName::to_string).collect();
-        self.kept.absent = received
-            .absent
-            .iter()
-            .map(|(name, why)| if why.is_empty() { name.to_string() } else { format!("{name} ({why})") })
-            .collect();
+        self.kept.absent =
+            received.absent.iter().map(|(name, why)| if why.is_empty() { name.to_string() } else { format!("{name} ({why})") }).collect();
         match result {
             Err(error) => self.kept.problems.push(format!("{error}; {} files are in place", received.files)),
             // What follows the end: nothing, and that the sender ended well.

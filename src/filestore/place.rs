@@ -247,7 +247,9 @@ pub fn write_state(path: &Path, text: &str) -> Result<(), DiskError> {
         file.sync_all()?;
         std::fs::rename(&new, path)?;
         match path.parent() {
-            Some(parent) => Ok(rustix::fs::fsync(openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)?),
+            Some(parent) => {
+                Ok(rustix::fs::fsync(openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)?)
+            }
             None => Ok(()),
         }
     };

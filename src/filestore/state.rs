@@ -12,7 +12,6 @@ use crate::name::DatabaseName;
 /// Lies in the store: an empty mount point is not taken for it.
 pub const ID: &str = ".otr-store-id";
 
-
 /// Where it is kept.
 #[derive(Debug)]
 pub struct State {

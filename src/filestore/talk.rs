@@ -15,8 +15,6 @@ use super::names::{NeededFile, StoreName};
 use super::stream::{PIECE, Sender, names};
 use crate::action::keep::{Keep, Kept, Moved};
 
-/// The version of this conversation; `otr serve version` prints it.
-pub const VERSION: &str = "otr-serve-1";
 /// Ends an answer that is not whole.
 pub const BROKEN: u32 = u32::MAX;
 

@@ -41,8 +41,8 @@ impl<R: Read> Tar<R> {
             return Err(StreamError::Hostile("it is neither an archive nor otr's own stream, or it was damaged on its way".into()));
         }
         let text = header.name();
-        let name = StoreName::parse(text)
-            .ok_or_else(|| StreamError::Hostile(format!("{:?} is not the name of a filestore file", shown(text))))?;
+        let name =
+            StoreName::parse(text).ok_or_else(|| StreamError::Hostile(format!("{:?} is not the name of a filestore file", shown(text))))?;
         let size = header.size().ok_or_else(|| StreamError::Hostile(format!("a size that is no number, of {name}")))?;
         match header.kind() {
             b'0' | 0 => {
@@ -173,10 +173,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join(LINK)).unwrap();
         let bytes = archive(dir.path(), &[EMPTY, HELLO, LINK, "bb/gone"]);
         let read_all = read(&bytes).unwrap();
-        assert_eq!(
-            read_all,
-            [(EMPTY.into(), Some(Vec::new())), (HELLO.into(), Some("hello".repeat(1000).into())), (LINK.into(), None)]
-        );
+        assert_eq!(read_all, [(EMPTY.into(), Some(Vec::new())), (HELLO.into(), Some("hello".repeat(1000).into())), (LINK.into(), None)]);
         // What follows the two empty blocks only fills tar's last record.
         for end in (0..512 * 13).step_by(100) {
             assert!(read(&bytes[..end]).is_err(), "cut at {end}");

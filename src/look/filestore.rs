@@ -3,7 +3,7 @@
 //! A file's name is the SHA-1 of its content (Odoo's ir_attachment), so a file whose
 //! content does not match its name is damaged, whoever damaged it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,24 @@ pub(super) fn read_store(reply: &Reply, limit: u64) -> Result<StoreListing, Sigh
     }
 }
 
+/// Names go to standard input: there may be more than fit into arguments.
+pub(super) fn present_script(directory: &Path, names: &[String]) -> String {
+    let directory = quote_path(directory);
+    let list: String = names.iter().filter(|name| is_store_name(name)).map(|name| format!("{name}\n")).collect();
+    format!(
+        "[ -d {directory} ] || {{ echo absent; exit 0; }}\ncd {directory} || exit 1\nwhile read -r n; do [ ! -f \"$n\" ] || echo \"$n\"; done <<'OTR-EOF'\n{list}OTR-EOF\necho end"
+    )
+}
+
+pub(super) fn read_present(reply: &Reply, limit: u64, names: &[String]) -> Result<Option<BTreeSet<String>>, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let body = text.strip_suffix("end\n").ok_or(SightError::Truncated)?;
+    Ok(Some(names.iter().filter(|name| body.lines().any(|line| line == *name)).cloned().collect()))
+}
+
 pub(super) fn tree_script(directory: &Path) -> String {
     let directory = quote_path(directory);
     format!(
@@ -212,6 +230,18 @@ mod tests {
         assert_eq!(read_attachments(&reply(line), 1), Err(SightError::Truncated));
         assert_eq!(read_attachments(&reply(""), 1), Err(SightError::Truncated));
         assert!(read_attachments(&reply("../../x\t0\t7\tf\tx\nend\n"), 1).is_err());
+    }
+
+    #[test]
+    fn files_are_looked_for_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["da/da39a3ee5e6b4b0d3255bfef95601890afd80709", "aa/aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", "../etc/passwd"];
+        let names: Vec<String> = names.map(String::from).to_vec();
+        std::fs::create_dir(dir.path().join("da")).unwrap();
+        std::fs::write(dir.path().join(&names[0]), "").unwrap();
+        let seen = read_present(&run(&present_script(dir.path(), &names)), 1, &names);
+        assert_eq!(seen, Ok(Some(BTreeSet::from([names[0].clone()]))));
+        assert_eq!(read_present(&run(&present_script(&dir.path().join("gone"), &names)), 1, &names), Ok(None));
     }
 
     #[test]

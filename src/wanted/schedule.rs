@@ -2,10 +2,11 @@
 
 use super::List;
 use crate::action::Attributes;
+use crate::action::transfer::PROGRAM;
 use crate::name::{Mode, UnitName};
 use crate::resource::file::File;
-use crate::resource::program;
 use crate::resource::unit::{Unit, UnitState};
+use crate::resource::{ResourceId, program};
 use crate::secret::Text;
 use crate::spec::{Access, Role};
 
@@ -23,11 +24,28 @@ pub const TIMERS: [&str; 2] = ["otr-plan.timer", "otr-sync.timer"];
 /// What they start.
 pub const SERVICES: [&str; 2] = ["otr-plan.service", "otr-sync.service"];
 
-const PROGRAM: &str = "/usr/local/bin/otr";
 const SPEC: &str = "/etc/otr/spec.yaml";
 
-/// The program, the spec, and a service and timer for each verb of the schedule.
-pub fn timers(list: &mut List<'_>) {
+/// This very program on a standby: it keeps the stores there, and timers start it.
+pub fn program(list: &mut List<'_>) -> Option<ResourceId> {
+    let spec = list.spec();
+    let stores = spec.odoo.as_ref().is_some_and(|odoo| !odoo.databases.is_empty());
+    let timers = spec.schedule.plan.is_some() || spec.schedule.sync.is_some();
+    let managed = spec.hosts.get(list.host).is_some_and(|host| host.access == Access::Manage);
+    if !(stores || timers) || list.role != Role::Standby || !managed {
+        return None;
+    }
+    let program = program::Program {
+        host: list.host.clone(),
+        path: PROGRAM.into(),
+        sha256: list.inputs.program.sha256.clone(),
+        architecture: list.inputs.program.architecture,
+    };
+    Some(list.add(program, &[]))
+}
+
+/// The spec, and a service and timer for each verb of the schedule.
+pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
     let schedule = list.spec().schedule.clone();
     if schedule.plan.is_none() && schedule.sync.is_none() {
         return;
@@ -47,13 +65,7 @@ pub fn timers(list: &mut List<'_>) {
         let content = Ok(Text::Plain(text));
         list.add(File { host: list.host.clone(), path: path.into(), content, attributes: attributes(mode) }, &[])
     };
-    let program = program::Program {
-        host: list.host.clone(),
-        path: PROGRAM.into(),
-        sha256: list.inputs.program.sha256.clone(),
-        architecture: list.inputs.program.architecture,
-    };
-    let mut needs = vec![list.add(program, &[])];
+    let mut needs: Vec<ResourceId> = program.into_iter().collect();
     let text = list.inputs.text.to_owned();
     needs.push(file(list, SPEC, text, 0o640));
     for (verb, when) in [("plan", schedule.plan), ("sync", schedule.sync)] {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::action::keep::Share;
 use crate::filestore::stream::{PIECE, Sender};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -93,7 +94,7 @@ fn damage_here_is_found_by_a_scrub_and_repaired() {
     std::fs::write(path(&job, "three"), "t").unwrap();
     std::fs::remove_file(path(&job, "four")).unwrap();
     // A quarter a day: after four days everything was seen.
-    job.scrub = Some(25.0);
+    job.scrub = Some(Share(2500));
     let all: Vec<Kept> = (0..4).map(|_| run(&job, &mut production)).collect();
     assert_eq!(all.iter().map(|kept| kept.quarantined.len()).sum::<usize>(), 2, "{all:?}");
     assert_eq!(all.iter().map(|kept| kept.files).sum::<u64>(), 3);

@@ -49,7 +49,10 @@ fn whole_files_take_their_place_torn_and_absent_ones_are_named() {
     let stream = sent(&[(name(good), good), (name(torn), b"tor")]);
     let (received, result) = take(dir.path(), &wanted, &stream);
     result.unwrap();
-    assert_eq!((received.files, received.bytes, received.damaged, received.absent), (1, 4, vec![name(torn)], vec![(name(gone), String::new())]));
+    assert_eq!(
+        (received.files, received.bytes, received.damaged, received.absent),
+        (1, 4, vec![name(torn)], vec![(name(gone), String::new())])
+    );
     assert_eq!(names_in(dir.path()), [name(good).to_string()]);
     let stat = std::fs::metadata(dir.path().join(name(good).to_string())).unwrap();
     use std::os::unix::fs::MetadataExt;
@@ -135,9 +138,12 @@ fn streams_with_changed_bytes_never_place_a_wrong_file_or_leave_the_store() {
         seed ^= seed << 17;
         usize::try_from(seed >> 16).unwrap()
     };
-    let outer = tempfile::tempdir().unwrap();
+    // In memory: every batch is synced to disk. OTR_FUZZ_SECONDS=300 makes it a soak.
+    let outer = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let dir = outer.path().join("store");
-    for _ in 0..3000 {
+    let seconds = std::env::var("OTR_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
         std::fs::create_dir_all(&dir).unwrap();
         let mut stream = frames.clone();
         for _ in 0..1 + random() % 4 {
