@@ -143,6 +143,9 @@ pub struct SyncArgs {
     /// Only show what would be moved
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Go on fetching what is new until this host is promoted (a service on the standby)
+    #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
+    pub follow: bool,
     /// Delete up to so many files that the database forgot, whatever the limits say
     #[arg(long, value_name = "N")]
     pub allow_delete: Option<u64>,

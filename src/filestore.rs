@@ -5,6 +5,7 @@
 //! itself, whoever sent it.
 
 pub mod delete;
+pub mod follow;
 pub mod have;
 pub mod keep;
 pub mod names;

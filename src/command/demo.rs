@@ -118,7 +118,7 @@ impl Stage {
         let synced = sync(&fleet, &wanted, &stores(&ready.spec, Stores::default()), &limits, &Silent)?;
         let mut report = report("sync", &ready.spec, &fleet, synced.resources);
         let failed = report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)));
-        report.notes = super::sync::note(&self.session, &fleet, failed);
+        report.notes = super::sync::note(&self.session, &fleet, failed, None);
         Ok(report)
     }
 

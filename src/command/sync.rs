@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use super::progress::Progress;
 use super::{Exit, Session, locked, open_fleet, report, show};
@@ -18,6 +19,10 @@ use crate::sync::{Stores, stores, sync};
 use crate::wanted::data;
 
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
+    if args.follow {
+        ensure!(args.what == Data::Filestore, "only filestores are followed: otr sync filestore --follow");
+        return super::follow::run(global);
+    }
     let session = Session::open(global)?;
     let ready = session.ready(session.loaded.spec.clone());
     let takes = |kind: Kind| match args.what {
@@ -52,20 +57,28 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
         report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
     report.notes = synced.notes;
-    report.notes.extend(note(&session, &fleet, failed));
+    let what = args.what.to_possible_value().map(|value| value.get_name().to_owned()).filter(|what| what != "all");
+    report.notes.extend(note(&session, &fleet, failed, what));
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.
-pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool) -> Vec<String> {
+pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool, what: Option<String>) -> Vec<String> {
     let spec = &session.loaded.spec;
-    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed };
+    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed, what: what.clone() };
     let Ok(line) = serde_json::to_string(&copied) else { return Vec::new() };
-    let action = Action::AppendJournal { path: Copied::path(spec), line };
+    let mut actions = vec![Action::AppendJournal { path: Copied::path(spec), line }];
+    if let (Some(path), false) = (&spec.schedule.summary_file, failed) {
+        // The form of the predecessor's ot-write-summary, in UTC.
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace('T', " ").replace('Z', "");
+        let line = format!("{at} :  otr sync{}", what.map(|what| format!(" {what}")).unwrap_or_default());
+        actions.push(Action::AppendJournal { path: path.clone(), line });
+    }
     // A good copy is good without its record; that there is none must be said.
     spec.standbys()
         .filter(|host| crate::plan::check::may_change(spec, host))
-        .filter_map(|host| fleet.act(host, &action).err().map(|error| format!("{host}: this run is not on record: {error}")))
+        .flat_map(|host| actions.iter().map(move |action| (host, action)))
+        .filter_map(|(host, action)| fleet.act(host, action).err().map(|error| format!("{host}: this run is not on record: {error}")))
         .collect()
 }

@@ -114,7 +114,7 @@ impl Replica {
             // It has ended, so this ends.
             let _ = errors.take(4096).read_to_string(&mut said);
         }
-        let said = if said.trim().is_empty() { "psql ended without a word".to_owned() } else { said.trim().replace('\n', "; ") };
+        let said = if said.trim().is_empty() { "it ended without a word".to_owned() } else { said.trim().replace('\n', "; ") };
         ReplicaError::Failed { database: self.database.clone(), said }
     }
 
@@ -163,4 +163,79 @@ impl Drop for Replica {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// How far the replica is, and how far it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Replayed up to here.
+    pub replayed: String,
+    /// Every transaction before this one had ended, modulo 2^32.
+    pub xmin: u64,
+    /// The largest id of a row.
+    pub max_id: i64,
+}
+
+/// Which rows are news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// With larger ids: an index answers.
+    Id(i64),
+    /// Written by a transaction that had not ended then: every row is looked at.
+    Snapshot(u64),
+}
+
+impl Replica {
+    /// Where the replica is. Touches no table.
+    ///
+    /// # Errors
+    /// As [`Replica::needed`].
+    pub fn replayed(&mut self) -> Result<String, ReplicaError> {
+        let mut reply = String::new();
+        self.ask("SELECT pg_is_in_recovery() || ' ' || coalesce(pg_last_wal_replay_lsn()::text, '');", |line| reply.push_str(line))?;
+        match reply.split_once(' ') {
+            Some(("true", position)) => Ok(position.to_owned()),
+            Some(("false", _)) => Err(ReplicaError::Promoted),
+            _ => Err(ReplicaError::Unreadable { database: self.database.clone(), line: reply }),
+        }
+    }
+
+    /// Where the replica is, for [`Replica::news`].
+    ///
+    /// # Errors
+    /// As [`Replica::needed`].
+    pub fn position(&mut self) -> Result<Position, ReplicaError> {
+        let replayed = self.replayed()?;
+        let (mut position, mut odd) = (None, String::new());
+        self.ask(POSITION, |line| match read_position(line) {
+            Some((xmin, max_id)) => position = Some(Position { replayed: replayed.clone(), xmin, max_id }),
+            None => line.clone_into(&mut odd),
+        })?;
+        position.ok_or(ReplicaError::Unreadable { database: self.database.clone(), line: odd })
+    }
+
+    /// The files of rows that are new, and the position for the next time.
+    ///
+    /// # Errors
+    /// As [`Replica::needed`].
+    pub fn news(&mut self, since: Since) -> Result<(Vec<NeededFile>, Position), ReplicaError> {
+        // The position first: what comes meanwhile is seen twice rather than never.
+        let position = self.position()?;
+        let condition = match since {
+            Since::Id(id) => format!("id > {id}"),
+            // Numbers of transactions wrap around; of two, the newer is less than half the circle ahead.
+            Since::Snapshot(xmin) => format!("(xmin::text::bigint - {xmin} + 4294967296) % 4294967296 < 2147483648"),
+        };
+        let select = format!("SELECT store_fname, coalesce(file_size, 0) FROM ir_attachment WHERE {NAMED} AND {condition}");
+        Ok((self.files(&select)?.files, position))
+    }
+}
+
+/// `txid_current_snapshot` works in recovery (its documentation), `txid_current` does not.
+const POSITION: &str =
+    "SELECT txid_snapshot_xmin(txid_current_snapshot()) % 4294967296 || ' ' || (SELECT coalesce(max(id), 0) FROM ir_attachment);";
+
+fn read_position(line: &str) -> Option<(u64, i64)> {
+    let (xmin, id) = line.split_once(' ')?;
+    Some((xmin.parse().ok()?, id.parse().ok()?))
 }

@@ -23,8 +23,18 @@ pub struct Attachment {
     pub id: i64,
     /// The name of that row.
     pub name: String,
+    /// The model it belongs to (`sale.order`); empty if it belongs to none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// The record it belongs to; 0 if it belongs to none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub record: i64,
     /// Odoo makes it again when its row is deleted (an asset bundle).
     pub regenerable: bool,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// One file on disk.
@@ -53,7 +63,8 @@ pub(super) fn attachments_script(cluster: &ClusterName, database: &DatabaseName)
 
 const ATTACHMENTS: &str = r"SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
   AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)),
- translate((array_agg(name ORDER BY id))[1], E'\t\n\r', '   ')
+ coalesce((array_agg(res_id ORDER BY id))[1], 0), coalesce((array_agg(res_model ORDER BY id))[1], ''),
+ translate(coalesce((array_agg(name ORDER BY id))[1], ''), E'\t\n\r', '   ')
 FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1;
 SELECT 'end';";
 
@@ -67,8 +78,8 @@ pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments,
             continue;
         }
         let unreadable = || SightError::Unreadable(format!("line {line:?}"));
-        let fields: Vec<&str> = line.splitn(5, '\t').collect();
-        let [store_name, size, id, regenerable, name] = fields.as_slice() else { return Err(unreadable()) };
+        let fields: Vec<&str> = line.splitn(7, '\t').collect();
+        let [store_name, size, id, regenerable, record, model, name] = fields.as_slice() else { return Err(unreadable()) };
         if !is_store_name(store_name) {
             return Err(SightError::Unreadable(format!("{store_name:?} is not the name of a filestore file")));
         }
@@ -77,6 +88,8 @@ pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments,
             id: id.parse().map_err(|_| unreadable())?,
             name: (*name).to_owned(),
             regenerable: *regenerable == "t",
+            record: record.parse().map_err(|_| unreadable())?,
+            model: (*model).to_owned(),
         };
         attachments.insert((*store_name).to_owned(), attachment);
     }
@@ -225,11 +238,11 @@ mod tests {
     #[test]
     fn an_attachment_list_that_breaks_off_is_an_error() {
         let reply = |text: &str| Reply { stdout: text.into(), ..Reply::default() };
-        let line = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709\t0\t7\tf\tan invoice\n";
+        let line = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709\t0\t7\tf\t12\taccount.move\tan invoice\n";
         assert_eq!(read_attachments(&reply(&format!("{line}end\n")), 1).unwrap().len(), 1);
         assert_eq!(read_attachments(&reply(line), 1), Err(SightError::Truncated));
         assert_eq!(read_attachments(&reply(""), 1), Err(SightError::Truncated));
-        assert!(read_attachments(&reply("../../x\t0\t7\tf\tx\nend\n"), 1).is_err());
+        assert!(read_attachments(&reply("../../x\t0\t7\tf\t0\t\tx\nend\n"), 1).is_err());
     }
 
     #[test]

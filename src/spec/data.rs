@@ -207,6 +207,10 @@ pub struct Schedule {
     /// When `otr sync` runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// A file on the standbys that gets a line for every sync that went well
+    /// (`YYYY-MM-DD HH:MM:SS :  command`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_file: Option<PathBuf>,
 }
 
 /// A file or directory on every member, or on some.
