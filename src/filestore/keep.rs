@@ -216,6 +216,7 @@ impl Run<'_> {
         let Some(limits) = &self.job.deletes else { return Ok(()) };
         let now = now();
         let known = self.state.is_same_store(self.place.path())?;
+        self.place.give_away(super::state::ID);
         let written = self.state.forgotten();
         // Another store than the known one: the time of grace begins anew.
         let before = if known { written.clone() } else { Forgotten::new() };

@@ -158,6 +158,12 @@ impl Place {
         Ok(opened)
     }
 
+    /// Gives one of otr's own entries to the store's owner: Odoo owns every level of its data.
+    pub fn give_away(&self, name: &str) {
+        // Whose it is matters to nothing otr does.
+        let _ = rustix::fs::chownat(&self.store, name, Some(self.owner.0), Some(self.owner.1), AtFlags::SYMLINK_NOFOLLOW);
+    }
+
     /// Opens a file of the store to read it.
     ///
     /// # Errors
@@ -174,6 +180,7 @@ impl Place {
     pub fn quarantine(&self, name: &StoreName) -> Result<(), DiskError> {
         let away = || -> io::Result<()> {
             make(&self.store, QUARANTINE, 0o700)?;
+            self.give_away(QUARANTINE);
             let to = open_directory(&self.store, QUARANTINE)?;
             Ok(renameat(&self.store, name.to_string(), &to, Self::beside(name))?)
         };

@@ -2,6 +2,7 @@
 
 mod bare;
 mod broken;
+mod filestore;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -24,5 +25,6 @@ pub fn all() -> Vec<Chapter> {
         own_controller::chapter(), // 8
         broken::apply(),           // 9
         broken::promote(),         // 9
+        filestore::chapter(),      // 10
     ]
 }
