@@ -93,13 +93,13 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    fn give(&mut self, gift: &Gift) -> io::Result<Box<dyn Read>> {
+    fn give(&mut self, gift: &Gift) -> io::Result<Box<dyn Read + '_>> {
         self.used = Instant::now();
         let host = match &mut self.open {
             Some(host) => host,
             none => none.insert(self.connector.connect(self.name).map_err(|e| io::Error::other(e.to_string()))?),
         };
-        host.give(gift).map(|stream| stream as Box<dyn Read>).map_err(|e| {
+        host.give(gift).map(|stream| stream as Box<dyn Read + '_>).map_err(|e| {
             self.open = None;
             io::Error::other(e.to_string())
         })
@@ -115,12 +115,12 @@ impl Link<'_> {
 impl Production for Link<'_> {
     fn list(&mut self) -> io::Result<Box<dyn Read + '_>> {
         let gift = Gift { kind: GiftKind::Listing, source: self.source.clone(), names: Vec::new(), title: "the list of files".into() };
-        Ok(self.give(&gift)?)
+        self.give(&gift)
     }
 
     fn fetch(&mut self, files: &[NeededFile]) -> io::Result<Box<dyn Read + '_>> {
         let names = files.iter().flat_map(|file| format!("{}\0", file.name).into_bytes()).collect();
         let title = format!("{} files", files.len());
-        Ok(self.give(&Gift { kind: GiftKind::Store, source: self.source.clone(), names, title })?)
+        self.give(&Gift { kind: GiftKind::Store, source: self.source.clone(), names, title })
     }
 }

@@ -33,7 +33,8 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     };
     let mut wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
     // On this very host this very program does the work, wherever it lies.
-    let is_here = |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
+    let is_here =
+        |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
     wanted.retain(|w| w.resource.id().kind != Kind::File || !is_here(&w.resource.id().host));
     let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("sync")) {
         Ok(fleet) => fleet,

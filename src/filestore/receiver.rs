@@ -83,7 +83,7 @@ impl Run<'_> {
         let mut buffer = vec![0; PIECE];
         let mut begun = Instant::now();
         loop {
-            match stream.next()? {
+            match stream.next_event()? {
                 Event::File(name, said) => {
                     let expected = self.expect(&name)?;
                     self.file(&name, expected, said, &mut stream, &mut buffer)?;

@@ -65,9 +65,9 @@ impl<R: Read> Stream<R> {
     ///
     /// # Errors
     /// It broke off, or says what must not be.
-    pub fn next(&mut self) -> Result<Event, StreamError> {
+    pub fn next_event(&mut self) -> Result<Event, StreamError> {
         match self {
-            Stream::Frames(frames) => frames.next(),
+            Stream::Frames(frames) => frames.next_event(),
             Stream::Tar(tar) => tar.next_store_file(),
         }
     }
@@ -115,7 +115,7 @@ impl<R: Read> Frames<R> {
         StoreName::parse(&name).ok_or_else(|| StreamError::Hostile(format!("{:?} is not the name of a filestore file", shown(&name))))
     }
 
-    fn next(&mut self) -> Result<Event, StreamError> {
+    fn next_event(&mut self) -> Result<Event, StreamError> {
         let mut rest = [0; 4096];
         while self.open && self.read(&mut rest)? > 0 {}
         match self.byte()? {
@@ -276,15 +276,15 @@ mod tests {
         sender.file(&name(), io::empty(), &mut [0; 10]).unwrap();
         sender.end().unwrap();
         let mut stream = Stream::open(sent.as_slice()).unwrap();
-        assert_eq!(stream.next().unwrap(), Event::File(name(), None));
+        assert_eq!(stream.next_event().unwrap(), Event::File(name(), None));
         assert_eq!(drain(&mut stream).unwrap(), content);
-        assert_eq!(stream.next().unwrap(), Event::Absent(name(), "it is gone".into()));
-        assert_eq!(stream.next().unwrap(), Event::File(name(), None));
-        assert_eq!(stream.next().unwrap(), Event::End);
+        assert_eq!(stream.next_event().unwrap(), Event::Absent(name(), "it is gone".into()));
+        assert_eq!(stream.next_event().unwrap(), Event::File(name(), None));
+        assert_eq!(stream.next_event().unwrap(), Event::End);
         for end in (0..sent.len()).step_by(997).chain(sent.len() - 80..sent.len()) {
             let read = || -> Result<(), StreamError> {
                 let mut stream = Stream::open(&sent[..end])?;
-                while stream.next()? != Event::End {
+                while stream.next_event()? != Event::End {
                     drain(&mut stream)?;
                 }
                 Ok(())
@@ -303,7 +303,7 @@ mod tests {
             (frame(&[b"\x01\x2b", NAME.as_bytes(), b"\xff\xff\xff\xff"].concat()), "a piece of 4294967295 bytes"),
         ] {
             let mut stream = Stream::open(bytes.as_slice()).unwrap();
-            let error = match stream.next() {
+            let error = match stream.next_event() {
                 Ok(_) => drain(&mut stream).unwrap_err(),
                 Err(error) => error,
             };

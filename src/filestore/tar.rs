@@ -47,7 +47,7 @@ impl<R: Read> Tar<R> {
         match header.kind() {
             b'0' | 0 => {
                 self.left = size;
-                self.padding = size.next_multiple_of(BLOCK as u64).checked_sub(size).unwrap_or_default();
+                self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
                 Ok(Event::File(name, Some(size)))
             }
             b'1' => Ok(Event::Absent(name, "it is there twice, as a hard link".into())),
@@ -141,11 +141,14 @@ mod tests {
         child.wait_with_output().unwrap().stdout
     }
 
-    fn read(bytes: &[u8]) -> Result<Vec<(String, Option<Vec<u8>>)>, StreamError> {
+    /// A name and its content; none for what is no file.
+    type Read = (String, Option<Vec<u8>>);
+
+    fn read(bytes: &[u8]) -> Result<Vec<Read>, StreamError> {
         let mut stream = Stream::open(bytes)?;
         let mut all = Vec::new();
         loop {
-            match stream.next()? {
+            match stream.next_event()? {
                 Event::End => return Ok(all),
                 Event::Absent(name, _) => all.push((name.to_string(), None)),
                 Event::File(name, _) => {
