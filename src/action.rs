@@ -11,6 +11,7 @@ use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::Text;
 
 pub mod keep;
+mod mounts;
 pub mod script;
 pub mod transfer;
 
@@ -96,6 +97,10 @@ pub enum Action {
     WriteFile { path: PathBuf, content: Text, attributes: Attributes },
     /// Make a directory, or correct it.
     MakeDirectory { path: PathBuf, attributes: Attributes },
+    /// Make the directory something is mounted on; nobody can write there while nothing is.
+    MakeMountPoint { at: PathBuf, immutable: bool },
+    /// Change options of what is mounted.
+    Remount { at: PathBuf, options: Vec<String> },
     /// Correct owner, group, mode.
     SetAttributes { path: PathBuf, attributes: Attributes },
     /// Remove a file; it is kept as a backup.
@@ -163,6 +168,8 @@ impl Action {
         match self {
             Action::WriteFile { path, .. } => format!("write {}", path.display()),
             Action::MakeDirectory { path, .. } => format!("make directory {}", path.display()),
+            Action::MakeMountPoint { at, .. } => format!("make the mount point {}", at.display()),
+            Action::Remount { at, options } => format!("remount {} with {}", at.display(), options.join(",")),
             Action::SetAttributes { path, attributes: a } => format!("set {} to {}:{} {}", path.display(), a.owner, a.group, a.mode),
             Action::RemoveFile { path } => format!("remove {}", path.display()),
             Action::InstallPackages { packages } => {

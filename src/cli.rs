@@ -68,6 +68,8 @@ pub enum Verb {
     Serve(Serve),
     /// Show how the pair stands: replication, files at risk, services
     Status,
+    /// Show the login sessions on both sides
+    Sessions(SessionsArgs),
     /// Make a standby production, after production is down
     Promote(PromoteArgs),
     /// Play plan, apply, sync, power cut and promote on a simulated pair
@@ -87,6 +89,14 @@ pub enum Verb {
         /// The folder to write
         directory: PathBuf,
     },
+}
+
+/// `otr sessions`.
+#[derive(Debug, Args, Clone, Default)]
+pub struct SessionsArgs {
+    /// Is this session on both sides? Where the cookie is: file:PATH (a jar or the bare id) or env:NAME
+    #[arg(long, value_name = "SOURCE")]
+    pub cookie: Option<String>,
 }
 
 /// Which resources.

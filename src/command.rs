@@ -34,6 +34,7 @@ mod progress;
 mod promote;
 mod record;
 mod serve;
+mod sessions;
 mod status;
 mod sync;
 
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Sync(args) => sync::run(global, &args),
         Verb::Serve(what) => serve::run(&what),
         Verb::Status => status::run(global),
+        Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::content::Content;
 use crate::look::{
-    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, Packages, PathSight, PythonSight, RedisSight, Seen, ServerSight, Sight,
-    SightError, Site, StoreListing, TreeListing, UnitSight,
+    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, Packages, PathSight, PythonSight, RedisSight, Seen,
+    ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, TreeListing, UnitSight,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -154,6 +154,14 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// The sessions of a store.
+        sessions(place: &SessionPlace) -> SessionsSight, Sessions, Look::Sessions(place.clone())
+    );
+    question!(
+        /// A mount point, asked for with this very look.
+        mount(look: &Look) -> MountSight, Mount, look.clone()
     );
     question!(
         /// Odoo's login page.

@@ -21,29 +21,32 @@
 //! look     -> name secret
 //! action   -> look name secret
 //! facts    -> look name secret
-//! spec     -> look name secret template
+//! session  -> secret
+//! storage  ->
+//! spec     -> look name secret session storage template
 //! template -> name secret spec
-//! resource -> action facts format look name secret spec
-//! wanted   -> action look name resource secret spec
+//! resource -> action facts format look name secret spec storage
+//! wanted   -> action look name resource secret session spec storage
 //! plan     -> action facts name resource spec
 //! status   -> facts history look name resource spec wanted
+//! sessions -> facts look name spec wanted
 //! history  -> spec
 //! filestore -> action look name
-//! host     -> action filestore look name secret spec
+//! host     -> action filestore look name secret spec storage
 //! fleet    -> action facts host look name
-//! report   -> action name plan promote resource secret status
+//! report   -> action name plan promote resource secret sessions status
 //! converge -> action fleet host name plan report resource spec
 //! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge facts fleet history look name report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts filestore fleet history host look name plan promote report resource secret spec status sync template wanted
+//! command  -> action cli converge facts filestore fleet history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: facts format look name plan report resource status wanted
+//! pure: facts format look name plan report resource session sessions status storage wanted
 //! ```
 
 pub mod action;
@@ -63,8 +66,11 @@ pub mod promote;
 pub mod report;
 pub mod resource;
 pub mod secret;
+pub mod session;
+pub mod sessions;
 pub mod spec;
 pub mod status;
+pub mod storage;
 pub mod sync;
 pub mod template;
 pub mod wanted;

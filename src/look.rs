@@ -15,22 +15,26 @@ pub mod batch;
 pub mod content;
 pub mod filestore;
 pub mod machine;
+pub mod mounts;
 pub mod odoo;
 pub mod packages;
 pub mod paths;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod sessions;
 pub mod units;
 
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
 pub use machine::Machine;
+pub use mounts::{MountSight, Mounted};
 pub use odoo::{LoginPage, Probe};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
+pub use sessions::{SessionPlace, SessionsSight};
 pub use units::{Enablement, UnitSight};
 
 /// A PostgreSQL cluster as Debian names it.
@@ -100,6 +104,17 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// The login sessions of a store.
+    Sessions(SessionPlace),
+    /// A mount point.
+    Mount {
+        /// Where.
+        at: PathBuf,
+        /// For a bind: the folder that is to be seen there.
+        folder: Option<PathBuf>,
+        /// The program that mounts its type.
+        helper: Option<String>,
+    },
     /// Odoo's login page and every asset it names, asked for on the host itself.
     LoginPage {
         /// Odoo's HTTP port.
@@ -126,6 +141,8 @@ impl std::fmt::Display for Look {
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
             Look::Present { directory, names } => write!(f, "{} files of {}", names.len(), directory.display()),
+            Look::Sessions(_) => f.write_str("the sessions"),
+            Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
         }
@@ -152,6 +169,8 @@ pub enum Sight {
     Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
     Redis(RedisSight),
+    Mount(MountSight),
+    Sessions(SessionsSight),
     LoginPage(LoginPage),
 }
 

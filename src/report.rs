@@ -12,6 +12,7 @@ use crate::plan::{Item, Plan, Verdict};
 use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod promotion;
+pub mod sessions;
 pub mod status;
 pub mod text;
 

@@ -5,6 +5,7 @@
 pub mod file;
 pub mod filestore;
 pub mod idle;
+pub mod mount;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
@@ -12,6 +13,7 @@ pub mod postgres;
 pub mod program;
 pub mod promotion;
 pub mod redis;
+pub mod session;
 pub mod unit;
 
 use std::fmt;
@@ -32,6 +34,7 @@ pub enum Kind {
     Pip,
     File,
     Directory,
+    Mount,
     OdooConf,
     Unit,
     Postgresql,
@@ -42,16 +45,18 @@ pub enum Kind {
     Redis,
     Filestore,
     Sessions,
+    SessionModule,
     Promotion,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
         Kind::Directory,
+        Kind::Mount,
         Kind::OdooConf,
         Kind::Unit,
         Kind::Postgresql,
@@ -62,6 +67,7 @@ impl Kind {
         Kind::Redis,
         Kind::Filestore,
         Kind::Sessions,
+        Kind::SessionModule,
         Kind::Promotion,
     ];
     /// Its word.
@@ -71,6 +77,7 @@ impl Kind {
             Kind::Pip => "pip",
             Kind::File => "file",
             Kind::Directory => "directory",
+            Kind::Mount => "mount",
             Kind::OdooConf => "odoo-conf",
             Kind::Unit => "unit",
             Kind::Postgresql => "postgresql",
@@ -81,6 +88,7 @@ impl Kind {
             Kind::Redis => "redis",
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
+            Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",
         }
     }

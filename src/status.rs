@@ -6,16 +6,18 @@ use serde::Serialize;
 use crate::facts::Facts;
 use crate::history::{Copied, Ran};
 use crate::look::postgres::lsn_bytes;
-use crate::look::{Enablement, Look, RedisSight, Server};
+use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
 use crate::resource::unit::clock;
 use crate::spec::{Role, Spec};
 use crate::wanted::{cluster_at, stamp};
 
 mod filestore;
+mod redis;
 
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
+pub use redis::{RedisStatus, redis_status};
 
 /// How the pair stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,22 +100,6 @@ pub struct PostgresStatus {
     pub replay_paused: bool,
 }
 
-/// Redis on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RedisStatus {
-    /// `primary`, `replica`, `down` or `refused`.
-    pub state: &'static str,
-    /// Whether a replica's link is up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    /// Bytes in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub used_bytes: Option<u64>,
-    /// Keys evicted since its start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evicted: Option<u64>,
-}
-
 /// What must be seen.
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     let mut looks = Vec::new();
@@ -127,13 +113,16 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
             add(Look::Unit(odoo.unit.clone()));
         }
         if let Some(redis) = &spec.redis {
-            add(Look::Redis { config: redis.config.clone(), port: redis.port });
+            add(Look::Redis { config: redis.config(), port: redis.port });
         }
         let Some(at) = cluster_at(spec, host) else { continue };
         add(Look::Server(at.cluster.clone()));
         if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
             for database in &odoo.databases {
                 let directory = odoo.data_dir.join("filestore").join(database.as_str());
+                if spec.is_shared(&directory) {
+                    continue;
+                }
                 add(Look::Attachments(at.cluster.clone(), database.clone()));
                 add(Look::Store { directory, stamp: stamp(database.as_str()) });
             }
@@ -218,8 +207,8 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         }
     }
     if let Some(redis) = &spec.redis {
-        match facts.redis(host, &redis.config, redis.port) {
-            Ok(sight) => status.redis = Some(redis_status(sight)),
+        match facts.redis(host, &redis.config(), redis.port) {
+            Ok(sight) => status.redis = Some(redis_status(sight, facts.redis(&spec.production, &redis.config(), redis.port).ok())),
             Err(error) => unseen.push(error.to_string()),
         }
     }
@@ -255,21 +244,6 @@ fn postgres_status(server: Option<&Server>, production: Option<&Server>, now: Op
         lag_bytes: lag.filter(|_| server.in_recovery),
         last_transaction: server.last_replayed_at.filter(|_| server.in_recovery).map(clock),
         replay_paused: server.replay_paused,
-    }
-}
-
-fn redis_status(sight: &RedisSight) -> RedisStatus {
-    let number = |field: &str| sight.info(field).and_then(|value| value.parse().ok());
-    RedisStatus {
-        state: match (sight, sight.info("role")) {
-            (RedisSight::Down, _) => "down",
-            (RedisSight::Refused, _) => "refused",
-            (_, Some("slave")) => "replica",
-            _ => "primary",
-        },
-        link: sight.info("master_link_status").map(str::to_owned),
-        used_bytes: number("used_memory"),
-        evicted: number("evicted_keys"),
     }
 }
 

@@ -63,8 +63,11 @@ pub fn stores(spec: &Spec, how: Stores) -> Vec<(HostName, Keep)> {
             deletes,
             scrub: how.scrub,
             stamp: None,
+            verified: Some(crate::wanted::stamp(database.as_str())),
         };
-        odoo.databases.iter().map(|database| (host.clone(), job(database))).collect()
+        let jobs = odoo.databases.iter().map(job);
+        // A store that all hosts mount is nobody's copy.
+        jobs.filter(|job| !spec.is_shared(&job.directory)).map(|job| (host.clone(), job)).collect()
     };
     spec.standbys().flat_map(of).collect()
 }

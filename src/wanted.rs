@@ -14,8 +14,10 @@ use crate::spec::{OptionValue, Role, Setting, Spec};
 mod base;
 mod database;
 mod odoo;
+mod redis;
 mod schedule;
 mod sessions;
+mod storage;
 mod sync;
 
 pub use database::{cluster_at, slot_of};
@@ -90,16 +92,19 @@ pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
 pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
     let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
-    let software = base::software(&mut list);
+    let mut software = base::software(&mut list);
+    // Nothing of Odoo's is written before its file systems are there.
+    software.extend(storage::mounts(&mut list, &software.clone()));
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);
     let database = database::cluster(&mut list, &software);
-    let sessions = sessions::redis(&mut list, &software);
+    let redis = redis::server(&mut list, &software);
+    let sessions = sessions::module(&mut list, &software, &redis);
     let program = schedule::program(&mut list);
     let before = [database.clone(), program.clone().into_iter().collect()].concat();
     sync::filestore(&mut list, &before, &directories);
-    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, sessions].concat();
+    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list, program);
     list.wanted

@@ -29,6 +29,13 @@ fn the_demo_tells_the_whole_story() {
     let begun = Instant::now();
     let assert = otr(&["demo"]).current_dir(elsewhere.path()).assert().code(0);
     let (told, took) = (out(&assert), begun.elapsed());
+    // How many resources there are is not the story; that nothing else is said of them is.
+    let whole = |line: &str| {
+        let count = line.strip_prefix("plan acme: ").and_then(|rest| rest.strip_suffix(" as wanted"));
+        count.is_some_and(|count| count.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let told: String =
+        told.lines().map(|line| if whole(line) { "plan acme: all as wanted\n".into() } else { format!("{line}\n") }).collect();
     let mut rest = told.as_str();
     for line in [
         "otr demo: the life of a pair",
@@ -38,7 +45,7 @@ fn the_demo_tells_the_whole_story() {
         "copy the primary into PostgreSQL 13/main",
         "bring the filestore of acme up to date from erp1",
         "$ otr plan\n",
-        "plan acme: 55 as wanted",
+        "plan acme: all as wanted",
         "$ otr sync\n",
         "2 files (",
         "bring the filestore of acme up to date from erp1",

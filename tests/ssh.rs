@@ -249,6 +249,42 @@ fn a_refused_login_says_what_was_tried() {
 }
 
 #[test]
+fn a_live_agent_lets_in() {
+    let Some(server) = Server::start() else { return };
+    let agent = |arguments: &[&str], socket: &Path| {
+        let mut command = Command::new(arguments[0]);
+        command.args(&arguments[1..]).env("SSH_AUTH_SOCK", socket).output().unwrap()
+    };
+    let socket = server.at("agent");
+    let mut daemon = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !socket.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(agent(&["ssh-add", server.at("login").to_str().unwrap()], &socket).status.success());
+    let ssh = format!("{{known_hosts: {}, config: /dev/null}}", server.at("known").display());
+    let host = format!("{{address: 127.0.0.1, port: {}, user: {}, access: observe, ssh: {ssh}}}", server.port, user());
+    let spec = server.at("otr.yaml");
+    std::fs::write(
+        &spec,
+        format!("version: 1\nname: agent\nproduction: erp1\nhosts:\n  erp1: {host}\nfiles:\n  - {{path: /nowhere, content: x}}\n"),
+    )
+    .unwrap();
+    let plan = |socket: &Path| {
+        let mut otr = Command::new(env!("CARGO_BIN_EXE_otr"));
+        // No key of this machine's own: the agent is the only way in.
+        let run = otr.arg("-s").arg(&spec).arg("plan").env("HOME", server.dir.path()).env("SSH_AUTH_SOCK", socket).output().unwrap();
+        (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr))
+    };
+    let (code, said) = plan(&socket);
+    assert!(code == Some(0) && said.contains("/nowhere"), "{said}");
+    let (code, said) = plan(&server.at("no-agent"));
+    assert!(code == Some(1) && said.contains("refused"), "{said}");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+#[test]
 fn the_configuration_and_a_jump_host_lead_there() {
     let Some(server) = Server::start() else { return };
     let config = format!(
@@ -410,6 +446,7 @@ fn a_store_is_kept_by_the_program_itself() {
             deletes: None,
             scrub: None,
             stamp: None,
+            verified: None,
         };
         let mut give = |gift: &Gift| production.give(&Gift { source: server.at("a"), ..gift.clone() });
         let kept = standby.keep(&job, &mut give, &|_| {}).unwrap();
@@ -438,6 +475,7 @@ fn a_store_is_kept_by_the_program_itself() {
         deletes: None,
         scrub: None,
         stamp: None,
+        verified: None,
     };
     let error = none.keep(&job, &mut |_| panic!("nobody is asked"), &|_| {}).unwrap_err();
     assert!(error.to_string().contains("run otr apply"), "{error}");

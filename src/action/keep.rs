@@ -33,6 +33,10 @@ pub struct Keep {
     /// Set its time to this, if all is well in the end: up to then the store is verified.
     #[serde(default)]
     pub stamp: Option<(PathBuf, String)>,
+    /// The file whose time says so: a run that scrubs or copies much hashes what is younger, and
+    /// renews it, so that a look need not hash it again.
+    #[serde(default)]
+    pub verified: Option<PathBuf>,
 }
 
 /// Who says which files are needed.

@@ -1,5 +1,6 @@
 //! One run over one store: what is needed, what is there, fetch the difference, forget the rest.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -22,6 +23,8 @@ use crate::action::keep::{Deletes, Keep, Kept, Moved, Needed};
 
 /// How long another run may hold the store.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// A copy of one file in so many is a large one.
+const LARGE: u64 = 20;
 /// Files production is asked about though they are here.
 const SAMPLE: usize = 16;
 
@@ -66,7 +69,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
     let _lock = lock(&state.lock_path())?;
     let mut place = Place::open(&job.directory, owner(job.owner.as_str())?)?;
     let (wanted, have) = both(job, production, &place)?;
-    let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have };
+    let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have, fetched: Vec::new() };
     run.kept.needed = wanted.files.len() as u64;
     run.kept.had = run.have.len() as u64;
     run.kept.foreign = wanted.foreign;
@@ -93,7 +96,9 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
     if matches!(job.needed, Needed::Database(_)) && run.kept.complaint().is_none() {
         run.forget(&extra)?;
     }
-    run.stamp()?;
+    if !run.renew()? {
+        run.stamp()?;
+    }
     let kept = run.kept;
     place.close();
     Ok(kept)
@@ -108,7 +113,7 @@ pub fn fetch_some(job: &Keep, files: &[NeededFile], production: &mut dyn Product
     let _lock = lock(&state.lock_path())?;
     let mut place = Place::open(&job.directory, owner(job.owner.as_str())?)?;
     let missing: Vec<NeededFile> = files.iter().filter(|file| place.changed_at(&file.name).is_none()).copied().collect();
-    let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have: Vec::new() };
+    let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have: Vec::new(), fetched: Vec::new() };
     if !missing.is_empty() {
         run.fetch(&missing, production, &|_| {});
     }
@@ -123,6 +128,8 @@ struct Run<'a> {
     place: &'a mut Place,
     kept: Kept,
     have: Vec<StoreName>,
+    /// Verified in this very run.
+    fetched: Vec<StoreName>,
 }
 
 impl Run<'_> {
@@ -195,6 +202,10 @@ impl Run<'_> {
             Err(error) => return self.kept.problems.push(format!("production cannot be asked for files: {error}")),
         };
         let (received, result) = receive(self.place, missing, &mut stream, moved);
+        let left: BTreeSet<StoreName> = received.damaged.iter().copied().chain(received.absent.iter().map(|(name, _)| *name)).collect();
+        if result.is_ok() && self.job.verified.is_some() {
+            self.fetched = missing.iter().map(|file| file.name).filter(|name| !left.contains(name)).collect();
+        }
         self.kept.files = received.files;
         self.kept.bytes = received.bytes;
         self.kept.damaged = received.damaged.iter().map(StoreName::to_string).collect();
@@ -239,17 +250,45 @@ impl Run<'_> {
         }
     }
 
+    /// After a scrub or a large copy: hashes what is younger than the last verification and was
+    /// not fetched just now, and keeps the time of this one. Touches every file's inode, so not
+    /// done at every run.
+    fn renew(&mut self) -> Result<bool, KeepError> {
+        let Some(path) = &self.job.verified else { return Ok(false) };
+        let large = self.kept.files > 0 && self.kept.files * LARGE >= self.kept.had;
+        if !(large || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
+            return Ok(false);
+        }
+        // The clock of files is some milliseconds behind.
+        let now = SystemTime::now() - Duration::from_secs(1);
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let before = std::fs::metadata(path).and_then(|meta| meta.modified()).map_or(0.0, seconds);
+        let young = |name: &&StoreName| self.fetched.binary_search(name).is_err() && self.place.ctime(name).is_none_or(|at| at > before);
+        let young: Vec<StoreName> = self.have.iter().filter(young).copied().collect();
+        for name in young {
+            self.verify(&name);
+        }
+        if self.kept.quarantined.is_empty() && self.kept.complaint().is_none() {
+            set_time(path, now)?;
+        }
+        Ok(true)
+    }
+
     /// Everything was seen and is well: up to the time of the look nothing needs to be hashed again.
     fn stamp(&self) -> Result<(), KeepError> {
         let (Some((path, at)), None) = (&self.job.stamp, self.kept.complaint()) else { return Ok(()) };
-        let error = |source| DiskError { what: "set the time of", path: path.clone(), source };
         let seconds: f64 = at.parse().map_err(|_| KeepError::Other(format!("{at:?} is no time")))?;
         let time = Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
         let time = time.ok_or_else(|| KeepError::Other(format!("{at:?} is no time")))?;
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(error)?;
-        let file = File::create(path).map_err(error)?;
-        Ok(file.set_modified(time).map_err(error)?)
+        set_time(path, time)
     }
+}
+
+fn set_time(path: &Path, time: SystemTime) -> Result<(), KeepError> {
+    let error = |source| DiskError { what: "set the time of", path: path.to_owned(), source };
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(error)?;
+    let file = File::create(path).map_err(error)?;
+    Ok(file.set_modified(time).map_err(error)?)
 }
 
 fn now() -> i64 {

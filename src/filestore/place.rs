@@ -221,6 +221,14 @@ impl Place {
         statat(&self.store, name.to_string(), AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_mtime.max(stat.st_ctime))
     }
 
+    /// The change time of a file, seconds since the epoch: unlike the time of writing it cannot be
+    /// set back.
+    #[allow(clippy::cast_precision_loss, reason = "microseconds suffice")]
+    pub fn ctime(&self, name: &StoreName) -> Option<f64> {
+        let stat = statat(&self.store, name.to_string(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(stat.st_ctime as f64 + stat.st_ctime_nsec as f64 / 1e9)
+    }
+
     /// Ends the work on it: nothing of otr's own stays but the quarantine.
     pub fn close(self) {
         // Not empty means that something failed before, which was told.

@@ -114,7 +114,9 @@ impl<R: Read, W: Write> Production for Relayed<R, W> {
 ///
 /// # Errors
 /// The conversation broke.
-pub fn serve_keep(mut from: impl Read) -> io::Result<bool> {
+pub fn serve_keep(from: impl Read) -> io::Result<bool> {
+    // The heads of files are a few bytes each.
+    let mut from = io::BufReader::with_capacity(PIECE, from);
     let mut text = Vec::new();
     Answer { from: &mut from, left: 0, ended: false }.read_to_end(&mut text)?;
     let job: Keep = serde_json::from_slice(&text)?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
-use super::{accounts, content, filestore, machine, odoo, packages, paths, postgres, python, quote, redis, units};
+use super::{accounts, content, filestore, machine, mounts, odoo, packages, paths, postgres, python, quote, redis, sessions, units};
 use crate::name::UnitName;
 
 /// What is asked with one process.
@@ -42,6 +42,7 @@ impl Question {
             Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::LoginPage { .. }) => 180,
+            Question::One(Look::Sessions(_)) => 120,
             _ => 20,
         }
     }
@@ -67,6 +68,8 @@ impl Question {
                 Look::Present { directory, names } => filestore::present_script(directory, names),
                 Look::Tree(directory) => filestore::tree_script(directory),
                 Look::Redis { config, port } => redis::script(config, *port),
+                Look::Sessions(place) => sessions::script(place),
+                Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
             },
         }
@@ -116,6 +119,8 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Present { names, .. } => Sight::Present(filestore::read_present(reply, limit, names)?),
         Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
         Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),
+        Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
+        Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
     })
 }

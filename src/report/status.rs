@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint};
-use crate::status::{HostStatus, Status};
+use crate::status::{HostStatus, RedisStatus, Status};
 
 /// Text of a status; its last line says whether a promotion could begin.
 pub fn render(status: &Status, style: Style) -> String {
@@ -55,11 +55,7 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         let _ = writeln!(out, "  Odoo        {odoo}");
     }
     if let Some(redis) = &host.redis {
-        let mut words = vec![redis.state.to_owned()];
-        words.extend(redis.link.as_ref().map(|link| format!("link {link}")));
-        words.extend(redis.used_bytes.map(|bytes| format!("{} used", size(bytes))));
-        words.extend(redis.evicted.filter(|n| *n > 0).map(|n| format!("{n} keys evicted")));
-        let _ = writeln!(out, "  Redis       {}", words.join(", "));
+        render_redis(out, redis, style);
     }
     for filestore in &host.filestores {
         let mut words = format!("{}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
@@ -87,6 +83,26 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
+    }
+}
+
+fn render_redis(out: &mut String, redis: &RedisStatus, style: Style) {
+    let mut words = vec![redis.state.to_owned()];
+    words.extend(redis.link.as_ref().map(|link| format!("link {link}")));
+    words.extend(redis.lag_bytes.map(|bytes| format!("{} behind production", size(bytes))));
+    words.extend(redis.heard_seconds_ago.filter(|seconds| *seconds > 10).map(|seconds| format!("last heard {seconds} s ago")));
+    words.extend(redis.keys.map(|keys| format!("{keys} keys")));
+    words.extend(redis.used_bytes.map(|bytes| {
+        let peak = redis.peak_bytes.map(|peak| format!(" (peak {})", size(peak))).unwrap_or_default();
+        let limit = redis.limit_bytes.map(|limit| format!(" of {}", size(limit))).unwrap_or_default();
+        format!("{}{limit} used{peak}", size(bytes))
+    }));
+    words.extend(redis.evicted.filter(|n| *n > 0).map(|n| format!("{n} keys evicted")));
+    words.extend(redis.refused_writes.filter(|n| *n > 0).map(|n| format!("{n} writes refused")));
+    let _ = writeln!(out, "  Redis       {}", words.join(", "));
+    if redis.full {
+        let full = paint(style, "31", "full:");
+        let _ = writeln!(out, "              {full} it refuses every write, so nobody can log in (maxmemory-policy noeviction)");
     }
 }
 

@@ -54,6 +54,7 @@ impl Filestore {
             deletes: None,
             scrub: None,
             stamp: None,
+            verified: Some(self.stamp.clone()),
         }
     }
 

@@ -77,6 +77,9 @@ pub(super) fn filestore_status(
         return Ok(None);
     }
     let directory = odoo.data_dir.join("filestore").join(database.as_str());
+    if spec.is_shared(&directory) {
+        return Ok(None);
+    }
     let needed = facts.attachments(host, &at.cluster, database)?;
     let store = facts.store(host, &directory, &stamp(database.as_str()))?;
     let sound = |name: &String| {

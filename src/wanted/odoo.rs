@@ -5,26 +5,14 @@ use std::path::PathBuf;
 
 use super::List;
 use crate::action::Attributes;
-use crate::name::Mode;
+use crate::name::{Mode, UnitName, Word};
 use crate::resource::ResourceId;
-use crate::resource::file::Directory;
+use crate::resource::file::{Directory, File};
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
-use crate::spec::requirement::PackageSpec;
-use crate::spec::{OptionValue, Role, Spec};
-
-/// The major version, said or read from a package's name.
-pub fn version(spec: &Spec) -> Option<u32> {
-    let odoo = spec.odoo.as_ref()?;
-    odoo.version.or_else(|| {
-        let packages = spec.packages.as_ref()?;
-        packages
-            .install
-            .iter()
-            .filter_map(|text| text.parse::<PackageSpec>().ok())
-            .find_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok())
-    })
-}
+use crate::secret::Text;
+use crate::session::server_wide;
+use crate::spec::{OptionValue, Role};
 
 /// Every level down to each filestore belongs to Odoo's user; one level that belongs to root
 /// makes Odoo answer 500. The first three levels (`/var/lib/odoo`) are the package's.
@@ -48,36 +36,71 @@ pub fn directories(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resource
 pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let spec = list.spec().clone();
     let Some(odoo) = &spec.odoo else { return Vec::new() };
-    let version = version(&spec);
+    let version = spec.odoo_version();
     let role = if list.role == Role::Production { &odoo.production } else { &odoo.standby };
     let host = spec.hosts.get(list.host).map(|host| &host.odoo);
     let mut options: BTreeMap<String, OptionValue> = BTreeMap::new();
     for layer in [Some(&odoo.options), Some(role), host].into_iter().flatten() {
         options.extend(layer.iter().map(|(key, value)| (key.to_lowercase(), value.clone())));
     }
+    let mut texts: BTreeMap<String, _> = options
+        .into_iter()
+        .map(|(key, value)| {
+            let text = list.inputs.option(&value, |value| rendered(&key, value, version));
+            (key, text)
+        })
+        .collect();
+    if let Some(addon) = spec.sessions.addon() {
+        let is = match texts.get("server_wide_modules") {
+            Some(Ok(text)) => Some(text.expose().to_owned()),
+            _ => None,
+        };
+        texts.insert("server_wide_modules".into(), Ok(server_wide(is.as_deref(), version, addon).into()));
+        // What the spec itself says of an option counts more.
+        for (key, value) in super::sessions::options(list) {
+            texts.entry(key).or_insert(value);
+        }
+    }
     let resource = OdooConf {
         host: list.host.clone(),
         path: odoo.config.clone(),
         attributes: Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(0o640) },
-        options: options
-            .into_iter()
-            .map(|(key, value)| {
-                let text = list.inputs.option(&value, |value| rendered(&key, value, version));
-                (key, text)
-            })
-            .collect(),
+        options: texts,
         unmanaged: odoo.unmanaged,
     };
     vec![list.add(resource, software)]
 }
 
 /// The service runs on production; a standby's was masked before anything else.
+///
+/// Neither Debian's unit nor Odoo's own waits for PostgreSQL, and neither starts again when it
+/// loses that race at boot: a promoted host would come back from a power cut without Odoo.
 pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
+    boots_after_its_servers(list, &odoo.unit);
     if list.role == Role::Production {
         let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
         reads.push(odoo.config);
         let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
         list.add(unit, needs);
     }
+}
+
+/// Where services of this host are what Odoo needs, it starts after them, and again if it fails.
+fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
+    let spec = list.spec();
+    let database = spec.replication.as_ref().map(|_| "postgresql.service".to_owned());
+    let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit().to_string())).collect();
+    let Ok(root) = "root".parse::<Word>() else { return };
+    if servers.is_empty() {
+        return;
+    }
+    let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
+    let file = File {
+        host: list.host.clone(),
+        path: format!("/etc/systemd/system/{unit}.d/otr.conf").into(),
+        content: Ok(Text::Plain(text)),
+        attributes: Attributes { owner: root.clone(), group: root, mode: Mode(0o644) },
+    };
+    list.add(file, &[]);
 }

@@ -62,3 +62,28 @@ pub fn login_page_is_whole(lab: &Lab, host: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Where a browser keeps its cookies.
+const JAR: &str = "cookies.txt";
+
+fn browser(lab: &Lab, host: &str, verb: &str, folder: &std::path::Path) -> Result<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pair/web.py");
+    let url = format!("http://{}:8069", lab.address(host));
+    let output = lab.driver("python3").args([script, &url, "acme", verb]).arg(folder.join(JAR)).output()?;
+    ensure!(output.status.success(), "the browser at {host}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("web.py's answer")
+}
+
+/// Logs in with a browser that keeps its cookies in `folder`.
+pub fn log_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    let told = browser(lab, host, "login", folder)?;
+    ensure!(told["uid"] == 2, "the login at {host}: {told}");
+    Ok(())
+}
+
+/// The same browser, with the same cookies, is still logged in.
+pub fn still_logged_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    let told = browser(lab, host, "who", folder)?;
+    ensure!(told["uid"] == 2, "the cookie is not known at {host}: {told}");
+    Ok(())
+}

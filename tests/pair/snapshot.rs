@@ -13,11 +13,12 @@ pub struct Snapshot {
     lines: BTreeSet<String>,
 }
 
+// A running Odoo clears its own filestore of what nobody refers to, a minute after its start.
 // Logins start and end user@.service and what belongs to it; that is no change.
 const SCRIPT: &str = r"
 systemctl show '*.service' '*.timer' -p Id -p ActiveEnterTimestampMonotonic -p NRestarts |
   awk 'BEGIN { RS = ``; FS = `\n` } { $1 = $1; print }' | grep -v -e user@ -e user-runtime-dir@
-find /etc /usr/local /opt /root/.ssh /var/lib/odoo /var/lib/dpkg/status /var/lib/postgresql/13/main/postgresql.auto.conf -xdev \
+find /etc /usr/local /opt /root/.ssh $(systemctl is-active -q odoo || echo /var/lib/odoo) /var/lib/dpkg/status /var/lib/postgresql/13/main/postgresql.auto.conf -xdev \
   -printf '%p mtime %T@ ctime %C@ mode %m owner %u:%g\n' 2>/dev/null || true";
 
 impl Snapshot {
@@ -35,10 +36,12 @@ impl Snapshot {
     /// Looks again and compares.
     pub fn same_as_now(&self, lab: &Lab) -> Result<()> {
         let now = Self::take(lab, &self.host)?;
-        let gone = self.lines.difference(&now.lines).map(|line| format!("  was {line}"));
-        let new = now.lines.difference(&self.lines).map(|line| format!("  is  {line}"));
-        let changes: Vec<String> = gone.chain(new).take(30).collect();
-        ensure!(changes.is_empty(), "{} was touched:\n{}", self.host, changes.join("\n"));
+        // What was and what is stand one below the other: a line begins with the thing's name.
+        let gone = self.lines.difference(&now.lines).map(|line| (line, "was"));
+        let mut changes: Vec<_> = gone.chain(now.lines.difference(&self.lines).map(|line| (line, "is "))).collect();
+        changes.sort_by_key(|(line, when)| (line.split(' ').next(), std::cmp::Reverse(*when)));
+        let words: Vec<String> = changes.iter().take(30).map(|(line, when)| format!("  {when} {line}")).collect();
+        ensure!(changes.is_empty(), "{} was touched in {} places:\n{}", self.host, changes.len(), words.join("\n"));
         Ok(())
     }
 }

@@ -10,3 +10,4 @@ mod plans;
 mod random;
 mod refusals;
 mod stage;
+mod storage;

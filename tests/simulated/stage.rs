@@ -107,6 +107,13 @@ impl Stage {
         items.filter(|item| item.verdict != Verdict::Holds).map(|item| (item.id.to_string(), item.verdict)).collect()
     }
 
+    /// What a promotion's plan says of everything that does not hold.
+    pub fn promoting_open(&self) -> BTreeMap<String, Verdict> {
+        let wanted = self.with_inputs(&self.spec, true, all);
+        let items = plan(&self.fleet(), &wanted).items.into_iter();
+        items.filter(|item| item.verdict != Verdict::Holds).map(|item| (item.id.to_string(), item.verdict)).collect()
+    }
+
     pub fn apply(&self) -> Result<Vec<ResourceReport>, Violation> {
         self.apply_agreeing(&BTreeSet::new())
     }

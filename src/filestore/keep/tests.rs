@@ -50,6 +50,7 @@ fn job(dir: &Path) -> Keep {
         deletes: None,
         scrub: None,
         stamp: None,
+        verified: None,
     }
 }
 
@@ -134,6 +135,23 @@ fn the_stamp_is_set_only_when_all_is_well() {
     assert!(!stamp.exists());
     run(&job, &mut Have::of(&["one"]));
     assert_eq!(stamp.metadata().unwrap().modified().unwrap(), UNIX_EPOCH + Duration::from_millis(1_000_500));
+}
+
+#[test]
+fn a_large_copy_renews_the_time_up_to_which_all_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut job = job(dir.path());
+    let stamp = dir.path().join("state/verified");
+    job.verified = Some(stamp.clone());
+    // A file that is there and damaged, and younger than any verification.
+    std::fs::create_dir_all(path(&job, "old").parent().unwrap()).unwrap();
+    std::fs::write(path(&job, "old"), "0ld").unwrap();
+    let kept = run(&job, &mut Have::of(&["old", "new"]));
+    assert_eq!(kept.quarantined, [name("old").to_string()]);
+    assert!(!stamp.exists(), "a file is missing now");
+    let kept = run(&job, &mut Have::of(&["old", "new"]));
+    assert_eq!((kept.files, kept.complaint()), (1, None));
+    assert!(stamp.metadata().unwrap().modified().unwrap().elapsed().unwrap() < Duration::from_secs(60));
 }
 
 #[test]

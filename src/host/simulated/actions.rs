@@ -32,6 +32,8 @@ impl Machine {
         match action {
             Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose(), attributes),
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
+            Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
+            Action::Remount { at, options } => self.remount(at, options),
             Action::SetAttributes { path, attributes } => self.set_attributes(path, attributes),
             Action::RemoveFile { path } => self.remove_file(path),
             Action::RemovePackages { packages } => self.remove_packages(packages),

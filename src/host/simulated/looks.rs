@@ -50,6 +50,8 @@ impl Machine {
                 }
                 Sight::Redis(self.redis_sight(config, *port))
             }
+            Look::Sessions(place) => Sight::Sessions(self.sessions(place)?),
+            Look::Mount { at, helper, .. } => Sight::Mount(self.mount_sight(at, helper.as_deref())),
             Look::LoginPage { port, database } => Sight::LoginPage(self.login_page(*port, database.as_ref().map(|name| name.as_str()))),
         })
     }

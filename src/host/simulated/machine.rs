@@ -3,6 +3,7 @@
 //! Its parts' behaviour lives in their own modules; this one only switches them on and off.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::files::Files;
 use super::postgres::Cluster;
@@ -10,7 +11,7 @@ use super::python::Modules;
 use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::look::accounts::Accounts;
-use crate::look::{Machine as Sight, Packages};
+use crate::look::{Machine as Sight, Mounted, Packages};
 use crate::name::HostName;
 
 /// A machine made of values. Public, so that a test can tamper with anything.
@@ -50,6 +51,10 @@ pub struct Machine {
     pub clusters: BTreeMap<(u32, String), Cluster>,
     /// The Redis server.
     pub redis: Redis,
+    /// What is mounted, besides what a boot needs.
+    pub mounts: BTreeMap<PathBuf, Mounted>,
+    /// Directories nobody can write to.
+    pub immutable: BTreeSet<PathBuf>,
     /// Which connection holds otr's lock, and what it calls itself.
     pub(super) lock: Option<(u64, String)>,
     pub(super) last_pid: u32,
@@ -80,6 +85,8 @@ impl Machine {
             python: BTreeMap::new(),
             clusters: BTreeMap::new(),
             redis: Redis::default(),
+            mounts: BTreeMap::new(),
+            immutable: BTreeSet::new(),
             lock: None,
             last_pid: 500,
         };
@@ -146,6 +153,7 @@ impl Machine {
             cluster.server = None;
         }
         self.redis.power_off();
+        self.mounts.clear();
     }
 
     /// Boots: units that are enabled start, masked ones do not.
@@ -153,6 +161,7 @@ impl Machine {
         self.powered = true;
         self.booted_at = self.now;
         self.now += 12.0;
+        self.mount_all();
         self.start_enabled_units();
     }
 
@@ -175,6 +184,7 @@ impl Machine {
             root: self.is_root(),
             now: self.now,
             uptime: self.uptime(),
+            memory: 8 << 30,
             addresses: self.addresses.clone(),
         }
     }

@@ -6,8 +6,10 @@ mod filestore;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod sessions;
 mod stage;
 mod standby;
+mod storage;
 mod tamper;
 mod tamperings;
 
@@ -26,5 +28,9 @@ pub fn all() -> Vec<Chapter> {
         broken::apply(),           // 9
         broken::promote(),         // 9
         filestore::chapter(),      // 10
+        sessions::redis(),         // 10
+        sessions::files(),         // 10
+        sessions::database(),      // 10
+        storage::chapter(),        // 11
     ]
 }
