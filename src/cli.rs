@@ -84,6 +84,9 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Be an Ansible module: its arguments as JSON on standard input
+    #[command(hide = true)]
+    Ansible,
     /// Write man pages
     Man {
         /// The folder to write

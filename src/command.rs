@@ -22,6 +22,7 @@ use crate::spec::{Access, Spec};
 use crate::template::{Rendered, Templates};
 use crate::wanted::{Inputs, Program};
 
+pub mod ansible;
 mod apply;
 mod check;
 mod demo;
@@ -74,6 +75,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),
+        Verb::Ansible => Ok(ansible::from_stdin()),
         Verb::Completions { shell } => man::completions(shell),
         Verb::Man { directory } => man::pages(&directory),
     }
@@ -106,10 +108,15 @@ impl Session {
                 .context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?,
         };
         let loaded = read(&path, &global.sets)?;
+        let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
+        Self::new(global, loaded, secrets)
+    }
+
+    /// The same with a spec and secrets that were read already.
+    pub fn new(global: &Global, loaded: Loaded, secrets: Secrets) -> Result<Self> {
         if let Some(here) = &global.here {
             anyhow::ensure!(loaded.spec.hosts.contains_key(here), "--here {here}: the spec has no such host");
         }
-        let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
         let templates = Templates::new(&loaded.directory);
         let sha256 = own_digest();

@@ -11,6 +11,7 @@ use crate::name::HostName;
 use crate::plan::{Item, Plan, Verdict};
 use crate::resource::{Difference, Kind, ResourceId};
 
+pub mod ansible;
 pub mod promotion;
 pub mod sessions;
 pub mod status;

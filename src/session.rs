@@ -41,6 +41,8 @@ pub struct Module {
     pub odoo: (u32, u32),
     /// The oldest Redis that answers all it asks, and what an older one does not answer.
     pub redis: Option<(u32, &'static str)>,
+    /// The Python module, the version from which it does not run with it, and why; up to an Odoo.
+    pub python: Option<(&'static str, u32, u32, &'static str)>,
     /// It asks Sentinel who is the primary; otherwise why not.
     pub sentinel: Result<(), &'static str>,
     /// It knows TLS; otherwise why not.

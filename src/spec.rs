@@ -152,6 +152,7 @@ impl Spec {
             maps.push(("odoo.options".into(), &odoo.options));
             maps.push(("odoo.production".into(), &odoo.production));
             maps.push(("odoo.standby".into(), &odoo.standby));
+            maps.push(("odoo.environment".into(), &odoo.environment));
         }
         maps.push(("sessions.environment".into(), &self.sessions.environment));
         maps.push(("sessions.options".into(), &self.sessions.options));

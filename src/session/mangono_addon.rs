@@ -9,6 +9,7 @@ pub(super) const MODULE: Module = Module {
     stores: &[Store::Redis],
     odoo: (14, 20),
     redis: Some((7, COMMAND_LIST)),
+    python: None,
     sentinel: Err(NO_SENTINEL),
     tls: Ok(()),
     prefix: true,

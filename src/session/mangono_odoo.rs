@@ -11,6 +11,7 @@ pub(super) const MODULE: Module = Module {
     // It reads `config.misc` even where the environment says all, and 19 has none.
     odoo: (13, 18),
     redis: Some((7, COMMAND_LIST)),
+    python: None,
     sentinel: Err(NO_SENTINEL),
     tls: Ok(()),
     prefix: true,

@@ -10,6 +10,7 @@ pub(super) const MODULE: Module = Module {
     stores: &[Store::Redis, Store::Database],
     odoo: (10, 13),
     redis: None,
+    python: None,
     sentinel: Err("it connects to one server and never asks a sentinel"),
     tls: Ok(()),
     prefix: true,

@@ -9,6 +9,12 @@ pub(super) const MODULE: Module = Module {
     stores: &[Store::Database],
     odoo: (13, 19),
     redis: None,
+    python: Some((
+        "werkzeug",
+        1,
+        14,
+        "it imports werkzeug.contrib, which werkzeug 1.0 dropped; Odoo only logs that, and keeps sessions in files",
+    )),
     sentinel: Err("it keeps sessions in PostgreSQL"),
     tls: Err("it keeps sessions in PostgreSQL: say sslmode in `uri`"),
     prefix: false,

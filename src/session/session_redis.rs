@@ -9,6 +9,7 @@ pub(super) const MODULE: Module = Module {
     stores: &[Store::Redis],
     odoo: (10, 19),
     redis: None,
+    python: None,
     sentinel: Ok(()),
     tls: Ok(()),
     prefix: true,

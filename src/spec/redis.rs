@@ -207,4 +207,13 @@ mod tests {
         super::unit(super::RedisSoftware::Redis);
         super::unit(super::RedisSoftware::Valkey);
     }
+
+    #[test]
+    fn valkey_stands_in_its_own_places() {
+        let valkey: super::Redis = serde_json::from_str(r#"{"software": "valkey"}"#).unwrap();
+        assert_eq!(valkey.config().to_str(), Some("/etc/valkey/valkey.conf"));
+        assert_eq!((valkey.unit().as_str(), valkey.package()), ("valkey-server.service", "valkey-server"));
+        let moved: super::Redis = serde_json::from_str(r#"{"config": "/srv/redis.conf"}"#).unwrap();
+        assert_eq!(moved.beside("x").to_str(), Some("/srv/x"));
+    }
 }

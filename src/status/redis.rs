@@ -72,7 +72,8 @@ pub fn redis_status(sight: &RedisSight, primary: Option<&RedisSight>) -> RedisSt
         used_bytes: used,
         peak_bytes: number("used_memory_peak"),
         limit_bytes: limit,
-        full: policy.as_deref() == Some("noeviction") && used.zip(limit).is_some_and(|(used, limit)| used >= limit),
+        // What is refused is the write that would go over it, so it is never quite reached.
+        full: policy.as_deref() == Some("noeviction") && used.zip(limit).is_some_and(|(used, limit)| used >= limit / 100 * 97),
         policy,
         evicted: number("evicted_keys"),
         refused_writes: refused.or(counts.then_some(0)),
@@ -95,7 +96,7 @@ mod tests {
             &[("maxmemory", "1000"), ("maxmemory-policy", "noeviction")],
             &[
                 ("role", "master"),
-                ("used_memory", "1200"),
+                ("used_memory", "980"),
                 ("master_repl_offset", "500"),
                 ("total_error_replies", "4"),
                 ("errorstat_OOM", "count=3"),

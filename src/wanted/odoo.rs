@@ -26,8 +26,12 @@ pub fn directories(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resource
     levels.push((odoo.data_dir.join("filestore"), 0o755));
     levels.extend(odoo.databases.iter().map(|database| (odoo.data_dir.join("filestore").join(database.as_str()), 0o755)));
     let attributes = |mode| Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(mode) };
+    // What production serves to both is made there; a standby may not even write to it.
+    let standby = list.role == Role::Standby;
+    let spec = list.spec().clone();
     levels
         .into_iter()
+        .filter(|(path, _)| !(standby && spec.is_shared(path)))
         .map(|(path, mode)| list.add(Directory { host: list.host.clone(), path, attributes: attributes(mode) }, software))
         .collect()
 }

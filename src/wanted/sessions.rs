@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use super::List;
 use crate::action::Attributes;
+use crate::look::Site;
 use crate::name::Mode;
 use crate::resource::ResourceId;
 use crate::resource::file::File;
-use crate::resource::session::Module;
+use crate::resource::session::{Module, Need};
 use crate::secret::{Secret, SecretError, Text};
 use crate::session::{Store, Wish};
 use crate::spec::{OptionValue, Spec};
@@ -38,7 +39,7 @@ pub fn module(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceId]
     let spec = list.spec().clone();
     let Some(odoo) = &spec.odoo else { return Vec::new() };
     let mut variables = told(list).0;
-    for (name, value) in &spec.sessions.environment {
+    for (name, value) in odoo.environment.iter().chain(&spec.sessions.environment) {
         variables.insert(name.clone(), list.inputs.option(value, plain));
     }
     let mut done = Vec::new();
@@ -58,9 +59,15 @@ pub fn module(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceId]
     }
     if let Some(known) = spec.sessions.known().filter(|_| !spec.sessions.patched) {
         let server = spec.redis.as_ref().filter(|_| spec.sessions.server.is_none());
-        if let (Some((major, why)), Some(server)) = (known.redis, server) {
-            let resource =
-                Module { host: list.host.clone(), name: known.name, config: server.config(), port: server.port, least: major, why };
+        let of_redis =
+            known.redis.zip(server).map(|((least, why), server)| (Need::Redis { config: server.config(), port: server.port, least }, why));
+        let old = |last: u32| spec.odoo_version().is_some_and(|odoo| odoo <= last);
+        let of_python = known.python.filter(|(.., last, _)| old(*last)).map(|(module, below, _, why)| {
+            let site = spec.pip.as_ref().and_then(|pip| pip.venv.clone()).map_or(Site::System, Site::Venv);
+            (Need::Python { site, module, below }, why)
+        });
+        for (need, why) in of_redis.into_iter().chain(of_python) {
+            let resource = Module { host: list.host.clone(), name: known.name, need, why };
             // Not among what Odoo needs: on the day of a promotion it is to be tried.
             list.add(resource, &[software, redis].concat());
         }

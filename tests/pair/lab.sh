@@ -18,6 +18,7 @@
 #   lab.sh disk HOST PATH MB        mount a small ext4 at PATH inside HOST (for a full disk)
 #   lab.sh repo                     serve packages and wheels at http://10.77.0.1:8000 (`up` does it too)
 #   lab.sh wheels NAME==VERSION…    fetch Python modules that hosts may install
+#   lab.sh debs PACKAGE…            fetch Debian packages that hosts may install
 #   lab.sh env                      print the lab's paths and addresses, NAME=value
 #   lab.sh status
 #   lab.sh drop HOST…               throw hosts away
@@ -46,7 +47,7 @@ known() { [ -n "${ADDRESS[$1]-}" ] || die "no host $1: there are ${HOSTS[*]}"; }
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lab/network.sh"   # the namespaces, the repository, and faults of the network
 . "$HERE/lab/machine.sh"   # hosts: create, boot, stop, cut the power, keep, restore
-. "$HERE/lab/wheels.sh"    # Python modules of single chapters
+. "$HERE/lab/extras.sh"    # what single chapters install
 . "$HERE/lab/layers.sh"    # what hosts start from
 
 verb_deps() {

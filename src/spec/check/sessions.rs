@@ -106,8 +106,10 @@ fn database(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
 
 fn settings(spec: &Spec, findings: &mut Findings<'_>) {
     let sessions = &spec.sessions;
-    for key in sessions.environment.keys().filter(|key| !super::is_variable(key)) {
-        let at = crate::spec::tree::join("sessions.environment", key);
+    let of_odoo = spec.odoo.iter().flat_map(|odoo| odoo.environment.keys()).map(|key| ("odoo.environment", key));
+    let all = sessions.environment.keys().map(|key| ("sessions.environment", key)).chain(of_odoo);
+    for (map, key) in all.filter(|(_, key)| !super::is_variable(key)) {
+        let at = crate::spec::tree::join(map, key);
         findings.key(&at, format!("`{at}` cannot be a variable of the environment"), "letters, digits and '_'");
     }
     super::software::options("sessions.options", &sessions.options, findings);

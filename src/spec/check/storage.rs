@@ -34,7 +34,8 @@ fn places(spec: &Spec, findings: &mut Findings<'_>) {
             findings.value(&at, message, format!("the other mount is on line {line}; give each its own place"));
             break;
         }
-        let Some((source, _)) = mount.from.split_once(':') else { continue };
+        // GlusterFS is served by those who mount it.
+        let Some((source, _)) = mount.from.split_once(':').filter(|_| mount.kind != "glusterfs") else { continue };
         // Every member mounts it, also the one it comes from.
         let member =
             spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source));

@@ -24,6 +24,9 @@ const WHEELS: [&str; 10] = [
 /// Redis 6.0 of bullseye does not know what the module asks at its start; its answer is known.
 const PATCH: &str = "cd /usr/local/lib/python3.9/dist-packages/odoo/addons/redis_session_store\n\
                      sed -i 's/b\"expire\" in self.redis.command_list()/True/' redis_session.py\n! grep -q command_list redis_session.py";
+/// Odoo 14 brings the part of werkzeug that the module imports from where it no longer is.
+const VENDORED: &str = "cd /usr/local/lib/python3.9/dist-packages/odoo/addons/session_db\n\
+                        sed -i 's/^import werkzeug.contrib.sessions/from odoo.tools._vendor import sessions/; s/werkzeug.contrib.sessions/sessions/' pg_session_store.py";
 
 pub fn redis() -> Chapter {
     Chapter::new("sessions_redis", Scene::Standby)
@@ -106,6 +109,12 @@ pub fn database() -> Chapter {
         .step("session_db_is_installed", |pair| {
             pair.lab.call(&["wheels", "odoo14-addon-session-db==14.0.1.0.2"])?;
             vary(pair, "sessions: {store: database, module: session_db}\n")?;
+            let plan = pair.otr.run(SPEC, "plan --json")?;
+            ensure!(plan.said().contains("werkzeug.contrib"), "plan does not say that this werkzeug is too new: {}", plan.said());
+            for host in ["erp1", "erp2"] {
+                pair.lab.sh(host, &format!("pip3 install -q odoo14-addon-session-db\n{VENDORED}"))?;
+            }
+            vary(pair, "sessions: {store: database, module: session_db, patched: true}\n")?;
             pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
             pair.nothing_differs(SPEC)
         })
@@ -161,6 +170,8 @@ fn full(pair: &mut Pair) -> Result<()> {
     set(pair, "noeviction")?;
     let status = pair.otr.run(SPEC, "status")?.said();
     ensure!(status.contains("full:") && status.contains("nobody can log in"), "status does not name it: {status}");
+    let refused = pair.lab.redis("erp1", "set session::acme:somebody-new x ex 60 2>&1")?;
+    ensure!(refused.contains("OOM"), "a login is not refused: {refused}");
     let jar = folder(pair)?.join("second");
     std::fs::create_dir_all(&jar)?;
     set(pair, "volatile-lru")?;
