@@ -1,4 +1,4 @@
-//! 12: files follow their rows; damage is found and repaired, and never carried over; a wiped
+//! 13: files follow their rows; damage is found and repaired, and never carried over; a wiped
 //! production wipes nothing; an interrupted copy is finished by the next run.
 //!
 //! `OTR_PAIR_SOAK=50` interrupts 50 copies of 20,000 files instead of one of each kind.

@@ -28,11 +28,11 @@ pub fn all() -> Vec<Chapter> {
         own_controller::chapter(), // 8
         broken::apply(),           // 9
         broken::promote(),         // 9
-        filestore::chapter(),      // 12
         sessions::redis(),         // 10
         sessions::files(),         // 10
         sessions::database(),      // 10
         storage::chapter(),        // 11
         glusterfs::chapter(),      // 12
+        filestore::chapter(),      // 13
     ]
 }
