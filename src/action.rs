@@ -10,11 +10,13 @@ use crate::look::{ClusterName, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::Text;
 
+pub mod keep;
 mod mounts;
 pub mod script;
 pub mod transfer;
 
-pub use transfer::{Taken, Transfer, TransferKind};
+pub use keep::{Keep, Kept, Moved};
+pub use transfer::{Gift, GiftKind, Taken, Transfer};
 
 /// A package to install, at a version if one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -153,8 +155,10 @@ pub enum Action {
     AppendJournal { path: PathBuf, line: String },
     /// Put this very program there.
     InstallOtr { path: PathBuf, sha256: String },
-    /// Copy data from another host.
+    /// Copy a tree from another host.
     Fetch { from: HostName, transfer: Transfer },
+    /// Make a store hold what is needed, from another host.
+    KeepStore { from: HostName, job: Keep },
 }
 
 impl Action {
@@ -201,6 +205,7 @@ impl Action {
             Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
             Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),
             Action::Fetch { from, transfer } => format!("copy {} from {from}", transfer.title()),
+            Action::KeepStore { from, job } => format!("bring the filestore of {} up to date from {from}", job.database),
         }
     }
 

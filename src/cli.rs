@@ -67,6 +67,9 @@ pub enum Verb {
     Apply(ApplyArgs),
     /// Bring the data of the standbys up to production's
     Sync(SyncArgs),
+    /// The other end of a sync; otr starts it by itself
+    #[command(hide = true, subcommand)]
+    Serve(Serve),
     /// Show how the pair stands: replication, files at risk, services
     Status,
     /// Show the login sessions on both sides
@@ -168,6 +171,26 @@ pub struct SyncArgs {
     /// Only show what would be moved
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Go on fetching what is new until this host is promoted (a service on the standby)
+    #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
+    pub follow: bool,
+    /// Delete up to so many files that the database forgot, whatever the limits say
+    #[arg(long, value_name = "N")]
+    pub allow_delete: Option<u64>,
+    /// The share that `scrub` hashes; the spec's, or 100%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub share: Option<f64>,
+}
+
+/// What `serve` does.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Serve {
+    /// Print the version of the language spoken
+    Version,
+    /// Send files of the working directory
+    Give,
+    /// Keep a store
+    Keep,
 }
 
 /// What `sync` moves.
@@ -177,7 +200,9 @@ pub enum Data {
     Filestore,
     /// Login sessions kept in the file system
     Sessions,
-    /// Both
+    /// Hash a share of every filestore, quarantine what is damaged, fetch it again
+    Scrub,
+    /// Attachments and sessions
     All,
 }
 
@@ -202,4 +227,9 @@ pub struct PromoteArgs {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|share| (0.0..=100.0).contains(share)).ok_or_else(|| format!("{text:?} is not a share such as 5%"))
 }

@@ -31,13 +31,15 @@
 //! status   -> facts history look name resource spec wanted
 //! sessions -> facts look name spec wanted
 //! history  -> spec
-//! host     -> action look name secret spec storage
+//! filestore -> action look name
+//! host     -> action filestore look name secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret sessions status
 //! converge -> action fleet host name plan report resource spec
+//! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge facts fleet history look name report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts fleet history host look name plan promote report resource secret sessions spec status template wanted
+//! command  -> action cli converge facts filestore fleet history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
@@ -52,6 +54,7 @@ pub mod cli;
 pub mod command;
 pub mod converge;
 pub mod facts;
+pub mod filestore;
 pub mod fleet;
 pub mod format;
 pub mod history;
@@ -68,5 +71,6 @@ pub mod sessions;
 pub mod spec;
 pub mod status;
 pub mod storage;
+pub mod sync;
 pub mod template;
 pub mod wanted;

@@ -101,10 +101,12 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let database = database::cluster(&mut list, &software);
     let redis = redis::server(&mut list, &software);
     let sessions = sessions::module(&mut list, &software, &redis);
-    sync::filestore(&mut list, &database, &directories);
+    let program = schedule::program(&mut list);
+    let before = [database.clone(), program.clone().into_iter().collect()].concat();
+    sync::filestore(&mut list, &before, &directories);
     let needs: Vec<ResourceId> = [software, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
-    schedule::timers(&mut list);
+    schedule::timers(&mut list, program);
     list.wanted
 }
 
@@ -115,7 +117,8 @@ pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
         .into_iter()
         .flat_map(|host| {
             let mut list = List { inputs, host, role: Role::Standby, wanted: Vec::new(), reads: BTreeMap::new() };
-            sync::filestore(&mut list, &[], &[]);
+            let program: Vec<ResourceId> = schedule::program(&mut list).into_iter().collect();
+            sync::filestore(&mut list, &program, &[]);
             sync::sessions(&mut list);
             list.wanted
         })

@@ -115,7 +115,7 @@ pub fn script(action: &Action) -> String {
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
         }
         Action::InstallOtr { path, sha256 } => install_otr(path, sha256),
-        Action::Fetch { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
+        Action::Fetch { .. } | Action::KeepStore { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
     }
 }
 

@@ -14,10 +14,11 @@ use otr::plan::check::Violation;
 use otr::plan::{Plan, Verdict};
 use otr::promote::{PromoteReport, Promotion, promote};
 use otr::report::ResourceReport;
-use otr::resource::Wanted;
+use otr::resource::{Kind, Wanted};
 use otr::secret::{SecretSource, Secrets};
 use otr::spec::load::parse;
 use otr::spec::{Access, Spec};
+use otr::sync::{Stores, stores, sync};
 use otr::template::{Rendered, Templates};
 use otr::wanted::{Inputs, Program, all, data};
 
@@ -122,7 +123,10 @@ impl Stage {
     }
 
     pub fn sync(&self) -> Result<Vec<ResourceReport>, Violation> {
-        self.converge(&self.with_inputs(&self.spec, false, data), &BTreeSet::new())
+        let mut wanted = self.with_inputs(&self.spec, false, data);
+        wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
+        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None };
+        Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)
     }
 
     fn converge(&self, wanted: &[Wanted], consent: &BTreeSet<HostName>) -> Result<Vec<ResourceReport>, Violation> {

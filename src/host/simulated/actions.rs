@@ -61,7 +61,7 @@ impl Machine {
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
-            Action::Fetch { .. } => Err("a copy between two hosts is done with give and take".into()),
+            Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
             Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } => {
                 Err("the simulator does this for the world, not for one machine".into())
             }

@@ -2,6 +2,7 @@
 
 mod bare;
 mod broken;
+mod filestore;
 mod glusterfs;
 mod observe;
 mod own_controller;
@@ -32,5 +33,6 @@ pub fn all() -> Vec<Chapter> {
         sessions::database(),      // 10
         storage::chapter(),        // 11
         glusterfs::chapter(),      // 12
+        filestore::chapter(),      // 13
     ]
 }

@@ -163,14 +163,18 @@ fn full(pair: &mut Pair) -> Result<()> {
         let cli = "REDISCLI_AUTH=keys-to-the-shop redis-cli";
         pair.lab
             .sh("erp1", &format!("{cli} config set maxmemory-policy {policy} >/dev/null; {cli} config set maxmemory 3mb >/dev/null"))?;
-        // Other installations' sessions, which end too.
-        let fill = "for n in $(seq 400); do printf 'SET session::other:%s %s EX 5000\\n' $n $(head -c 6000 /dev/zero | tr '\\0' x); done";
-        pair.lab.sh("erp1", &format!("({fill}) | {cli} >/dev/null 2>&1 || :")).map(drop)
+        // Other installations' sessions, which end too: large ones, then small ones for what is left.
+        let fill = |name: &str, size: u32| {
+            format!(
+                "for n in $(seq 600); do printf 'SET session::other:{name}%s %s EX 5000\\n' $n $(head -c {size} /dev/zero | tr '\\0' x); done"
+            )
+        };
+        pair.lab.sh("erp1", &format!("({}; {}) | {cli} >/dev/null 2>&1 || :", fill("l", 6000), fill("s", 64))).map(drop)
     };
     set(pair, "noeviction")?;
     let status = pair.otr.run(SPEC, "status")?.said();
     ensure!(status.contains("full:") && status.contains("nobody can log in"), "status does not name it: {status}");
-    let refused = pair.lab.redis("erp1", "set session::acme:somebody-new x ex 60 2>&1")?;
+    let refused = pair.lab.redis("erp1", "set session::acme:somebody-new $(head -c 400 /dev/zero | tr '\\0' x) ex 60 2>&1")?;
     ensure!(refused.contains("OOM"), "a login is not refused: {refused}");
     let jar = folder(pair)?.join("second");
     std::fs::create_dir_all(&jar)?;
