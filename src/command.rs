@@ -20,18 +20,21 @@ use crate::secret::Secrets;
 use crate::spec::load::{Loaded, read};
 use crate::spec::{Access, Spec};
 use crate::template::{Rendered, Templates};
-use crate::wanted::{Inputs, Program};
+use crate::wanted::{Inputs, Program, guarded};
 
 mod apply;
 mod check;
 mod demo;
 mod doctor;
+mod guard;
 mod man;
 mod plan;
 mod progress;
 mod promote;
 mod record;
+mod rejoin;
 mod status;
+mod switchover;
 mod sync;
 
 /// How a run ended, for the shell.
@@ -66,6 +69,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Sync(args) => sync::run(global, &args),
         Verb::Status => status::run(global),
         Verb::Promote(args) => promote::run(global, &args),
+        Verb::Switchover(args) => switchover::run(global, &args),
+        Verb::Rejoin(args) => rejoin::run(global, &args),
+        Verb::Guard(args) => guard::run(&args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),
         Verb::Completions { shell } => man::completions(shell),
@@ -86,6 +92,8 @@ pub(crate) struct Session {
 pub(crate) struct Ready {
     pub spec: Spec,
     pub files: Rendered,
+    /// The spec as a host keeps it for its timers.
+    text: String,
 }
 
 impl Session {
@@ -106,9 +114,10 @@ impl Session {
         let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
         let templates = Templates::new(&loaded.directory);
-        // Hashing the program costs some milliseconds, so only where a timer wants it.
+        // Hashing the program costs some milliseconds, so only where a timer or the guard wants it.
         let timers = loaded.spec.schedule.plan.is_some() || loaded.spec.schedule.sync.is_some();
-        let sha256 = if timers { own_digest() } else { Err("no timer wants it".into()) };
+        let guard = loaded.spec.members().any(|host| guarded(&loaded.spec, host));
+        let sha256 = if timers || guard { own_digest() } else { Err("nothing wants it".into()) };
         let program = Program { sha256, architecture: std::env::consts::ARCH };
         Ok(Self { loaded, secrets, templates, connector: Box::new(connector), program })
     }
@@ -116,20 +125,16 @@ impl Session {
     /// The spec as it is, or as it will be after a promotion.
     pub fn ready(&self, spec: Spec) -> Ready {
         let files = self.templates.files(&spec, &self.secrets);
-        Ready { spec, files }
+        let changed = (spec.production != self.loaded.spec.production)
+            .then(|| crate::spec::edit::with_production(&self.loaded.text, &spec.production))
+            .flatten();
+        Ready { spec, files, text: changed.unwrap_or_else(|| self.loaded.text.clone()) }
     }
 }
 
 impl Ready {
     pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
-        Inputs {
-            spec: &self.spec,
-            secrets: &session.secrets,
-            files: &self.files,
-            program: &session.program,
-            text: &session.loaded.text,
-            promoting,
-        }
+        Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, program: &session.program, text: &self.text, promoting }
     }
 }
 
@@ -199,7 +204,7 @@ pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: 
         .collect();
     let summary = summary(&resources);
     let changed = summary.changed > 0 || resources.iter().any(|r| r.state == State::Change && r.outcome.is_none());
-    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, notes: Vec::new() }
+    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
 }
 
 /// Prints a report in the form asked for.

@@ -21,36 +21,40 @@
 //! look     -> name secret
 //! action   -> look name secret
 //! facts    -> look name secret
+//! epoch    -> facts name
+//! guard    -> epoch name spec
 //! spec     -> look name secret template
 //! template -> name secret spec
-//! resource -> action facts format look name secret spec
-//! wanted   -> action look name resource secret spec
-//! plan     -> action facts name resource spec
-//! status   -> facts history look name resource spec wanted
+//! resource -> action epoch facts format guard look name secret spec
+//! wanted   -> action epoch guard look name resource secret spec
+//! plan     -> action epoch facts look name resource spec
+//! status   -> epoch facts history look name resource spec wanted
 //! history  -> spec
-//! host     -> action look name secret spec
+//! host     -> action epoch guard look name secret spec
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
-//! converge -> action fleet host name plan report resource spec
-//! promote  -> action converge facts fleet history look name report resource spec wanted
+//! converge -> action facts fleet host name plan report resource spec
+//! promote  -> action converge epoch facts fleet history look name plan report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts fleet history host look name plan promote report resource secret spec status template wanted
+//! command  -> action cli converge epoch facts fleet guard history host look name plan promote report resource secret spec status template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: facts format look name plan report resource status wanted
+//! pure: epoch facts format guard look name plan report resource status wanted
 //! ```
 
 pub mod action;
 pub mod cli;
 pub mod command;
 pub mod converge;
+pub mod epoch;
 pub mod facts;
 pub mod fleet;
 pub mod format;
+pub mod guard;
 pub mod history;
 pub mod host;
 pub mod look;

@@ -2,8 +2,10 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod epoch;
 pub mod file;
 pub mod filestore;
+pub mod guard;
 pub mod idle;
 pub mod odoo_conf;
 pub mod packages;
@@ -12,6 +14,8 @@ pub mod postgres;
 pub mod program;
 pub mod promotion;
 pub mod redis;
+pub mod rejoin;
+pub mod switchover;
 pub mod unit;
 
 use std::fmt;
@@ -43,11 +47,12 @@ pub enum Kind {
     Filestore,
     Sessions,
     Promotion,
+    Epoch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -63,6 +68,7 @@ impl Kind {
         Kind::Filestore,
         Kind::Sessions,
         Kind::Promotion,
+        Kind::Epoch,
     ];
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -82,6 +88,7 @@ impl Kind {
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
             Kind::Promotion => "promotion",
+            Kind::Epoch => "epoch",
         }
     }
 }

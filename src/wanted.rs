@@ -6,19 +6,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::name::{HostName, UnitName};
+use crate::action::Attributes;
+use crate::name::{HostName, Mode, UnitName, Word};
 use crate::resource::{Resource, ResourceId, Wanted};
 use crate::secret::{SecretError, Secrets, Text};
-use crate::spec::{OptionValue, Role, Setting, Spec};
+use crate::spec::{Access, OptionValue, Role, Setting, Spec};
 
 mod base;
 mod database;
+mod guard;
 mod odoo;
 mod schedule;
 mod sessions;
 mod sync;
 
-pub use database::{cluster_at, slot_of};
+pub use database::{cluster_at, follows, slot_of};
+pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS};
 pub use sync::stamp;
 
@@ -79,6 +82,17 @@ impl List<'_> {
     }
 }
 
+/// Whether otr may change a host.
+fn managed(spec: &Spec, host: &HostName) -> bool {
+    spec.hosts.get(host).is_some_and(|host| host.access == Access::Manage)
+}
+
+/// Owner and mode of a file of root's.
+pub fn root_file(mode: u32) -> Option<Attributes> {
+    let root: Word = "root".parse().ok()?;
+    Some(Attributes { owner: root.clone(), group: root, mode: Mode(mode) })
+}
+
 /// What every member must be: `plan` and `apply`. Standbys first.
 pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
     let mut hosts: Vec<&HostName> = inputs.spec.standbys().collect();
@@ -91,13 +105,15 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
     let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
     let software = base::software(&mut list);
+    let epoch = guard::epoch(&mut list);
+    guard::guard(&mut list, &software);
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);
-    let database = database::cluster(&mut list, &software);
+    let database = database::cluster(&mut list, &[software.clone(), epoch.clone()].concat());
     let sessions = sessions::redis(&mut list, &software);
     sync::filestore(&mut list, &database, &directories);
-    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, sessions].concat();
+    let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list);
     list.wanted

@@ -29,7 +29,7 @@ pub struct Redis {
     pub settings: BTreeMap<String, Result<Text, SecretError>>,
     /// On a standby: production, and its port.
     pub follows: Option<(Reach, u16)>,
-    /// A promotion runs: the replica may become a primary.
+    /// A promotion runs: the replica may become a primary, and the old primary a replica.
     pub promoting: bool,
 }
 
@@ -169,7 +169,7 @@ impl Resource for Redis {
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Restart });
         }
         let keys = sight.info("db0").and_then(|db| db.split(',').next()?.strip_prefix("keys=")?.parse::<u64>().ok()).unwrap_or(0);
-        if primary.is_some() && sight.info("role") == Some("master") && keys > 0 {
+        if primary.is_some() && !self.promoting && sight.info("role") == Some("master") && keys > 0 {
             change.discards = Some(format!("Redis on {}: {keys} keys, which replication replaces by production's", self.host));
         }
         if !change.differences.is_empty() {

@@ -6,6 +6,7 @@ use crate::name::{Mode, UnitName};
 use crate::resource::file::File;
 use crate::resource::program;
 use crate::resource::unit::{Unit, UnitState};
+use crate::resource::{Resource, ResourceId};
 use crate::secret::Text;
 use crate::spec::{Access, Role};
 
@@ -23,8 +24,24 @@ pub const TIMERS: [&str; 2] = ["otr-plan.timer", "otr-sync.timer"];
 /// What they start.
 pub const SERVICES: [&str; 2] = ["otr-plan.service", "otr-sync.service"];
 
-const PROGRAM: &str = "/usr/local/bin/otr";
+/// Where otr stands on the hosts.
+pub const PROGRAM: &str = "/usr/local/bin/otr";
 const SPEC: &str = "/etc/otr/spec.yaml";
+
+/// otr itself on a host; wanted once, whoever needs it.
+pub fn program(list: &mut List<'_>) -> ResourceId {
+    let program = program::Program {
+        host: list.host.clone(),
+        path: PROGRAM.into(),
+        sha256: list.inputs.program.sha256.clone(),
+        architecture: list.inputs.program.architecture,
+    };
+    let id = program.id();
+    match list.wanted.iter().any(|wanted| wanted.resource.id() == id) {
+        true => id,
+        false => list.add(program, &[]),
+    }
+}
 
 /// The program, the spec, and a service and timer for each verb of the schedule.
 pub fn timers(list: &mut List<'_>) {
@@ -47,13 +64,7 @@ pub fn timers(list: &mut List<'_>) {
         let content = Ok(Text::Plain(text));
         list.add(File { host: list.host.clone(), path: path.into(), content, attributes: attributes(mode) }, &[])
     };
-    let program = program::Program {
-        host: list.host.clone(),
-        path: PROGRAM.into(),
-        sha256: list.inputs.program.sha256.clone(),
-        architecture: list.inputs.program.architecture,
-    };
-    let mut needs = vec![list.add(program, &[])];
+    let mut needs = vec![program(list)];
     let text = list.inputs.text.to_owned();
     needs.push(file(list, SPEC, text, 0o640));
     for (verb, when) in [("plan", schedule.plan), ("sync", schedule.sync)] {

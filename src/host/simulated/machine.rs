@@ -9,6 +9,7 @@ use super::postgres::Cluster;
 use super::python::Modules;
 use super::redis::Redis;
 use super::units::{Start, UnitState};
+use crate::guard::Answer;
 use crate::look::accounts::Accounts;
 use crate::look::{Machine as Sight, Packages};
 use crate::name::HostName;
@@ -50,6 +51,10 @@ pub struct Machine {
     pub clusters: BTreeMap<(u32, String), Cluster>,
     /// The Redis server.
     pub redis: Redis,
+    /// What the guard of each other machine's address would hear from it.
+    pub neighbours: BTreeMap<String, Answer>,
+    /// Services whose guard let them start since the machine booted.
+    pub(super) ran: BTreeSet<String>,
     /// Which connection holds otr's lock, and what it calls itself.
     pub(super) lock: Option<(u64, String)>,
     pub(super) last_pid: u32,
@@ -80,6 +85,8 @@ impl Machine {
             python: BTreeMap::new(),
             clusters: BTreeMap::new(),
             redis: Redis::default(),
+            neighbours: BTreeMap::new(),
+            ran: BTreeSet::new(),
             lock: None,
             last_pid: 500,
         };
@@ -134,6 +141,7 @@ impl Machine {
     pub fn power_off(&mut self) {
         self.powered = false;
         self.lock = None;
+        self.ran.clear();
         for unit in self.units.values_mut() {
             unit.active = false;
             unit.failed = false;
@@ -144,6 +152,7 @@ impl Machine {
         }
         for cluster in self.clusters.values_mut() {
             cluster.server = None;
+            cluster.leaving = None;
         }
         self.redis.power_off();
     }

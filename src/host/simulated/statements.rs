@@ -120,6 +120,7 @@ impl Machine {
     pub(super) fn checkpoint(&mut self, cluster: &ClusterName) -> Done {
         let (_, data) = self.serving(cluster)?;
         data.checkpoint_timeline = data.timeline;
+        data.checkpoint = data.lsn;
         Ok(())
     }
 

@@ -51,6 +51,8 @@ impl Resource for Hba {
             for address in peer.sources(facts)? {
                 let bits = if address.is_ipv4() { 32 } else { 128 };
                 lines.push(format!("hostssl replication {} {address}/{bits} scram-sha-256", self.role));
+                // pg_rewind reads its source over an ordinary connection.
+                lines.push(format!("hostssl postgres {} {address}/{bits} scram-sha-256", self.role));
             }
         }
         let mut differences = Vec::new();
