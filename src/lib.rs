@@ -28,7 +28,7 @@
 //! resource -> action epoch facts format guard look name secret spec
 //! wanted   -> action epoch guard look name resource secret spec
 //! plan     -> action epoch facts look name resource spec
-//! status   -> epoch facts history look name resource spec wanted
+//! status   -> epoch facts history look name plan resource spec wanted
 //! history  -> spec
 //! host     -> action epoch guard look name secret spec
 //! fleet    -> action facts host look name

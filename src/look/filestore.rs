@@ -51,10 +51,14 @@ pub(super) fn attachments_script(cluster: &ClusterName, database: &DatabaseName)
     format!("{psql} -F \"$(printf '\\t')\" <<'SQL'\n{ATTACHMENTS}\nSQL")
 }
 
-const ATTACHMENTS: &str = r"SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
+// A database that Odoo has not filled yet has no such table, and so refers to no file.
+const ATTACHMENTS: &str = r"SELECT to_regclass('ir_attachment') IS NOT NULL AS filled \gset
+\if :filled
+SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
   AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)),
  translate((array_agg(name ORDER BY id))[1], E'\t\n\r', '   ')
 FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1;
+\endif
 SELECT 'end';";
 
 pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments, SightError> {

@@ -106,12 +106,16 @@ pub(super) fn settle(
         differences.push(Difference::new("file", Shown::Absent, "a file"));
     }
     differences.extend(entry.filter(|_| is_file).map(|entry| attribute_differences(entry, attributes)).unwrap_or_default());
-    let action = if write {
+    let mut actions = vec![if write {
         Action::WriteFile { path: path.to_owned(), content: text.clone(), attributes: attributes.clone() }
     } else {
         Action::SetAttributes { path: path.to_owned(), attributes: attributes.clone() }
-    };
-    Ok(Decision::from_parts(differences, vec![action]))
+    }];
+    // systemd reads its files when it is told to, or at boot.
+    if write && path.starts_with("/etc/systemd/system") {
+        actions.push(Action::DaemonReload);
+    }
+    Ok(Decision::from_parts(differences, actions))
 }
 
 fn kind_words(entry: &Entry) -> String {

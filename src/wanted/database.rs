@@ -69,7 +69,12 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     let mut done = vec![
         file.clone(),
         list.add(
-            Hba { at: at.clone(), role: replication.user.clone(), peers: spec.members().filter(|h| *h != list.host).map(reach).collect() },
+            Hba {
+                at: at.clone(),
+                role: replication.user.clone(),
+                peers: spec.members().filter(|h| *h != list.host).map(reach).collect(),
+                rewind: spec.members().all(|host| super::managed(&spec, host)),
+            },
             software,
         ),
     ];

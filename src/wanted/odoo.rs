@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::List;
+use super::{List, root_file};
 use crate::action::Attributes;
-use crate::name::Mode;
+use crate::name::{Mode, UnitName};
 use crate::resource::ResourceId;
 use crate::resource::file::Directory;
+use crate::resource::guard::DropIn;
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
 use crate::spec::requirement::PackageSpec;
@@ -72,12 +73,28 @@ pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resour
 }
 
 /// The service runs on production; a standby's was masked before anything else.
+///
+/// Neither Debian's unit nor Odoo's own waits for PostgreSQL, and neither starts again when it
+/// loses that race at boot: a promoted host would come back from a power cut without Odoo.
 pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
+    boots_after_its_servers(list, &odoo.unit);
     if list.role == Role::Production {
         let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
         reads.push(odoo.config);
         let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
         list.add(unit, needs);
     }
+}
+
+/// Where services of this host are what Odoo needs, it starts after them, and again if it fails.
+fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
+    let spec = list.spec();
+    let database = spec.replication.as_ref().map(|_| "postgresql.service".to_owned());
+    let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit.to_string())).collect();
+    let Some(attributes) = root_file(0o644).filter(|_| !servers.is_empty()) else { return };
+    let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
+    let path = format!("/etc/systemd/system/{unit}.d/otr.conf").into();
+    let file = DropIn { host: list.host.clone(), unit: unit.clone(), path, text, attributes };
+    list.add(file, &[]);
 }

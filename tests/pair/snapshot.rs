@@ -35,10 +35,12 @@ impl Snapshot {
     /// Looks again and compares.
     pub fn same_as_now(&self, lab: &Lab) -> Result<()> {
         let now = Self::take(lab, &self.host)?;
-        let gone = self.lines.difference(&now.lines).map(|line| format!("  was {line}"));
-        let new = now.lines.difference(&self.lines).map(|line| format!("  is  {line}"));
-        let changes: Vec<String> = gone.chain(new).take(30).collect();
-        ensure!(changes.is_empty(), "{} was touched:\n{}", self.host, changes.join("\n"));
+        // What was and what is stand one below the other: a line begins with the thing's name.
+        let gone = self.lines.difference(&now.lines).map(|line| (line, "was"));
+        let mut changes: Vec<_> = gone.chain(now.lines.difference(&self.lines).map(|line| (line, "is "))).collect();
+        changes.sort_by_key(|(line, when)| (line.split(' ').next(), std::cmp::Reverse(*when)));
+        let words: Vec<String> = changes.iter().take(30).map(|(line, when)| format!("  {when} {line}")).collect();
+        ensure!(changes.is_empty(), "{} was touched in {} places:\n{}", self.host, changes.len(), words.join("\n"));
         Ok(())
     }
 }

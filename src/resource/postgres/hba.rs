@@ -3,7 +3,7 @@
 use super::{ClusterAt, Reach, attributes};
 use crate::facts::{FactError, Facts};
 use crate::format::postgres::{hba_lines, with_hba_lines};
-use crate::look::Look;
+use crate::look::{Look, SightError};
 use crate::name::{HostName, Word};
 use crate::resource::{Decision, Difference, Kind, Resource, ResourceId, Shown, file};
 
@@ -16,6 +16,8 @@ pub struct Hba {
     pub role: Word,
     /// The other members.
     pub peers: Vec<Reach>,
+    /// They may rewind themselves from here: `otr rejoin` does, where otr manages both.
+    pub rewind: bool,
 }
 
 impl Resource for Hba {
@@ -35,7 +37,7 @@ impl Resource for Hba {
             return Ok(waits);
         }
         let path = self.at.hba_file();
-        let Some(current) = facts.content(&self.at.host, &path)? else {
+        let Some(current) = facts.content(&self.at.host, &path).map_err(|error| self.with_the_lines(error, facts))? else {
             return Ok(Decision::waits(format!("PostgreSQL cluster {} (a package makes it)", self.at.cluster)));
         };
         let is = hba_lines(&current.text);
@@ -48,12 +50,7 @@ impl Resource for Hba {
             {
                 return Ok(Decision::Holds);
             }
-            for address in peer.sources(facts)? {
-                let bits = if address.is_ipv4() { 32 } else { 128 };
-                lines.push(format!("hostssl replication {} {address}/{bits} scram-sha-256", self.role));
-                // pg_rewind reads its source over an ordinary connection.
-                lines.push(format!("hostssl postgres {} {address}/{bits} scram-sha-256", self.role));
-            }
+            lines.extend(self.lines_for(peer, facts)?);
         }
         let mut differences = Vec::new();
         for line in lines.iter().filter(|line| !is.contains(&line.as_str())) {
@@ -67,5 +64,50 @@ impl Resource for Hba {
         }
         let text = with_hba_lines(&current.text, &lines).into();
         file::settle(&self.at.host, &path, differences, &text, &attributes, facts)
+    }
+}
+
+impl Hba {
+    fn lines_for(&self, peer: &Reach, facts: &Facts) -> Result<Vec<String>, FactError> {
+        // pg_rewind reads its source over an ordinary connection.
+        let databases: &[&str] = if self.rewind { &["replication", "postgres"] } else { &["replication"] };
+        let mut lines = Vec::new();
+        for address in peer.sources(facts)? {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            lines.extend(databases.iter().map(|database| format!("hostssl {database} {} {address}/{bits} scram-sha-256", self.role)));
+        }
+        Ok(lines)
+    }
+
+    /// Who may not read the file (an observed host's login) is told what must stand in it.
+    fn with_the_lines(&self, error: FactError, facts: &Facts) -> FactError {
+        let FactError::Unseen { host, what, why: SightError::Denied(why) } = error else { return error };
+        let lines: Vec<String> = self.peers.iter().filter_map(|peer| self.lines_for(peer, facts).ok()).flatten().collect();
+        let why = format!(
+            "{why}; it must hold, before any other line for replication:\n{}\nLet the login read it (setfacl -m u:LOGIN:r), and a lost line is seen",
+            lines.join("\n")
+        );
+        FactError::Unseen { host, what, why: SightError::Denied(why) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::accounts::Accounts;
+    use crate::look::{ClusterName, Sight};
+
+    #[test]
+    fn who_may_not_read_it_is_told_the_lines() {
+        let host: HostName = "erp1".parse().unwrap();
+        let at = ClusterAt { host: host.clone(), cluster: ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 } };
+        let peer = Reach { host: "erp2".parse().unwrap(), said: Some("10.0.0.12".into()) };
+        let accounts = Accounts { users: [("postgres".into(), "/".into())].into(), groups: ["postgres".into()].into() };
+        let denied = SightError::Denied("Permission denied".into());
+        let seen = [(Look::Accounts, Ok(Sight::Accounts(accounts))), (Look::Content(at.hba_file()), Err(denied))];
+        let facts = Facts::new([(host, Ok(seen.into()))].into());
+        let hba = Hba { at, role: "otr_repl".parse().unwrap(), peers: vec![peer], rewind: false };
+        let error = hba.decide(&facts).unwrap_err().to_string();
+        assert!(error.contains("\nhostssl replication otr_repl 10.0.0.12/32 scram-sha-256\n"), "{error}");
     }
 }

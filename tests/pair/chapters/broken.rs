@@ -16,10 +16,12 @@ const PROMOTE: &str = "promote erp2 --yes --production-is-down erp1 --json";
 
 pub fn apply() -> Chapter {
     Chapter::new("broken_apply", Scene::Fresh)
-        .step("the_cable_is_pulled", |pair| {
+        .step("a_second_run_is_refused_and_the_cable_is_pulled", |pair| {
             let mut otr = pair.otr.start(SPEC, APPLY)?;
             let busy = |lab: &crate::lab::Lab| lab.call(&["in", "erp2", "pgrep", "-x", "dpkg"]).map(|_| true).or(Ok(false));
             pair.lab.wait("dpkg at work on erp2", 60, busy)?;
+            let second = pair.otr.run(SPEC, "apply --yes")?.ended(75)?.said();
+            ensure!(second.contains("erp2") && second.contains("since"), "it does not say who is at work:\n{second}");
             pair.lab.call(&["link", "erp2", "down"])?;
             let begun = Instant::now();
             let ended = otr.wait()?;

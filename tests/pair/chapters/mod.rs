@@ -5,8 +5,10 @@ mod broken;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod rejoin;
 mod stage;
 mod standby;
+mod switchover;
 mod tamper;
 mod tamperings;
 
@@ -24,5 +26,7 @@ pub fn all() -> Vec<Chapter> {
         own_controller::chapter(), // 8
         broken::apply(),           // 9
         broken::promote(),         // 9
+        switchover::chapter(),     // 10
+        rejoin::chapter(),         // 11
     ]
 }

@@ -44,9 +44,9 @@ state_up() {
   touch "$STATE/known_hosts"
 }
 
-overlay() { # LOWERS UPPER ROOT: UPPER/upper receives the changes
+overlay() { # LOWERS UPPER ROOT: UPPER/upper receives the changes; a directory below can be renamed
   mkdir -p "$2/upper" "$2/work" "$3"
-  mount -t overlay "$NAME" -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
+  mount -t overlay "$NAME" -o "redirect_dir=on,lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
 }
 
 lowers() { # LAYER HOST
