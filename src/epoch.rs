@@ -13,7 +13,7 @@ use crate::name::HostName;
 /// What was last decided about who is production. Nothing yet is number 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch {
-    /// Raised by one at every promotion.
+    /// Raised at every promotion: its time, seconds since 1970.
     pub number: u64,
     /// Who became production with it.
     pub production: Option<HostName>,
@@ -50,11 +50,23 @@ impl Epoch {
         }
     }
 
-    /// The epoch of a promotion of `host`, where these are known. A promotion that goes on keeps the one it raised.
-    pub fn raised<'a>(known: impl IntoIterator<Item = &'a Epoch>, host: &HostName) -> Self {
-        match known.into_iter().max() {
-            Some(highest) if highest.production.as_ref() == Some(host) => highest.clone(),
-            highest => Self { number: highest.map_or(0, |e| e.number) + 1, production: Some(host.clone()) },
+    /// The epoch of a promotion of `host`: above all that is known, and above all that is not, for
+    /// it is the time of the promotion (`now`, seconds since 1970, by the clock of the machine otr
+    /// runs on). A counter alone would do only if every host always heard of every promotion
+    /// (tests/protocol.rs finds the way to two writers otherwise).
+    pub fn raised<'a>(known: impl IntoIterator<Item = &'a Epoch>, host: &HostName, now: u64) -> Self {
+        let above = known.into_iter().map(|epoch| epoch.number).max().unwrap_or(0) + 1;
+        Self { number: above.max(now), production: Some(host.clone()) }
+    }
+
+    /// The epoch of a production that is to stay one: its own if it is the highest, else above all.
+    pub fn kept<'a>(known: impl IntoIterator<Item = &'a Epoch>, host: &HostName, now: u64) -> Self {
+        let known: Vec<&Epoch> = known.into_iter().collect();
+        let highest = known.iter().map(|epoch| epoch.number).max().unwrap_or(0);
+        let mut top = known.iter().filter(|epoch| epoch.number == highest);
+        match top.all(|epoch| epoch.production.as_ref() == Some(host)) && highest > 0 {
+            true => Self { number: highest, production: Some(host.clone()) },
+            false => Self::raised(known, host, now),
         }
     }
 }
@@ -86,11 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn a_promotion_raises_it_once() {
+    fn a_promotion_raises_it() {
         let none = Epoch::default();
-        let first = Epoch::raised([&none, &none], &host("erp2"));
+        let first = Epoch::raised([&none, &none], &host("erp2"), 0);
         assert_eq!(first, Epoch { number: 1, production: Some(host("erp2")) });
-        assert_eq!(Epoch::raised([&first, &none], &host("erp2")), first, "a promotion that was killed goes on");
-        assert_eq!(Epoch::raised([&none, &first], &host("erp1")).number, 2);
+        assert_eq!(Epoch::raised([&first, &none], &host("erp2"), 0).number, 2, "a clock that runs behind");
+        assert_eq!(Epoch::raised([&first, &none], &host("erp2"), 1_795_000_000).number, 1_795_000_000);
+        assert_eq!(Epoch::kept([&first, &none], &host("erp2"), 9), first, "it is production already");
+        assert_eq!(Epoch::kept([&first, &none], &host("erp1"), 9).number, 9);
     }
 }

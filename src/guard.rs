@@ -130,11 +130,11 @@ pub fn decide(question: &Question<'_>) -> Verdict {
         return Verdict::Refuse(format!("epoch {} is {production}'s: {me} was production before; `otr rejoin {me}`", own.number));
     }
     for (peer, answer) in question.peers {
-        let Some(Answer { epoch, role }) = answer else { continue };
+        let Some(Answer { epoch, .. }) = answer else { continue };
         if epoch.number > own.number {
             return Verdict::Refuse(format!("{peer} has epoch {epoch}, {me} has {own}: it was promoted meanwhile; `otr rejoin {me}`"));
         }
-        if epoch.number == own.number && epoch.production != own.production && *role == DiskRole::Primary {
+        if epoch.number == own.number && epoch.production != own.production {
             return Verdict::Refuse(format!("{peer} claims epoch {epoch} too, {me} has {own}: a person must name the survivor"));
         }
     }

@@ -34,7 +34,7 @@
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret status
 //! converge -> action facts fleet host name plan report resource spec
-//! promote  -> action converge epoch facts fleet history look name plan report resource spec wanted
+//! promote  -> action converge epoch facts fleet history host look name plan report resource spec wanted
 //! cli      -> name
 //! command  -> action cli converge epoch facts fleet guard history host look name plan promote report resource secret spec status template wanted
 //! ```

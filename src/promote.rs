@@ -15,6 +15,7 @@ use crate::converge::{Limits, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
+use crate::host::Connect;
 use crate::look::Look;
 use crate::name::HostName;
 use crate::report::{Outcome, State};
@@ -73,6 +74,8 @@ pub struct Promotion<'a> {
     pub verb: Verb,
     /// The open hosts.
     pub fleet: &'a Fleet,
+    /// Opens a host anew, to look whether one that was down came back.
+    pub connect: Option<&'a dyn Connect>,
     /// What is wanted, with the promoted host as production already.
     pub inputs: Inputs<'a>,
     /// The same as things are before a switchover: what a failure puts back.

@@ -135,6 +135,7 @@ impl Stage {
         let fleet = self.open(&ready, None)?;
         Ok(promote(&Promotion {
             verb: Verb::Promote,
+            connect: None,
             before: None,
             keep_diverged: true,
             despite_drift: false,

@@ -47,6 +47,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let progress = Progress::new(global);
     let promotion = Promotion {
         verb: Verb::Promote,
+        connect: Some(session.connector.as_ref()),
         fleet: &fleet,
         inputs: ready.inputs(&session, true),
         before: None,

@@ -34,6 +34,7 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
     let progress = Progress::new(global);
     let mut promotion = Promotion {
         verb: Verb::Rejoin,
+        connect: Some(session.connector.as_ref()),
         fleet: &fleet,
         inputs: ready.inputs(&session, true),
         before: None,

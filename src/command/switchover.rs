@@ -41,6 +41,7 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
     let progress = Progress::new(global);
     let promotion = Promotion {
         verb: Verb::Switchover,
+        connect: Some(session.connector.as_ref()),
         fleet: &fleet,
         inputs: ready.inputs(&session, true),
         before: Some(before.inputs(&session, true)),

@@ -22,7 +22,7 @@ use crate::wanted::{cluster_at, follows, on};
 pub const REJOIN: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "How the old production can follow is known.") },
     Step { wanted: stopped, ..changing("stop", "Odoo and PostgreSQL of the old production are stopped.") },
-    Step { guard: epoch, wanted: raised, ..EPOCH },
+    Step { guard: decided, wanted: raised, ..EPOCH },
     Step { wanted: recovered, ..changing("recover", "A crash of its PostgreSQL is behind it.") },
     Step { wanted: marked, ..changing("mark", "It can start as a standby only.") },
     Step { guard: parting, wanted: kept, ..changing("keep", "What only it has is kept.") },
@@ -134,6 +134,17 @@ fn files(promotion: &Promotion<'_>, spec: &crate::spec::Spec, parting: &mut Part
             (Err(error), _) | (_, Err(error)) => parting.unseen.push(error.to_string()),
         }
     }
+}
+
+/// Production stays what it is; the other must not have started again meanwhile.
+fn decided(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journal<'_>) -> Seen {
+    if let (false, Some((target, _))) = (progress.promoted, ends(promotion)) {
+        let facts = look(promotion, promotion.old, &[Look::Server(target.cluster.clone())]);
+        if target.server(&facts).map_err(|e| e.to_string())?.is_some() {
+            return Err(format!("PostgreSQL on {} was started again; find out who does that", promotion.old));
+        }
+    }
+    epoch(promotion, progress, journal)
 }
 
 /// After recovery the decision is made again: only now is it known how far it wrote.

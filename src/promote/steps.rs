@@ -1,7 +1,7 @@
 //! The table of steps. A new step is a new row.
 
 use super::journal::Journal;
-use super::{Progress, Promotion, fence, look, loss, smoke};
+use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
 use crate::action::Action;
 use crate::epoch::Epoch;
 use crate::look::Look;
@@ -54,7 +54,7 @@ pub const PROMOTE: &[Step] = &[
     Step { guard: position, wanted: replayed, patience: 600, ..changing("replay", "All that was received is replayed.") },
     Step { guard: epoch, wanted: raised, ..EPOCH },
     SLOT,
-    SERVER,
+    Step { guard: fence::again, ..SERVER },
     CHECKPOINT,
     WRITE,
     Step { wanted: bundles, ..changing("bundles", "Asset bundles whose files are lost are made again.") },
@@ -161,7 +161,12 @@ pub(super) fn epoch(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
     for host in reachable(promotion) {
         known.push(Epoch::seen(&facts, host, installation).map_err(|e| e.to_string())?);
     }
-    let epoch = Epoch::raised(&known, promotion.host);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Once it takes writes nothing new is decided.
+    let epoch = match progress.promoted || promotion.verb == Verb::Rejoin {
+        true => Epoch::kept(&known, promotion.host, now),
+        false => Epoch::raised(&known, promotion.host, now),
+    };
     let seen = format!("epoch {epoch}");
     progress.epoch = Some(epoch);
     Ok(Some(seen))

@@ -11,6 +11,10 @@ fn epoch(stage: &Stage, host: &HostName) -> String {
     stage.world.files(host).text("/var/lib/otr/epoch-acme").trim().to_owned()
 }
 
+fn number(stage: &Stage) -> u64 {
+    epoch(stage, &stage.spec.production).split(' ').next().unwrap().parse().unwrap()
+}
+
 fn active(stage: &Stage, host: &HostName, unit: &str) -> bool {
     stage.world.mutate(host, |m| m.is_active(unit)).unwrap()
 }
@@ -38,6 +42,7 @@ fn assert_whole(stage: &Stage, about: &str) {
 #[test]
 fn switchover_loses_nothing_and_back_again() {
     let mut stage = Stage::converged();
+    let mut last = 0;
     for round in 1..=4 {
         let (old, new) = (stage.spec.production.clone(), stage.other());
         attach(&stage, &old, &format!("round {round}.pdf"));
@@ -46,7 +51,8 @@ fn switchover_loses_nothing_and_back_again() {
         assert!(report.promoted, "round {round}: {:#?}", failed(&report));
         stage = stage.with_production(&new);
         assert_whole(&stage, &format!("round {round}"));
-        assert_eq!(epoch(&stage, &new), format!("{round} {new}"));
+        assert!(epoch(&stage, &new).ends_with(&format!(" {new}")) && number(&stage) > last, "round {round}");
+        last = number(&stage);
         let after = stage.data(&new);
         assert_eq!(after.0, before.0, "round {round}: every row is there");
         assert_eq!(after.1, before.1, "round {round}: every file is there");
@@ -134,7 +140,7 @@ fn after_the_cut() -> Stage {
     stage.world.restore_link(&erp2());
     let report = stage.promote(true);
     assert!(report.promoted, "{:#?}", failed(&report));
-    assert_eq!(epoch(&stage, &erp2()), "1 erp2");
+    assert!(epoch(&stage, &erp2()).ends_with(" erp2"));
     stage.after_promotion()
 }
 
@@ -199,7 +205,7 @@ fn a_split_brain_is_named_and_settled_by_naming_the_survivor() {
     stage.world.clear_actions();
     for wrong in [stage.with_production(&erp1()), stage.clone()] {
         let words = wrong.apply().unwrap_err().to_string();
-        for part in ["split brain", "erp1 (epoch 0, timeline 1", "erp2 (epoch 1 erp2, timeline 2", "last write"] {
+        for part in ["split brain", "erp1 (epoch 0, timeline 1", " erp2, timeline 2", "last write"] {
             assert!(words.contains(part), "{words}");
         }
         assert!(wrong.sync().is_err());

@@ -129,7 +129,11 @@ impl Stage {
         let fleet = Fleet::open(&self.world, spec.members());
         let old = erp1();
         self.with_inputs(&spec, true, |inputs| {
-            promote(&Promotion { stated_down: stated_down.then_some(&old), ..promotion(Verb::Promote, &fleet, inputs, (&erp2(), &old)) })
+            promote(&Promotion {
+                stated_down: stated_down.then_some(&old),
+                connect: Some(&self.world),
+                ..promotion(Verb::Promote, &fleet, inputs, (&erp2(), &old))
+            })
         })
     }
 
@@ -204,6 +208,7 @@ impl Stage {
 fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): (&'a HostName, &'a HostName)) -> Promotion<'a> {
     Promotion {
         verb,
+        connect: None,
         fleet,
         inputs,
         before: None,

@@ -86,7 +86,7 @@ fn stays_down(pair: &mut Pair) -> Result<()> {
     pair.lab.wait("the end of erp1's boot", 60, |lab| lab.holds("erp1", "systemctl list-jobs | grep -q 'No jobs'"))?;
     nothing_runs(pair)?;
     let journal = pair.lab.sh("erp1", "journalctl -q --no-pager -b -u postgresql@13-main -u odoo -u redis-server")?;
-    ensure!(journal.contains("does not start: erp2 has epoch 1 erp2"), "its journal does not say why:\n{journal}");
+    ensure!(journal.contains("does not start: erp2 has epoch "), "its journal does not say why:\n{journal}");
     odoo::login_page_is_whole(&pair.lab, "erp2")
 }
 
