@@ -13,6 +13,9 @@ pub use crate::spec::BootWithoutPeer;
 /// Where the guard finds what it must know, on every guarded host.
 pub const CONFIG: &str = "/etc/otr/guard.json";
 
+/// Is there while this host was production since it booted: allowed by the guard, or promoted.
+pub const PRODUCTION_SINCE_BOOT: &str = "/run/otr/production";
+
 /// What the guard must know. It does not say who is production: that is what it finds out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -103,7 +106,7 @@ pub struct Question<'a> {
     pub peers: &'a [(HostName, Option<Answer>)],
     /// What the spec says about a peer without an answer.
     pub policy: BootWithoutPeer,
-    /// The service ran on this host since it booted.
+    /// This host was production since it booted.
     pub ran: bool,
 }
 

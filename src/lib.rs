@@ -19,7 +19,7 @@
 //! secret   ->
 //! format   -> secret
 //! look     -> name secret
-//! action   -> look name secret
+//! action   -> guard look name secret
 //! facts    -> look name secret
 //! epoch    -> facts name
 //! guard    -> epoch name spec

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Action, Attributes, RedisServer, UnitVerb};
+use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::postgres::psql;
 use crate::look::redis::client;
 use crate::look::{ClusterName, Site, quote, quote_path};
@@ -93,7 +94,7 @@ pub fn script(action: &Action) -> String {
         Action::Promote { cluster } => {
             // pg_promote is only called in recovery: a run that was killed after it may come here again.
             let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 120) ELSE true END AS promoted \\gset\n\\if :promoted\n\\else\n\\warn pg_promote did not finish within 120 s\nSELECT 1/0;\n\\endif";
-            sql(cluster, "postgres", &statement.into())
+            sql(cluster, "postgres", &statement.into()) + &format!("\nmkdir -p /run/otr\n: > {PRODUCTION_SINCE_BOOT}")
         }
         Action::Checkpoint { cluster } => sql(cluster, "postgres", &"CHECKPOINT;".into()),
         Action::ProveWrite { cluster } => {

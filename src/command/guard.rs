@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::Exit;
 use crate::cli::GuardArgs;
 use crate::epoch::Epoch;
-use crate::guard::{Answer, CONFIG, Config, DiskRole, Question, Verdict, decide, redis_role};
+use crate::guard::{Answer, CONFIG, Config, DiskRole, PRODUCTION_SINCE_BOOT, Question, Verdict, decide, redis_role};
 use crate::name::HostName;
 
 /// How long a peer may take to answer once.
@@ -21,8 +21,6 @@ const ANSWER: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Names what ran since boot.
-const RAN: &str = "/run/otr";
 
 /// systemd skips the start where this ends with 1; whatever goes wrong here is no permission.
 pub fn run(args: &GuardArgs) -> Result<Exit> {
@@ -40,8 +38,7 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
         Some(path) => redis_role(&std::fs::read_to_string(path).with_context(|| path.display().to_string())?),
         None => role_on_disk(&config)?,
     };
-    let ran = Path::new(RAN).join(format!("ran-{unit}"));
-    let (own, before) = (epoch(&config)?, ran.exists());
+    let (own, before) = (epoch(&config)?, Path::new(PRODUCTION_SINCE_BOOT).exists());
     let begun = Instant::now();
     let mut said = String::new();
     loop {
@@ -56,8 +53,10 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
             Verdict::Refuse(why) if !silent => return Ok(refused(unit, &why)),
             Verdict::Start(why) if !silent || before || begun.elapsed() > PATIENCE => {
                 println!("{unit} may start: {why}");
-                // Only a restart without the peer reads it; that it cannot be written stops nothing.
-                let _ = std::fs::create_dir_all(RAN).and_then(|()| std::fs::write(&ran, ""));
+                if let (DiskRole::Primary, Some(folder)) = (role, Path::new(PRODUCTION_SINCE_BOOT).parent()) {
+                    // Only a start without the peer reads it; that it cannot be written stops nothing.
+                    let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(PRODUCTION_SINCE_BOOT, ""));
+                }
                 return Ok(Exit::Done);
             }
             Verdict::Refuse(why) if begun.elapsed() > PATIENCE || is_known(&own, &config.host, &peers) => return Ok(refused(unit, &why)),

@@ -52,7 +52,7 @@ pub struct ClusterState {
 impl ClusterState {
     /// It took writes when it last ran, whatever it is to be next.
     pub fn was_primary(&self) -> bool {
-        !self.state.contains("recovery")
+        !matches!(self.state.as_str(), "shut down in recovery" | "in archive recovery")
     }
     /// It ended in order: nothing is left to recover.
     pub fn is_clean(&self) -> bool {

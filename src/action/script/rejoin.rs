@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::{ClusterName, quote, quote_path};
 
 /// `standby.signal`; `data` is quoted.
 pub(super) fn mark(data: &str) -> String {
-    format!("runuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}")
+    format!("rm -f {PRODUCTION_SINCE_BOOT}\nrunuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}")
 }
 
 /// Single-user mode recovers and stops in order without a socket for anybody. It refuses a

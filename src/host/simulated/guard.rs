@@ -52,11 +52,11 @@ impl Machine {
         let hears = |address: &String| self.neighbours.get(address).filter(|_| self.is_reachable()).cloned();
         let peers: Vec<_> = config.peers.iter().map(|(peer, address)| (peer.clone(), hears(address))).collect();
         let own = self.epoch(&config);
-        let ran = self.ran.contains(unit);
+        let ran = self.production;
         let question = Question { me: &config.host, service, own: &own, role, peers: &peers, policy: config.boot_without_peer, ran };
         match decide(&question) {
             Verdict::Start(_) => {
-                self.ran.insert(unit.to_owned());
+                self.production |= role == DiskRole::Primary;
                 Ok(())
             }
             Verdict::Refuse(why) | Verdict::Wait(why) => Err(why),

@@ -53,8 +53,8 @@ pub struct Machine {
     pub redis: Redis,
     /// What the guard of each other machine's address would hear from it.
     pub neighbours: BTreeMap<String, Answer>,
-    /// Services whose guard let them start since the machine booted.
-    pub(super) ran: BTreeSet<String>,
+    /// It was production since it booted.
+    pub(super) production: bool,
     /// Which connection holds otr's lock, and what it calls itself.
     pub(super) lock: Option<(u64, String)>,
     pub(super) last_pid: u32,
@@ -86,7 +86,7 @@ impl Machine {
             clusters: BTreeMap::new(),
             redis: Redis::default(),
             neighbours: BTreeMap::new(),
-            ran: BTreeSet::new(),
+            production: false,
             lock: None,
             last_pid: 500,
         };
@@ -141,7 +141,7 @@ impl Machine {
     pub fn power_off(&mut self) {
         self.powered = false;
         self.lock = None;
-        self.ran.clear();
+        self.production = false;
         for unit in self.units.values_mut() {
             unit.active = false;
             unit.failed = false;

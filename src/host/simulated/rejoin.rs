@@ -15,6 +15,7 @@ impl Machine {
             return Err(format!("touch: cannot touch '{}/standby.signal': No such file or directory", data.display()));
         }
         let now = self.tick();
+        self.production = false;
         self.files.put(data.join("standby.signal"), Node::File(Vec::new()), ("postgres", "postgres", 0o600), now);
         Ok(())
     }

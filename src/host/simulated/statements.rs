@@ -114,6 +114,7 @@ impl Machine {
         server.replay_paused = false;
         server.receiver = None;
         self.files.remove_tree(&directory.join("standby.signal"));
+        self.production = true;
         Ok(())
     }
 

@@ -40,7 +40,9 @@ impl Resource for Hba {
         let Some(current) = facts.content(&self.at.host, &path).map_err(|error| self.with_the_lines(error, facts))? else {
             return Ok(Decision::waits(format!("PostgreSQL cluster {} (a package makes it)", self.at.cluster)));
         };
-        let is = hba_lines(&current.text);
+        // A line for pg_rewind does no harm where none is wanted.
+        let mut is = hba_lines(&current.text);
+        is.retain(|line| self.rewind || !line.starts_with("hostssl postgres "));
         let mut lines = Vec::new();
         for peer in &self.peers {
             // A peer that cannot be asked for its addresses keeps the lines it has.
