@@ -36,6 +36,27 @@ pub struct Step {
     pub(crate) after: fn(&Promotion<'_>, &mut Progress) -> Seen,
 }
 
+/// The steps of a verb as the page of procedures shows them.
+pub fn drawn(verb: Verb) -> String {
+    let mut text = format!("`otr {}`\n\n```text\n", verb.as_str());
+    let steps = verb.steps();
+    for (at, step) in steps.iter().enumerate() {
+        let turns = steps.get(at + 1).is_some_and(|next| step.undo && !next.undo);
+        let how = match (step.changes, step.undo) {
+            (false, _) => "looks",
+            (true, true) => "can go back",
+            (true, false) => "",
+        };
+        text += format!("{:>2}  {:<16} {:<12} {}", at + 1, step.name, how, step.about).trim_end();
+        text += if turns {
+            "\n    ───────────────── the point of no return ─────────────────\n"
+        } else {
+            "\n"
+        };
+    }
+    text + "```\n"
+}
+
 /// A step that only looks.
 pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
     Step { name, about, changes: false, undo: false, patience: 0, guard: pass, wanted: nothing, after: no_more }
@@ -242,4 +263,32 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 
 fn production_mode(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `OTR_BLESS=1 cargo test --lib steps` writes the page anew.
+    #[test]
+    fn the_page_of_procedures_shows_these_steps() {
+        let page = std::fs::read_to_string("docs/failover.md").unwrap();
+        let (open, close) = ("<!-- steps: made from the program's own table; a test compares -->\n", "<!-- end of steps -->");
+        let (head, rest) = page.split_once(open).unwrap();
+        let (shown, tail) = rest.split_once(close).unwrap();
+        let drawn = [Verb::Promote, Verb::Switchover, Verb::Rejoin].map(drawn).join("\n");
+        if std::env::var_os("OTR_BLESS").is_some() {
+            std::fs::write("docs/failover.md", format!("{head}{open}{drawn}{close}{tail}")).unwrap();
+        } else {
+            assert_eq!(shown, drawn);
+        }
+    }
+
+    #[test]
+    fn no_two_steps_of_a_verb_share_a_name() {
+        for verb in [Verb::Promote, Verb::Switchover, Verb::Rejoin] {
+            let names: std::collections::BTreeSet<&str> = verb.steps().iter().map(|step| step.name).collect();
+            assert_eq!(names.len(), verb.steps().len(), "{verb:?}");
+        }
+    }
 }

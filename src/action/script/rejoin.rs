@@ -14,10 +14,12 @@ pub(super) fn mark(data: &str) -> String {
 /// standby, so the mark is set again afterwards; the epoch keeps the service down meanwhile.
 pub(super) fn recover(cluster: &ClusterName, data: &str) -> String {
     let (version, name) = (cluster.version, quote(cluster.name.as_str()));
+    // Debian's place for it is made by pg_ctlcluster and gone after a boot; from 15 on there is none.
+    let statistics = if version < 15 { " -c stats_temp_directory=pg_stat_tmp" } else { "" };
     format!(
         "rm -f {data}/standby.signal\n\
          runuser -u postgres -- /usr/lib/postgresql/{version}/bin/postgres --single -D {data} \
-         -c config_file=/etc/postgresql/{version}/{name}/postgresql.conf template1 </dev/null >/dev/null\n{}",
+         -c config_file=/etc/postgresql/{version}/{name}/postgresql.conf{statistics} template1 </dev/null >/dev/null\n{}",
         mark(data)
     )
 }
