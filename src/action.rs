@@ -10,10 +10,13 @@ use crate::look::{ClusterName, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::Text;
 
+pub mod keep;
+mod mounts;
 pub mod script;
 pub mod transfer;
 
-pub use transfer::{Taken, Transfer, TransferKind};
+pub use keep::{Keep, Kept, Moved};
+pub use transfer::{Gift, GiftKind, Taken, Transfer};
 
 /// A package to install, at a version if one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -94,6 +97,10 @@ pub enum Action {
     WriteFile { path: PathBuf, content: Text, attributes: Attributes },
     /// Make a directory, or correct it.
     MakeDirectory { path: PathBuf, attributes: Attributes },
+    /// Make the directory something is mounted on; nobody can write there while nothing is.
+    MakeMountPoint { at: PathBuf, immutable: bool },
+    /// Change options of what is mounted.
+    Remount { at: PathBuf, options: Vec<String> },
     /// Correct owner, group, mode.
     SetAttributes { path: PathBuf, attributes: Attributes },
     /// Remove a file; it is kept as a backup.
@@ -158,8 +165,10 @@ pub enum Action {
     AppendJournal { path: PathBuf, line: String },
     /// Put this very program there.
     InstallOtr { path: PathBuf, sha256: String },
-    /// Copy data from another host.
+    /// Copy a tree from another host.
     Fetch { from: HostName, transfer: Transfer },
+    /// Make a store hold what is needed, from another host.
+    KeepStore { from: HostName, job: Keep },
 }
 
 impl Action {
@@ -169,6 +178,8 @@ impl Action {
         match self {
             Action::WriteFile { path, .. } => format!("write {}", path.display()),
             Action::MakeDirectory { path, .. } => format!("make directory {}", path.display()),
+            Action::MakeMountPoint { at, .. } => format!("make the mount point {}", at.display()),
+            Action::Remount { at, options } => format!("remount {} with {}", at.display(), options.join(",")),
             Action::SetAttributes { path, attributes: a } => format!("set {} to {}:{} {}", path.display(), a.owner, a.group, a.mode),
             Action::RemoveFile { path } => format!("remove {}", path.display()),
             Action::InstallPackages { packages } => {
@@ -209,6 +220,7 @@ impl Action {
             Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
             Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),
             Action::Fetch { from, transfer } => format!("copy {} from {from}", transfer.title()),
+            Action::KeepStore { from, job } => format!("bring the filestore of {} up to date from {from}", job.database),
         }
     }
 

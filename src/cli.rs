@@ -53,8 +53,12 @@ pub enum Verb {
         #[arg(required = true, value_name = "SPEC")]
         specs: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of the spec, for editors
-    Schema,
+    /// Print a JSON Schema: of the spec, for editors, or of what otr prints and saves
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value_t = Contract::Spec)]
+        of: Contract,
+    },
     /// Ask every host whether it can be reached, read and changed
     Doctor,
     /// Show how each host differs from the spec, and each standby from production
@@ -63,8 +67,13 @@ pub enum Verb {
     Apply(ApplyArgs),
     /// Bring the data of the standbys up to production's
     Sync(SyncArgs),
+    /// The other end of a sync; otr starts it by itself
+    #[command(hide = true, subcommand)]
+    Serve(Serve),
     /// Show how the pair stands: replication, files at risk, services
     Status,
+    /// Show the login sessions on both sides
+    Sessions(SessionsArgs),
     /// Make a standby production, after production is down
     Promote(PromoteArgs),
     /// Let production and standby change places; nothing is lost
@@ -85,11 +94,33 @@ pub enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Be an Ansible module: its arguments as JSON on standard input
+    #[command(hide = true)]
+    Ansible,
     /// Write man pages
     Man {
         /// The folder to write
         directory: PathBuf,
     },
+}
+
+/// `otr sessions`.
+#[derive(Debug, Args, Clone, Default)]
+pub struct SessionsArgs {
+    /// Is this session on both sides? Where the cookie is: file:PATH (a jar or the bare id) or env:NAME
+    #[arg(long, value_name = "SOURCE")]
+    pub cookie: Option<String>,
+}
+
+/// What others rely on, each with a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Contract {
+    /// The spec
+    Spec,
+    /// What plan, apply and sync print with --json
+    Report,
+    /// What plan --out saves
+    Plan,
 }
 
 /// Which resources.
@@ -146,6 +177,26 @@ pub struct SyncArgs {
     /// Only show what would be moved
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Go on fetching what is new until this host is promoted (a service on the standby)
+    #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
+    pub follow: bool,
+    /// Delete up to so many files that the database forgot, whatever the limits say
+    #[arg(long, value_name = "N")]
+    pub allow_delete: Option<u64>,
+    /// The share that `scrub` hashes; the spec's, or 100%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub share: Option<f64>,
+}
+
+/// What `serve` does.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Serve {
+    /// Print the version of the language spoken
+    Version,
+    /// Send files of the working directory
+    Give,
+    /// Keep a store
+    Keep,
 }
 
 /// What `sync` moves.
@@ -155,7 +206,9 @@ pub enum Data {
     Filestore,
     /// Login sessions kept in the file system
     Sessions,
-    /// Both
+    /// Hash a share of every filestore, quarantine what is damaged, fetch it again
+    Scrub,
+    /// Attachments and sessions
     All,
 }
 
@@ -229,4 +282,9 @@ pub struct GuardArgs {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|share| (0.0..=100.0).contains(share)).ok_or_else(|| format!("{text:?} is not a share such as 5%"))
 }

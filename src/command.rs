@@ -20,19 +20,24 @@ use crate::secret::Secrets;
 use crate::spec::load::{Loaded, read};
 use crate::spec::{Access, Spec};
 use crate::template::{Rendered, Templates};
-use crate::wanted::{Inputs, Program, guarded};
+use crate::wanted::{Inputs, Program};
 
+pub mod ansible;
 mod apply;
 mod check;
 mod demo;
 mod doctor;
+mod follow;
 mod guard;
 mod man;
+mod notify;
 mod plan;
 mod progress;
 mod promote;
 mod record;
 mod rejoin;
+mod serve;
+mod sessions;
 mod status;
 mod switchover;
 mod sync;
@@ -62,18 +67,21 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.verb {
         Verb::Check { specs } => check::run(global, &specs),
-        Verb::Schema => check::schema(),
+        Verb::Schema { of } => check::schema(of),
         Verb::Doctor => doctor::run(global),
         Verb::Plan(args) => plan::run(global, &args),
         Verb::Apply(args) => apply::run(global, &args),
         Verb::Sync(args) => sync::run(global, &args),
+        Verb::Serve(what) => serve::run(&what),
         Verb::Status => status::run(global),
+        Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Switchover(args) => switchover::run(global, &args),
         Verb::Rejoin(args) => rejoin::run(global, &args),
         Verb::Guard(args) => guard::run(&args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),
+        Verb::Ansible => Ok(ansible::from_stdin()),
         Verb::Completions { shell } => man::completions(shell),
         Verb::Man { directory } => man::pages(&directory),
     }
@@ -108,16 +116,18 @@ impl Session {
                 .context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?,
         };
         let loaded = read(&path, &global.sets)?;
+        let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
+        Self::new(global, loaded, secrets)
+    }
+
+    /// The same with a spec and secrets that were read already.
+    pub fn new(global: &Global, loaded: Loaded, secrets: Secrets) -> Result<Self> {
         if let Some(here) = &global.here {
             anyhow::ensure!(loaded.spec.hosts.contains_key(here), "--here {here}: the spec has no such host");
         }
-        let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
         let templates = Templates::new(&loaded.directory);
-        // Hashing the program costs some milliseconds, so only where a timer or the guard wants it.
-        let timers = loaded.spec.schedule.plan.is_some() || loaded.spec.schedule.sync.is_some();
-        let guard = loaded.spec.members().any(|host| guarded(&loaded.spec, host));
-        let sha256 = if timers || guard { own_digest() } else { Err("nothing wants it".into()) };
+        let sha256 = own_digest();
         let program = Program { sha256, architecture: std::env::consts::ARCH };
         Ok(Self { loaded, secrets, templates, connector: Box::new(connector), program })
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::action::Taken;
+use crate::action::Moved;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::host::HostError;
@@ -36,6 +36,10 @@ pub trait Watch: Sync {
     fn begins(&self, id: &ResourceId, title: &str);
     /// An action ended.
     fn ended(&self, id: &ResourceId, title: &str, error: Option<&HostError>);
+    /// How far a long copy is.
+    fn moves(&self, _id: &ResourceId, _moved: Moved) {}
+    /// A store was kept; what is wrong with it, if anything is.
+    fn kept(&self, _id: &ResourceId, _complaint: Option<&str>) {}
     /// Nothing can be done for now; this is waited for.
     fn waits(&self, on: &str);
 }
@@ -229,12 +233,14 @@ impl Run<'_> {
         for action in &change.actions {
             let title = action.title();
             self.watch.begins(id, &title);
-            let result = self.fleet.act(&id.host, action);
+            let result = self.fleet.act_and_tell(&id.host, action, &|moved| self.watch.moves(id, moved));
             self.watch.ended(id, &title, result.as_ref().err());
             match result {
-                Ok(taken) => {
+                Ok(kept) => {
                     record.done.push(title);
-                    damaged(taken)?;
+                    if let Some(complaint) = kept.and_then(|kept| kept.complaint()) {
+                        return Err(complaint);
+                    }
                 }
                 Err(error) => return Err(error.to_string()),
             }
@@ -272,19 +278,6 @@ impl Run<'_> {
                 report
             })
             .collect()
-    }
-}
-
-/// Files that came damaged are damaged on the other host too: fetching them again would not help.
-fn damaged(taken: Option<Taken>) -> Result<(), String> {
-    match taken {
-        Some(taken) if !taken.damaged.is_empty() => Err(format!(
-            "{} files came damaged (their SHA-1 is not their name) and were left out; {} are in place. Damaged: {}",
-            taken.damaged.len(),
-            taken.files,
-            taken.damaged.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::content::Content;
 use crate::look::{
-    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, Packages, PathSight, PythonSight, RedisSight, Seen, ServerSight, Sight,
-    SightError, Site, StoreListing, TreeListing, UnitSight,
+    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, Packages, PathSight, PythonSight, RedisSight, Seen,
+    ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, TreeListing, UnitSight,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -144,12 +144,24 @@ impl Facts {
         store(directory: &Path, stamp: &Path) -> StoreListing, Store, Look::Store { directory: directory.to_owned(), stamp: stamp.to_owned() }
     );
     question!(
+        /// Which of some files of a store are there; `None` if its directory is absent.
+        present(directory: &Path, names: &[String]) -> Option<BTreeSet<String>>, Present, Look::Present { directory: directory.to_owned(), names: names.to_vec() }
+    );
+    question!(
         /// The files of a tree.
         tree(directory: &Path) -> TreeListing, Tree, Look::Tree(directory.to_owned())
     );
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// The sessions of a store.
+        sessions(place: &SessionPlace) -> SessionsSight, Sessions, Look::Sessions(place.clone())
+    );
+    question!(
+        /// A mount point, asked for with this very look.
+        mount(look: &Look) -> MountSight, Mount, look.clone()
     );
     question!(
         /// Odoo's login page.

@@ -23,27 +23,32 @@
 //! facts    -> look name secret
 //! epoch    -> facts name
 //! guard    -> epoch name spec
-//! spec     -> look name secret template
+//! session  -> secret
+//! storage  ->
+//! spec     -> look name secret session storage template
 //! template -> name secret spec
-//! resource -> action epoch facts format guard look name secret spec
-//! wanted   -> action epoch guard look name resource secret spec
+//! resource -> action epoch facts format guard look name secret spec storage
+//! wanted   -> action epoch guard look name resource secret session spec storage
 //! plan     -> action epoch facts look name resource spec
 //! status   -> epoch facts history look name plan resource spec wanted
+//! sessions -> facts look name spec wanted
 //! history  -> spec
-//! host     -> action epoch guard look name secret spec
+//! filestore -> action look name
+//! host     -> action epoch filestore guard look name secret spec storage
 //! fleet    -> action facts host look name
-//! report   -> action name plan promote resource secret status
+//! report   -> action name plan promote resource secret sessions status
 //! converge -> action facts fleet host name plan report resource spec
+//! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge epoch facts fleet history host look name plan report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge epoch facts fleet guard history host look name plan promote report resource secret spec status template wanted
+//! command  -> action cli converge epoch facts filestore fleet guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: epoch facts format guard look name plan report resource status wanted
+//! pure: epoch facts format guard look name plan report resource session sessions status storage wanted
 //! ```
 
 pub mod action;
@@ -52,6 +57,7 @@ pub mod command;
 pub mod converge;
 pub mod epoch;
 pub mod facts;
+pub mod filestore;
 pub mod fleet;
 pub mod format;
 pub mod guard;
@@ -64,7 +70,11 @@ pub mod promote;
 pub mod report;
 pub mod resource;
 pub mod secret;
+pub mod session;
+pub mod sessions;
 pub mod spec;
 pub mod status;
+pub mod storage;
+pub mod sync;
 pub mod template;
 pub mod wanted;

@@ -15,22 +15,26 @@ pub mod batch;
 pub mod content;
 pub mod filestore;
 pub mod machine;
+pub mod mounts;
 pub mod odoo;
 pub mod packages;
 pub mod paths;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod sessions;
 pub mod units;
 
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
 pub use machine::Machine;
+pub use mounts::{MountSight, Mounted};
 pub use odoo::{LoginPage, Probe};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
+pub use sessions::{SessionPlace, SessionsSight};
 pub use units::{Enablement, UnitSight};
 
 /// A PostgreSQL cluster as Debian names it.
@@ -84,6 +88,13 @@ pub enum Look {
         /// A file whose mtime says up to when all was verified.
         stamp: PathBuf,
     },
+    /// Which of some files of a store are there.
+    Present {
+        /// `data_dir/filestore/<database>`.
+        directory: PathBuf,
+        /// Names of the store, `ab/abcd…`.
+        names: Vec<String>,
+    },
     /// A tree of changing files: sessions, add-ons.
     Tree(PathBuf),
     /// A Redis server; its password is read from its own configuration file on the host.
@@ -92,6 +103,17 @@ pub enum Look {
         config: PathBuf,
         /// The server's port.
         port: u16,
+    },
+    /// The login sessions of a store.
+    Sessions(SessionPlace),
+    /// A mount point.
+    Mount {
+        /// Where.
+        at: PathBuf,
+        /// For a bind: the folder that is to be seen there.
+        folder: Option<PathBuf>,
+        /// The program that mounts its type.
+        helper: Option<String>,
     },
     /// Odoo's login page and every asset it names, asked for on the host itself.
     LoginPage {
@@ -118,6 +140,9 @@ impl std::fmt::Display for Look {
             Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::Present { directory, names } => write!(f, "{} files of {}", names.len(), directory.display()),
+            Look::Sessions(_) => f.write_str("the sessions"),
+            Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
         }
@@ -141,8 +166,11 @@ pub enum Sight {
     Server(ServerSight),
     Attachments(Attachments),
     Store(StoreListing),
+    Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
     Redis(RedisSight),
+    Mount(MountSight),
+    Sessions(SessionsSight),
     LoginPage(LoginPage),
 }
 

@@ -8,6 +8,9 @@ use otr::command::{Exit, run};
 use otr::spec::load::LoadError;
 
 fn main() -> ExitCode {
+    if let Some(exit) = otr::command::ansible::as_module(std::env::args_os()) {
+        return code(exit);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -7,6 +7,7 @@ pub mod file;
 pub mod filestore;
 pub mod guard;
 pub mod idle;
+pub mod mount;
 pub mod odoo_conf;
 pub mod packages;
 pub mod pip;
@@ -15,11 +16,13 @@ pub mod program;
 pub mod promotion;
 pub mod redis;
 pub mod rejoin;
+pub mod session;
 pub mod switchover;
 pub mod unit;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::action::Action;
@@ -28,7 +31,7 @@ use crate::look::Look;
 use crate::name::HostName;
 
 /// What kind of thing a resource is. The word stands in reports and after `--only`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
@@ -36,6 +39,7 @@ pub enum Kind {
     Pip,
     File,
     Directory,
+    Mount,
     OdooConf,
     Unit,
     Postgresql,
@@ -46,17 +50,19 @@ pub enum Kind {
     Redis,
     Filestore,
     Sessions,
+    SessionModule,
     Promotion,
     Epoch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
         Kind::Directory,
+        Kind::Mount,
         Kind::OdooConf,
         Kind::Unit,
         Kind::Postgresql,
@@ -67,6 +73,7 @@ impl Kind {
         Kind::Redis,
         Kind::Filestore,
         Kind::Sessions,
+        Kind::SessionModule,
         Kind::Promotion,
         Kind::Epoch,
     ];
@@ -77,6 +84,7 @@ impl Kind {
             Kind::Pip => "pip",
             Kind::File => "file",
             Kind::Directory => "directory",
+            Kind::Mount => "mount",
             Kind::OdooConf => "odoo-conf",
             Kind::Unit => "unit",
             Kind::Postgresql => "postgresql",
@@ -87,6 +95,7 @@ impl Kind {
             Kind::Redis => "redis",
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
+            Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",
             Kind::Epoch => "epoch",
         }
@@ -118,7 +127,7 @@ impl fmt::Display for ResourceId {
 }
 
 /// A value as it may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shown {
     /// Nothing is there, or nothing is wanted.
@@ -146,7 +155,7 @@ impl From<Option<String>> for Shown {
 }
 
 /// How one aspect of a thing differs from what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The aspect: an option's name, `mode`, `version of odoo-14`.
     pub what: String,

@@ -192,6 +192,13 @@ impl Secrets {
     pub fn read<'a>(sources: impl IntoIterator<Item = &'a SecretSource>) -> Self {
         Self::with(sources, read)
     }
+    /// The same, but those given are taken as they are.
+    pub fn given<'a>(sources: impl IntoIterator<Item = &'a SecretSource>, given: &BTreeMap<SecretSource, Secret>) -> Self {
+        Self::with(sources, |source| match given.get(source) {
+            Some(secret) => Ok(secret.expose().to_owned()),
+            None => read(source),
+        })
+    }
     /// The same with another reader, for a simulated pair.
     pub fn with<'a>(sources: impl IntoIterator<Item = &'a SecretSource>, read: impl Fn(&SecretSource) -> Result<String, String>) -> Self {
         Self(
@@ -280,6 +287,14 @@ mod tests {
         assert_eq!(secrets.get(&command).unwrap().expose(), "axb");
         assert!(secrets.get(&bad).unwrap_err().to_string().contains("/nonexistent/otr"));
         assert!(secrets.get(&failing).unwrap_err().why.contains("false ended with"));
+    }
+
+    #[test]
+    fn a_secret_that_is_given_is_not_read() {
+        let [given, other] = ["env:OTR_NO_SUCH", "env:OTR_NOR_SUCH"].map(|text| SecretSource::try_from(text.to_owned()).unwrap());
+        let secrets = Secrets::given([&given, &other], &[(given.clone(), Secret::new("hunter2"))].into());
+        assert_eq!(secrets.get(&given).unwrap().expose(), "hunter2");
+        assert!(secrets.get(&other).unwrap_err().why.contains("is not set"));
     }
 
     #[test]

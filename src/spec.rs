@@ -14,23 +14,28 @@ pub mod host;
 pub mod load;
 pub mod odoo;
 pub mod problem;
+pub mod redis;
 pub mod requirement;
 pub mod schema;
+pub mod sessions;
 pub mod software;
+pub mod storage;
 pub mod tree;
 pub mod value;
 
-pub use data::{
-    FileSource, FileSpec, Filestore, Mode as ReplicationMode, Mount, Redis, Replication, Schedule, SessionStore, Sessions, Storage,
-};
+pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
 pub use failover::{BootWithoutPeer, Failover};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
+pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};
+pub use sessions::{SessionServer, SessionStore, Sessions};
 pub use software::{Clone as CloneSpec, Packages, Pip};
-pub use value::{OptionValue, Percent, Setting, Size, Span};
+pub use storage::{Mount, MountStyle, Storage};
+pub use value::{Memory, OptionValue, Percent, Setting, Size, Span};
 
 use crate::name::{HostName, Word};
 use crate::secret::SecretSource;
+use requirement::PackageSpec;
 
 /// What every machine of one Odoo installation must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -126,6 +131,16 @@ impl Spec {
         self.hosts.keys().filter(|host| self.role(host) != Role::Witness)
     }
 
+    /// Odoo's major version, said or read from a package's name.
+    pub fn odoo_version(&self) -> Option<u32> {
+        let said = self.odoo.as_ref()?.version;
+        let packages = || {
+            let names = self.packages.as_ref()?.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok());
+            names.filter_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok()).next()
+        };
+        said.or_else(packages)
+    }
+
     /// The same installation after `host` was promoted.
     pub fn with_production(&self, host: &HostName) -> Spec {
         Spec { production: host.clone(), ..self.clone() }
@@ -142,7 +157,10 @@ impl Spec {
             maps.push(("odoo.options".into(), &odoo.options));
             maps.push(("odoo.production".into(), &odoo.production));
             maps.push(("odoo.standby".into(), &odoo.standby));
+            maps.push(("odoo.environment".into(), &odoo.environment));
         }
+        maps.push(("sessions.environment".into(), &self.sessions.environment));
+        maps.push(("sessions.options".into(), &self.sessions.options));
         maps
     }
 
@@ -156,13 +174,28 @@ impl Spec {
                 }
             }
         }
-        let passwords = [
-            ("redis.password", self.redis.as_ref().and_then(|r| r.password.as_ref())),
-            ("replication.password", self.replication.as_ref().and_then(|r| r.password.as_ref())),
+        let redis = self.redis.as_ref();
+        let tls = redis.and_then(|r| r.tls.as_ref());
+        let mut passwords = vec![
+            ("redis.password".to_owned(), redis.and_then(|r| r.password.as_ref())),
+            ("redis.tls.certificate".into(), tls.map(|tls| &tls.certificate)),
+            ("redis.tls.key".into(), tls.map(|tls| &tls.key)),
+            ("redis.tls.authority".into(), tls.map(|tls| &tls.authority)),
+            ("replication.password".into(), self.replication.as_ref().and_then(|r| r.password.as_ref())),
+            ("sessions.uri".into(), self.sessions.uri.as_ref()),
+            ("sessions.server.password".into(), self.sessions.server.as_ref().and_then(|s| s.password.as_ref())),
         ];
+        for (name, user) in redis.iter().flat_map(|redis| &redis.users) {
+            passwords.push((format!("redis.users.{name}.password"), Some(&user.password)));
+        }
+        for (number, mount) in self.storage.mounts.iter().enumerate() {
+            for (path, content) in &mount.credentials {
+                passwords.push((format!("storage.mounts[{number}].credentials.{path}"), Some(content)));
+            }
+        }
         for (at, password) in passwords {
             if let Some(Setting::Secret(reference)) = password {
-                found.push((at.to_owned(), &reference.secret));
+                found.push((at, &reference.secret));
             }
         }
         found

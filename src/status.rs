@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use crate::epoch::Epoch;
-use crate::facts::{FactError, Facts};
-use crate::history::Copied;
+use crate::facts::Facts;
+use crate::history::{Copied, Ran};
 use crate::look::postgres::lsn_bytes;
-use crate::look::{Enablement, Look, RedisSight, Server};
+use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
 use crate::plan::split::split_brain;
 use crate::resource::postgres::ClusterAt;
@@ -15,6 +15,13 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::unit::clock;
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::{cluster_at, guarded, stamp};
+
+mod filestore;
+mod redis;
+
+use filestore::filestore_status;
+pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
+pub use redis::{RedisStatus, redis_status};
 
 /// How the pair stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +78,9 @@ pub struct HostStatus {
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
+    /// When each kind of sync to a standby last ran, and last went well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub syncs: Vec<Ran>,
     /// When the last good `otr sync` to a standby ended, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<String>,
@@ -89,6 +99,12 @@ pub struct PostgresStatus {
     /// `streaming`, or why not; on a standby.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
+    /// WAL that production has and this standby has not received, bytes: lost if production died now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_received_bytes: Option<u64>,
+    /// Seconds since production's last message, on a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message_seconds: Option<u64>,
     /// WAL that production has and this standby has not replayed, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
@@ -98,35 +114,6 @@ pub struct PostgresStatus {
     /// Replay waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay_paused: bool,
-}
-
-/// Redis on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RedisStatus {
-    /// `primary`, `replica`, `down` or `refused`.
-    pub state: &'static str,
-    /// Whether a replica's link is up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    /// Bytes in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub used_bytes: Option<u64>,
-    /// Keys evicted since its start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evicted: Option<u64>,
-}
-
-/// One database's filestore on a standby.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FilestoreStatus {
-    /// Whose.
-    pub database: String,
-    /// Files its rows refer to.
-    pub needed: usize,
-    /// Of these, files that are absent or damaged.
-    pub missing: usize,
-    /// Some of them by name.
-    pub examples: Vec<String>,
 }
 
 /// What must be seen.
@@ -142,7 +129,7 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
             add(Look::Unit(odoo.unit.clone()));
         }
         if let Some(redis) = &spec.redis {
-            add(Look::Redis { config: redis.config.clone(), port: redis.port });
+            add(Look::Redis { config: redis.config(), port: redis.port });
         }
         let Some(at) = cluster_at(spec, host) else { continue };
         add(Look::Server(at.cluster.clone()));
@@ -152,6 +139,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
             for database in &odoo.databases {
                 let directory = odoo.data_dir.join("filestore").join(database.as_str());
+                if spec.is_shared(&directory) {
+                    continue;
+                }
                 add(Look::Attachments(at.cluster.clone(), database.clone()));
                 add(Look::Store { directory, stamp: stamp(database.as_str()) });
             }
@@ -227,6 +217,12 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         odoo: None,
         redis: None,
         filestores: Vec::new(),
+        syncs: facts
+            .content(host, &Copied::path(spec))
+            .ok()
+            .and_then(|content| content.as_ref())
+            .map(|content| Copied::runs(&content.text))
+            .unwrap_or_default(),
         last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
         unseen: Vec::new(),
     };
@@ -236,7 +232,9 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     let mut unseen = Vec::new();
     if let Some(at) = cluster_at(spec, host) {
         match at.server(facts) {
-            Ok(server) => status.postgresql = Some(postgres_status(server, production)),
+            Ok(server) => {
+                status.postgresql = Some(postgres_status(server, production, facts.machine(host).ok().map(|machine| machine.now)))
+            }
             Err(error) => unseen.push(error.to_string()),
         }
         status.guard = guard(spec, facts, &at);
@@ -264,8 +262,8 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         }
     }
     if let Some(redis) = &spec.redis {
-        match facts.redis(host, &redis.config, redis.port) {
-            Ok(sight) => status.redis = Some(redis_status(sight)),
+        match facts.redis(host, &redis.config(), redis.port) {
+            Ok(sight) => status.redis = Some(redis_status(sight, facts.redis(&spec.production, &redis.config(), redis.port).ok())),
             Err(error) => unseen.push(error.to_string()),
         }
     }
@@ -281,15 +279,28 @@ fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
     recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
 }
 
-fn postgres_status(server: Option<&Server>, production: Option<&Server>) -> PostgresStatus {
+fn postgres_status(server: Option<&Server>, production: Option<&Server>, now: Option<f64>) -> PostgresStatus {
     let Some(server) = server else {
-        let down =
-            PostgresStatus { state: "down", timeline: None, receiver: None, lag_bytes: None, last_transaction: None, replay_paused: false };
-        return down;
+        return PostgresStatus {
+            state: "down",
+            timeline: None,
+            receiver: None,
+            not_received_bytes: None,
+            last_message_seconds: None,
+            lag_bytes: None,
+            last_transaction: None,
+            replay_paused: false,
+        };
     };
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
     let lag = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.replay_lsn)?)));
+    let message = server.receiver.as_ref().and_then(|receiver| receiver.last_message_at);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds, not negative")]
+    let since = now.and_then(|now| Some((now - message?).max(0.0) as u64));
+    let not_received = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.lsn)?)));
     PostgresStatus {
+        not_received_bytes: not_received.filter(|_| server.in_recovery),
+        last_message_seconds: since.filter(|_| server.in_recovery),
         state: if server.in_recovery { "standby" } else { "primary" },
         timeline: Some(server.timeline),
         receiver: server.in_recovery.then(|| server.receiver.as_ref().map_or_else(|| "not running".to_owned(), |r| r.status.clone())),
@@ -297,47 +308,6 @@ fn postgres_status(server: Option<&Server>, production: Option<&Server>) -> Post
         last_transaction: server.last_replayed_at.filter(|_| server.in_recovery).map(clock),
         replay_paused: server.replay_paused,
     }
-}
-
-fn redis_status(sight: &RedisSight) -> RedisStatus {
-    let number = |field: &str| sight.info(field).and_then(|value| value.parse().ok());
-    RedisStatus {
-        state: match (sight, sight.info("role")) {
-            (RedisSight::Down, _) => "down",
-            (RedisSight::Refused, _) => "refused",
-            (_, Some("slave")) => "replica",
-            _ => "primary",
-        },
-        link: sight.info("master_link_status").map(str::to_owned),
-        used_bytes: number("used_memory"),
-        evicted: number("evicted_keys"),
-    }
-}
-
-fn filestore_status(
-    spec: &Spec,
-    facts: &Facts,
-    host: &HostName,
-    database: &crate::name::DatabaseName,
-) -> Result<Option<FilestoreStatus>, FactError> {
-    let (Some(odoo), Some(at)) = (&spec.odoo, cluster_at(spec, host)) else { return Ok(None) };
-    if at.server(facts)?.is_none() {
-        return Ok(None);
-    }
-    let directory = odoo.data_dir.join("filestore").join(database.as_str());
-    let needed = facts.attachments(host, &at.cluster, database)?;
-    let store = facts.store(host, &directory, &stamp(database.as_str()))?;
-    let sound = |name: &String| {
-        let file = store.as_ref().and_then(|files| files.get(name));
-        file.is_some_and(|file| file.sha1.as_ref().is_none_or(|sha1| name.ends_with(sha1.as_str())))
-    };
-    let missing: Vec<_> = needed.iter().filter(|(name, _)| !sound(name)).collect();
-    Ok(Some(FilestoreStatus {
-        database: database.to_string(),
-        needed: needed.len(),
-        missing: missing.len(),
-        examples: missing.into_iter().take(5).map(|(name, attachment)| format!("{} ({name})", attachment.name)).collect(),
-    }))
 }
 
 /// Without production nothing streams, and that is no obstacle: it is the day a standby is for.

@@ -16,8 +16,10 @@ mod base;
 mod database;
 mod guard;
 mod odoo;
+mod redis;
 mod schedule;
 mod sessions;
+mod storage;
 mod sync;
 
 pub use database::{cluster_at, follows, slot_of};
@@ -104,18 +106,23 @@ pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
 pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
     let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
-    let software = base::software(&mut list);
+    let mut software = base::software(&mut list);
+    // Nothing of Odoo's is written before its file systems are there.
+    software.extend(storage::mounts(&mut list, &software.clone()));
     let epoch = guard::epoch(&mut list);
-    guard::guard(&mut list, &software);
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);
     let database = database::cluster(&mut list, &[software.clone(), epoch.clone()].concat());
-    let sessions = sessions::redis(&mut list, &software);
-    sync::filestore(&mut list, &database, &directories);
-    let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, sessions].concat();
+    let redis = redis::server(&mut list, &software);
+    let sessions = sessions::module(&mut list, &software, &redis);
+    let program = schedule::program(&mut list);
+    guard::guard(&mut list, &software, program.clone());
+    let before = [database.clone(), program.clone().into_iter().collect()].concat();
+    sync::filestore(&mut list, &before, &directories);
+    let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
-    schedule::timers(&mut list);
+    schedule::timers(&mut list, program);
     list.wanted
 }
 
@@ -126,7 +133,8 @@ pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
         .into_iter()
         .flat_map(|host| {
             let mut list = List { inputs, host, role: Role::Standby, wanted: Vec::new(), reads: BTreeMap::new() };
-            sync::filestore(&mut list, &[], &[]);
+            let program: Vec<ResourceId> = schedule::program(&mut list).into_iter().collect();
+            sync::filestore(&mut list, &program, &[]);
             sync::sessions(&mut list);
             list.wanted
         })

@@ -29,6 +29,8 @@ pub fn script(action: &Action) -> String {
             let path = quote_path(path);
             format!("[ -d {path} ] || mkdir -p -- {path}\n{}", set_attributes(&path, attributes))
         }
+        Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
+        Action::Remount { at, options } => super::mounts::remount(at, options),
         Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
         Action::InstallPackages { packages } => {
@@ -121,7 +123,7 @@ pub fn script(action: &Action) -> String {
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
         }
         Action::InstallOtr { path, sha256 } => install_otr(path, sha256),
-        Action::Fetch { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
+        Action::Fetch { .. } | Action::KeepStore { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
     }
 }
 
@@ -242,8 +244,8 @@ fn sql(cluster: &ClusterName, database: &str, statement: &Text) -> String {
     format!("{} >/dev/null <<'OTR-EOF'\n{}\nOTR-EOF", psql(cluster, database), statement.expose())
 }
 
-/// The old data stands until the copy is whole; a run killed between the two renames finds
-/// no cluster and copies again.
+/// The old data stands, and its server runs, until the copy is whole: a copy that fails leaves
+/// all as it was. A run killed between the two renames finds no cluster and copies again.
 fn base_backup(cluster: &ClusterName, data: &Path, conninfo: &str, slot: Option<&str>, keep_old: bool) -> String {
     let new = quote(&format!("{}.otr-new", data.display()));
     let old = quote(&format!("{}.otr-old", data.display()));
@@ -256,10 +258,10 @@ fn base_backup(cluster: &ClusterName, data: &Path, conninfo: &str, slot: Option<
     };
     let forget = if keep_old { String::new() } else { format!("\nrm -rf -- {old}") };
     format!(
-        "systemctl stop {service}\nrm -rf -- {new}\n\
+        "rm -rf -- {new}\n\
          runuser -u postgres -- /usr/lib/postgresql/{version}/bin/pg_basebackup --pgdata={new} --dbname={} --no-password --wal-method=stream --checkpoint=fast{slot}\n\
          rm -f {new}/postgresql.auto.conf.otr\nrunuser -u postgres -- touch {new}/standby.signal\nsync {new}/standby.signal {new}\n\
-         {keep}\nmv -T -- {new} {data}\nsync \"$(dirname {data})\"\nsystemctl start {service}{forget}",
+         systemctl stop {service}\n{keep}\nmv -T -- {new} {data}\nsync \"$(dirname {data})\"\nsystemctl start {service}{forget}",
         quote(conninfo),
         service = service(cluster),
         version = cluster.version,

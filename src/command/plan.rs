@@ -58,11 +58,16 @@ pub fn exit(report: &Report, detailed: bool) -> Exit {
 
 /// A plan on disk. It is never carried out itself: `apply` makes the plan anew and compares,
 /// so nothing of it needs to be trusted, and it holds no secret.
-#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Saved {
+    /// The version of this format.
     version: u32,
+    /// The hosts it was limited to.
     pub hosts: Vec<crate::name::HostName>,
+    /// The kinds it was limited to.
     pub only: Vec<String>,
+    /// What did not hold.
+    #[schemars(with = "Vec<crate::report::ResourceReport>")]
     resources: Vec<serde_json::Value>,
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
-use super::{accounts, content, filestore, machine, odoo, packages, paths, postgres, python, quote, redis, units};
+use super::{accounts, content, filestore, machine, mounts, odoo, packages, paths, postgres, python, quote, redis, sessions, units};
 use crate::name::UnitName;
 
 /// What is asked with one process.
@@ -42,6 +42,7 @@ impl Question {
             Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::LoginPage { .. }) => 180,
+            Question::One(Look::Sessions(_)) => 120,
             _ => 20,
         }
     }
@@ -64,8 +65,11 @@ impl Question {
                 Look::Server(cluster) => postgres::server_script(cluster),
                 Look::Attachments(cluster, database) => filestore::attachments_script(cluster, database),
                 Look::Store { directory, stamp } => filestore::store_script(directory, stamp),
+                Look::Present { directory, names } => filestore::present_script(directory, names),
                 Look::Tree(directory) => filestore::tree_script(directory),
                 Look::Redis { config, port } => redis::script(config, *port),
+                Look::Sessions(place) => sessions::script(place),
+                Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
             },
         }
@@ -112,8 +116,11 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Server(_) => Sight::Server(postgres::read_server(reply, limit)?),
         Look::Attachments(..) => Sight::Attachments(filestore::read_attachments(reply, limit)?),
         Look::Store { .. } => Sight::Store(filestore::read_store(reply, limit)?),
+        Look::Present { names, .. } => Sight::Present(filestore::read_present(reply, limit, names)?),
         Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
         Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),
+        Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
+        Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
     })
 }

@@ -21,19 +21,21 @@ pub struct Machine {
     pub now: f64,
     /// Seconds since boot, as systemd's monotonic timestamps count.
     pub uptime: f64,
+    /// Its memory, bytes.
+    pub memory: u64,
     /// Addresses other than loopback and link-local.
     pub addresses: Vec<String>,
 }
 
 pub(super) fn script() -> String {
-    r#"uname -n; uname -m; (. /etc/os-release; echo "$ID $VERSION_ID"); id -un; id -u; date +%s.%N; cut -d' ' -f1 /proc/uptime; hostname -I 2>/dev/null || true"#.into()
+    r#"uname -n; uname -m; (. /etc/os-release; echo "$ID $VERSION_ID"); id -un; id -u; date +%s.%N; cut -d' ' -f1 /proc/uptime; awk '$1 == "MemTotal:" {print $2}' /proc/meminfo; hostname -I 2>/dev/null || true"#.into()
 }
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Machine, SightError> {
     let text = reply.text(limit)?;
     let lines: Vec<&str> = text.lines().collect();
-    let [hostname, architecture, system, user, uid, now, uptime, rest @ ..] = lines.as_slice() else {
-        return Err(SightError::Unreadable(format!("{} lines instead of 8", lines.len())));
+    let [hostname, architecture, system, user, uid, now, uptime, memory, rest @ ..] = lines.as_slice() else {
+        return Err(SightError::Unreadable(format!("{} lines instead of 9", lines.len())));
     };
     let number = |text: &str| text.parse::<f64>().map_err(|e| SightError::Unreadable(format!("{text:?}: {e}")));
     Ok(Machine {
@@ -44,6 +46,7 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Machine, SightError> {
         root: *uid == "0",
         now: number(now)?,
         uptime: number(uptime)?,
+        memory: memory.parse::<u64>().map_err(|e| SightError::Unreadable(format!("{memory:?}: {e}")))? << 10,
         addresses: rest
             .iter()
             .flat_map(|line| line.split_whitespace())

@@ -27,6 +27,16 @@ pub enum RedisSight {
 }
 
 impl RedisSight {
+    /// The major version it answers as; Valkey answers as the Redis it descends from.
+    pub fn major(&self) -> Option<u32> {
+        self.info("redis_version")?.split('.').next()?.parse().ok()
+    }
+    /// Keys in all databases.
+    pub fn keys(&self) -> u64 {
+        let RedisSight::Up { info, .. } = self else { return 0 };
+        let databases = info.iter().filter(|(name, _)| name.strip_prefix("db").is_some_and(|n| n.parse::<u32>().is_ok()));
+        databases.filter_map(|(_, db)| db.split(',').next()?.strip_prefix("keys=")?.parse::<u64>().ok()).sum()
+    }
     /// A field of `INFO`.
     pub fn info(&self, field: &str) -> Option<&str> {
         match self {
@@ -37,11 +47,18 @@ impl RedisSight {
 }
 
 /// Shell words that send the commands on their standard input to the server, logged in.
-/// The password goes from the file to redis-cli's standard input: it is in nobody's arguments.
+/// The password goes from the file to the client's standard input: it is in nobody's arguments.
+/// The file also says whether the port speaks TLS. Valkey's client takes the same words.
 pub(crate) fn client(config: &Path, port: u16) -> String {
     let config = quote_path(config);
     format!(
-        r#"redis_send() {{ {{ awk 'tolower($1) == "requirepass" && $2 != "\"\"" {{ p = $2 }} END {{ if (p != "") print "AUTH " p }}' {config}; cat; }} | redis-cli -p {port}; }}"#
+        r#"redis_said() {{ awk -v n="$1" 'tolower($1) == n {{ v = $2 }} END {{ gsub(/"/, "", v); print v }}' {config}; }}
+redis_cli() {{
+  set -- -p {port}
+  [ "$(redis_said tls-port)" != {port} ] || set -- "$@" --tls --cacert "$(redis_said tls-ca-cert-file)"
+  if command -v redis-cli >/dev/null; then redis-cli "$@"; else valkey-cli "$@"; fi
+}}
+redis_send() {{ {{ awk 'tolower($1) == "requirepass" && $2 != "\"\"" {{ p = $2 }} END {{ if (p != "") print "AUTH " p }}' {config}; cat; }} | redis_cli; }}"#
     )
 }
 
@@ -50,14 +67,16 @@ pub(super) fn script(config: &Path, port: u16) -> String {
     let client = client(config, port);
     let config = quote_path(config);
     format!(
-        r#"command -v redis-cli >/dev/null || exit 7
+        r#"command -v redis-cli >/dev/null || command -v valkey-cli >/dev/null || exit 7
 [ -e {config} ] || ls {config} >/dev/null 2>&1 || [ "$(id -u)" != 0 ] || exit 7
 [ -r {config} ] || {{ echo "{config}: Permission denied" >&2; exit 1; }}
 {client}
 answer=$(echo PING | redis_send 2>&1)
 case $answer in
   *PONG*) ;;
-  *"Connection refused"*|*"Could not connect"*) exit 7;;
+  *"Connection refused"*|*"Could not connect"*"Connection refused"*) exit 7;;
+  *SSL*|*"Server closed the connection"*|*"Connection reset"*) echo refused; exit 0;;
+  *"Could not connect"*) exit 7;;
   *WRONGPASS*|*NOAUTH*|*"without any password configured"*) case $answer in *PONG*) ;; *) echo refused; exit 0;; esac;;
   *LOADING*) echo "Redis is still loading its data" >&2; exit 1;;
   *) echo "$answer" >&2; exit 1;;

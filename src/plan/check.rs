@@ -75,7 +75,9 @@ pub fn check(plan: &Plan, spec: &Spec, promoting: Option<&HostName>) -> Vec<Viol
                 Action::Unit { unit, verb } if Some(unit) == odoo && spec.role(host) == Role::Standby && verb.starts() => {
                     found.push(Violation::StartsStandby { host: host.clone(), unit: unit.to_string() });
                 }
-                Action::Fetch { from, .. } if from == host => found.push(Violation::FetchesFromItself { host: host.clone() }),
+                Action::Fetch { from, .. } | Action::KeepStore { from, .. } if from == host => {
+                    found.push(Violation::FetchesFromItself { host: host.clone() })
+                }
                 _ => {}
             }
         }

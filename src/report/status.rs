@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint};
-use crate::status::{HostStatus, Status};
+use crate::status::{HostStatus, RedisStatus, Status};
 
 /// Text of a status; its last line says whether a promotion could begin.
 pub fn render(status: &Status, style: Style) -> String {
@@ -46,6 +46,8 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         words.extend(server.timeline.map(|timeline| format!("timeline {timeline}")));
         words.extend(server.receiver.clone());
         words.extend(server.lag_bytes.map(|bytes| format!("{} behind production", size(bytes))));
+        words.extend(server.not_received_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{} not received", size(bytes))));
+        words.extend(server.last_message_seconds.filter(|seconds| *seconds > 30).map(|seconds| format!("last message {seconds} s ago")));
         words.extend(server.last_transaction.as_ref().map(|at| format!("last transaction {at}")));
         let _ = writeln!(out, "  PostgreSQL  {}", words.join(", "));
     }
@@ -57,23 +59,54 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         let _ = writeln!(out, "  Odoo        {odoo}");
     }
     if let Some(redis) = &host.redis {
-        let mut words = vec![redis.state.to_owned()];
-        words.extend(redis.link.as_ref().map(|link| format!("link {link}")));
-        words.extend(redis.used_bytes.map(|bytes| format!("{} used", size(bytes))));
-        words.extend(redis.evicted.filter(|n| *n > 0).map(|n| format!("{n} keys evicted")));
-        let _ = writeln!(out, "  Redis       {}", words.join(", "));
+        render_redis(out, redis, style);
     }
     for filestore in &host.filestores {
-        let _ = writeln!(out, "  Filestore   {}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
-        for example in &filestore.examples {
+        let mut words = format!("{}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
+        if filestore.missing > 0 {
+            let _ = write!(words, " ({}", size(filestore.missing_bytes));
+            if filestore.rebuildable > 0 {
+                let _ = write!(words, ", {} that Odoo makes again", filestore.rebuildable);
+            }
+            if let Some(gone) = filestore.missing_on_production.filter(|gone| *gone > 0) {
+                let _ = write!(words, ", {gone} missing on production too");
+            }
+            words.push(')');
+        }
+        let _ = writeln!(out, "  Filestore   {words}");
+        for example in filestore.lost.iter().take(5) {
             let _ = writeln!(out, "              {} {example}", paint(style, "31", "missing:"));
         }
     }
     if host.role == "standby" && !host.filestores.is_empty() {
         let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
+        for ran in host.syncs.iter().filter(|ran| ran.last_succeeded.as_ref() != Some(&ran.last_ran)) {
+            let good = ran.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"));
+            let _ = writeln!(out, "              {} ({}) failed {}, {good}", paint(style, "31", "sync failed:"), ran.what, ran.last_ran);
+        }
     }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
+    }
+}
+
+fn render_redis(out: &mut String, redis: &RedisStatus, style: Style) {
+    let mut words = vec![redis.state.to_owned()];
+    words.extend(redis.link.as_ref().map(|link| format!("link {link}")));
+    words.extend(redis.lag_bytes.map(|bytes| format!("{} behind production", size(bytes))));
+    words.extend(redis.heard_seconds_ago.filter(|seconds| *seconds > 10).map(|seconds| format!("last heard {seconds} s ago")));
+    words.extend(redis.keys.map(|keys| format!("{keys} keys")));
+    words.extend(redis.used_bytes.map(|bytes| {
+        let peak = redis.peak_bytes.map(|peak| format!(" (peak {})", size(peak))).unwrap_or_default();
+        let limit = redis.limit_bytes.map(|limit| format!(" of {}", size(limit))).unwrap_or_default();
+        format!("{}{limit} used{peak}", size(bytes))
+    }));
+    words.extend(redis.evicted.filter(|n| *n > 0).map(|n| format!("{n} keys evicted")));
+    words.extend(redis.refused_writes.filter(|n| *n > 0).map(|n| format!("{n} writes refused")));
+    let _ = writeln!(out, "  Redis       {}", words.join(", "));
+    if redis.full {
+        let full = paint(style, "31", "full:");
+        let _ = writeln!(out, "              {full} it refuses every write, so nobody can log in (maxmemory-policy noeviction)");
     }
 }
 

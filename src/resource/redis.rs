@@ -4,6 +4,7 @@
 //! reformats the file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::postgres::Reach;
 use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown, file};
@@ -13,6 +14,11 @@ use crate::format::directives;
 use crate::look::{Look, RedisSight};
 use crate::name::{HostName, UnitName};
 use crate::secret::{Secret, SecretError, Text};
+use crate::spec::Memory;
+use values::{at_start, is_secret, same};
+
+pub mod users;
+mod values;
 
 /// A Redis server on one host.
 #[derive(Debug)]
@@ -29,21 +35,76 @@ pub struct Redis {
     pub settings: BTreeMap<String, Result<Text, SecretError>>,
     /// On a standby: production, and its port.
     pub follows: Option<(Reach, u16)>,
+    /// The memory limit; a share is one of what the host has.
+    pub maxmemory: Option<Memory>,
+    /// The other members: an empty replica is not promoted while one of them has the keys.
+    pub others: Vec<HostName>,
     /// A promotion runs: the replica may become a primary, and the old primary a replica.
     pub promoting: bool,
 }
 
-/// Directives that Redis before 7 reads only at start (redis.io, "CONFIG SET").
-const AT_START_BEFORE_7: [&str; 2] = ["bind", "port"];
-const SECRET: [&str; 2] = ["requirepass", "masterauth"];
+/// What Debian's own file says that the server cannot do without. Source: redis.conf of Debian 11
+/// to 13; the unit says the rest on the command line.
+const BARE: &str = "# Written by otr: the file of the package was gone.\nprotected-mode yes\ntimeout 0\ndatabases 16\n";
+
+type Settings = BTreeMap<String, Result<Text, SecretError>>;
 
 impl Redis {
+    fn look(&self) -> Look {
+        Look::Redis { config: self.server.config.clone(), port: self.server.port }
+    }
+
+    /// Where the file that stood here before otr's first change is kept.
+    fn backup(&self) -> PathBuf {
+        let path = self.server.config.strip_prefix("/").unwrap_or(&self.server.config);
+        PathBuf::from(crate::action::script::BACKUPS).join(path)
+    }
+
+    fn settings(&self, facts: &Facts) -> Result<Settings, FactError> {
+        let mut settings = self.settings.clone();
+        if let Some(limit) = self.maxmemory {
+            let text = match limit {
+                Memory::Bytes(size) => size.to_string(),
+                Memory::Share(_) => limit.bytes(facts.machine(&self.host)?.memory).to_string(),
+            };
+            settings.insert("maxmemory".into(), Ok(Text::Plain(text)));
+        }
+        Ok(settings)
+    }
+
+    /// A file that somebody removed: as it was before otr's first change, or the least that runs.
+    fn lost(&self, facts: &Facts) -> Result<Secret, FactError> {
+        if let Some(kept) = facts.secret_content(&self.host, &self.backup())? {
+            return Ok(kept.clone());
+        }
+        let name = self.attributes.owner.as_str();
+        let own = format!("pidfile /run/{name}/{name}-server.pid\nlogfile /var/log/{name}/{name}-server.log\ndir /var/lib/{name}\n");
+        Ok(Secret::new(format!("{BARE}{own}")))
+    }
+
+    /// A replica that never had production's keys, while another member still has them.
+    fn empty(&self, sight: &RedisSight, facts: &Facts) -> Option<String> {
+        let offset = sight.info("slave_repl_offset").and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
+        if sight.info("role") != Some("slave") || sight.keys() > 0 || offset > 0 {
+            return None;
+        }
+        let (other, keys) = self.others.iter().find_map(|other| {
+            let there = facts.redis(other, &self.server.config, self.server.port).ok()?;
+            (there.info("role") == Some("master") && there.keys() > 0).then(|| (other, there.keys()))
+        })?;
+        Some(format!(
+            "the Redis of {0} is empty and never received anything, while {other}'s has {keys} keys: promoted now, everybody \
+             would be logged out. Let it follow first (`otr apply`), or take that loss with REPLICAOF NO ONE on {0}",
+            self.host
+        ))
+    }
+
     fn replica_of(&self, facts: &Facts) -> Result<Option<(String, u16)>, FactError> {
         self.follows.as_ref().map(|(reach, port)| Ok((reach.address(facts)?, *port))).transpose()
     }
 
     /// Differences between the file and the wish, and the file with them removed.
-    fn file(&self, text: &str, primary: Option<&(String, u16)>) -> Result<(Vec<Difference>, String), FactError> {
+    fn file(settings: &Settings, text: &str, primary: Option<&(String, u16)>) -> Result<(Vec<Difference>, String), FactError> {
         let mut differences = Vec::new();
         let mut changes = BTreeMap::new();
         let mut compare = |name: &str, wanted: Option<&Text>| {
@@ -58,7 +119,7 @@ impl Redis {
                 changes.insert(name.to_owned(), wanted.map(|text| text.expose().to_owned()));
             }
         };
-        for (name, value) in &self.settings {
+        for (name, value) in settings {
             compare(name, Some(value.as_ref().map_err(Clone::clone)?));
         }
         let replicaof = primary.map(|(host, port)| Text::Plain(format!("{host} {port}")));
@@ -76,19 +137,18 @@ impl Redis {
     }
 
     /// Differences between the live server and the wish.
-    fn live(&self, sight: &RedisSight, primary: Option<&(String, u16)>, change: &mut Change) -> Result<bool, FactError> {
+    fn live(&self, wanted: &Settings, sight: &RedisSight, primary: Option<&(String, u16)>, change: &mut Change) -> Result<bool, FactError> {
         let RedisSight::Up { settings, secrets, .. } = sight else { return Ok(false) };
-        let old = sight.info("redis_version").and_then(|v| v.split('.').next()?.parse::<u32>().ok()).is_some_and(|major| major < 7);
         let mut restart = false;
         let mut last = Vec::new();
-        for (name, value) in &self.settings {
+        for (name, value) in wanted {
             let value = value.as_ref().map_err(Clone::clone)?;
             let is = settings.get(name).cloned().or_else(|| secrets.get(name).map(|s| s.expose().to_owned()));
             if is.as_ref().is_some_and(|is| same(name, is, value.expose())) {
                 continue;
             }
             change.differences.push(difference(format!("{name} live"), name, is, Some(value)));
-            if old && AT_START_BEFORE_7.contains(&name.as_str()) {
+            if at_start(name, sight.major()) {
                 restart = true;
                 continue;
             }
@@ -114,7 +174,14 @@ impl Resource for Redis {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut looks = file::looks(&self.host, &self.server.config, true);
-        looks.push((self.host.clone(), Look::Redis { config: self.server.config.clone(), port: self.server.port }));
+        looks.push((self.host.clone(), self.look()));
+        looks.push((self.host.clone(), Look::SecretContent(self.backup())));
+        if matches!(self.maxmemory, Some(Memory::Share(_))) {
+            looks.push((self.host.clone(), Look::Machine));
+        }
+        if self.promoting {
+            looks.extend(self.others.iter().map(|other| (other.clone(), self.look())));
+        }
         if let Some((reach, _)) = self.follows.as_ref().filter(|(reach, _)| reach.said.is_none()) {
             looks.push((reach.host.clone(), Look::Machine));
         }
@@ -125,12 +192,15 @@ impl Resource for Redis {
         if let Some(waits) = file::account_missing(&self.host, &self.attributes, facts)? {
             return Ok(waits);
         }
-        let Some(text) = facts.secret_content(&self.host, &self.server.config)? else {
-            return Ok(Decision::waits(format!("{} (a package brings it)", self.server.config.display())));
-        };
+        let there = facts.secret_content(&self.host, &self.server.config)?;
+        let lost = if there.is_none() { Some(self.lost(facts)?) } else { None };
+        let Some(text) = there.as_ref().or(lost.as_ref()) else { return Ok(Decision::Holds) };
         let sight = facts.redis(&self.host, &self.server.config, self.server.port)?;
         if Self::writes_append_only_file(sight) {
             return Ok(Decision::settles("Redis's append-only file to be written"));
+        }
+        if let Some(empty) = self.empty(sight, facts).filter(|_| self.promoting) {
+            return Err(FactError::Refused(empty));
         }
         let primary = self.replica_of(facts)?;
         if primary.is_none() && !self.promoting && sight.info("role") == Some("slave") {
@@ -140,16 +210,20 @@ impl Resource for Redis {
                 replication(sight)
             )));
         }
-        let (differences, edited) = self.file(text.expose(), primary.as_ref())?;
+        let settings = self.settings(facts)?;
+        let (mut differences, edited) = Self::file(&settings, text.expose(), primary.as_ref())?;
+        if lost.is_some() {
+            differences.insert(0, Difference::new("file", Shown::Absent, "a file"));
+        }
         let mut change = Change { differences, ..Change::default() };
-        let mut restart = self.live(sight, primary.as_ref(), &mut change)?;
+        let mut restart = self.live(&settings, sight, primary.as_ref(), &mut change)?;
         if *sight == RedisSight::Refused {
             change.differences.push(Difference::new("password", "the running server has another one than its file", "the same"));
             restart = true;
         }
         let edited = Text::Sensitive(Secret::new(edited));
         let settled = file::settle(&self.host, &self.server.config, Vec::new(), &edited, &self.attributes, facts)?;
-        if edited.expose() != text.expose() {
+        if lost.is_some() || edited.expose() != text.expose() {
             change.actions.push(Action::WriteFile {
                 path: self.server.config.clone(),
                 content: edited,
@@ -168,7 +242,7 @@ impl Resource for Redis {
             });
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Restart });
         }
-        let keys = sight.info("db0").and_then(|db| db.split(',').next()?.strip_prefix("keys=")?.parse::<u64>().ok()).unwrap_or(0);
+        let keys = sight.keys();
         if primary.is_some() && !self.promoting && sight.info("role") == Some("master") && keys > 0 {
             change.discards = Some(format!("Redis on {}: {keys} keys, which replication replaces by production's", self.host));
         }
@@ -193,7 +267,7 @@ fn replication(sight: &RedisSight) -> String {
 }
 
 fn difference(what: String, name: &str, is: Option<String>, wanted: Option<&Text>) -> Difference {
-    let hide = SECRET.contains(&name) || wanted.is_some_and(Text::is_sensitive);
+    let hide = is_secret(name) || wanted.is_some_and(Text::is_sensitive);
     let show = |text: Option<String>| match text {
         None => Shown::Absent,
         Some(text) if text.is_empty() && hide => Shown::Absent,
@@ -201,38 +275,4 @@ fn difference(what: String, name: &str, is: Option<String>, wanted: Option<&Text
         Some(text) => text.into(),
     };
     Difference { what, is: show(is), wanted: show(wanted.map(|text| text.expose().to_owned())) }
-}
-
-/// Redis answers sizes in bytes whatever unit the file has (`1k` is 1000, `1kb` 1024: redis.conf).
-fn same(name: &str, is: &str, wanted: &str) -> bool {
-    is == wanted || (name == "maxmemory" && bytes(is).is_some() && bytes(is) == bytes(wanted))
-}
-
-fn bytes(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(digits);
-    let factor = match unit {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_compared_as_bytes() {
-        assert!(same("maxmemory", "536870912", "512mb"));
-        assert!(!same("maxmemory", "512", "512mb"));
-        assert!(!same("save", "1kb", "1024"), "only where Redis means bytes");
-    }
 }

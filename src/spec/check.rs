@@ -9,7 +9,9 @@ use super::tree::Tree;
 
 mod data;
 mod hosts;
+mod sessions;
 mod software;
+mod storage;
 mod templates;
 
 pub use templates::templates;
@@ -20,6 +22,8 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     hosts::check(spec, &mut findings);
     software::check(spec, &mut findings);
     data::check(spec, &mut findings);
+    sessions::check(spec, &mut findings);
+    storage::check(spec, &mut findings);
     findings.problems
 }
 

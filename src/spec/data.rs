@@ -1,4 +1,4 @@
-//! What holds data: PostgreSQL, Redis, sessions, storage, the filestore, other files.
+//! What holds data: PostgreSQL, the filestore, other files; and the timers.
 
 use std::path::PathBuf;
 
@@ -54,138 +54,28 @@ pub enum Mode {
     Sync,
 }
 
-/// Where Odoo keeps sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sessions {
-    /// The kind of store.
-    #[serde(default)]
-    pub store: SessionStore,
-    /// The Odoo module that reaches it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module: Option<String>,
-    /// Separates installations that share one server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
-}
-
-/// The kind of session store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SessionStore {
-    /// Odoo's default: files under data_dir/sessions, copied by `otr sync`.
-    #[default]
-    Filesystem,
-    /// Redis.
-    Redis,
-    /// A table of PostgreSQL.
-    Database,
-    /// memcached.
-    Memcached,
-}
-
-/// The Redis server of every member: production is the primary, standbys are replicas.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Redis {
-    /// redis.conf.
-    #[serde(default = "redis_config")]
-    pub config: PathBuf,
-    /// The service.
-    #[serde(default = "redis_unit")]
-    pub unit: UnitName,
-    /// The server's port.
-    #[serde(default = "redis_port")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-    /// Addresses to listen on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bind: Option<String>,
-    /// The password clients and replicas give.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Setting>,
-    /// The memory limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maxmemory: Option<Size>,
-    /// What happens at the limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maxmemory_policy: Option<EvictionPolicy>,
-    /// Whether writes are logged to disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub appendonly: Option<bool>,
-}
-
-/// `maxmemory-policy` of redis.conf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names are Redis's own")]
-pub enum EvictionPolicy {
-    VolatileLru,
-    AllkeysLru,
-    VolatileLfu,
-    AllkeysLfu,
-    VolatileRandom,
-    AllkeysRandom,
-    VolatileTtl,
-    Noeviction,
-}
-
-impl EvictionPolicy {
-    /// The word of redis.conf.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::VolatileLru => "volatile-lru",
-            Self::AllkeysLru => "allkeys-lru",
-            Self::VolatileLfu => "volatile-lfu",
-            Self::AllkeysLfu => "allkeys-lfu",
-            Self::VolatileRandom => "volatile-random",
-            Self::AllkeysRandom => "allkeys-random",
-            Self::VolatileTtl => "volatile-ttl",
-            Self::Noeviction => "noeviction",
-        }
-    }
-}
-
-/// Mounts. Checked today; set up by a later version.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Storage {
-    /// File systems that every member mounts.
-    #[serde(default)]
-    pub mounts: Vec<Mount>,
-}
-
-/// One line of fstab(5).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mount {
-    /// The mount point.
-    pub at: PathBuf,
-    /// What is mounted there.
-    #[schemars(length(min = 1))]
-    pub from: String,
-    /// The file system's type.
-    #[serde(rename = "type")]
-    #[schemars(length(min = 1))]
-    pub kind: String,
-    /// Its options.
-    #[serde(default)]
-    pub options: Vec<String>,
-}
-
 /// How attachments follow the database.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filestore {
-    /// How often new attachments are fetched by a service on the standby.
+    /// A service on the standby asks the replica this often what is new, and fetches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Span>,
-    /// How long a file stays on the standby after the database forgot it.
+    /// How long a file stays on the standby after the database forgot it. For ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_deleted: Option<Span>,
-    /// The most one run may delete, as a share of the store.
+    /// How often that service compares everything. 1h if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile: Option<Span>,
+    /// The most one run may delete, as a share of the store. 5% if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<Percent>,
+    /// The most one run may delete, in files. 1000 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delete_files: Option<u64>,
+    /// The share of the store that is hashed each day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Percent>,
 }
 
 /// Timers on the standbys.
@@ -198,6 +88,10 @@ pub struct Schedule {
     /// When `otr sync` runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// A file on the standbys that gets a line for every sync that went well
+    /// (`YYYY-MM-DD HH:MM:SS :  command`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_file: Option<PathBuf>,
 }
 
 /// A file or directory on every member, or on some.
@@ -261,18 +155,8 @@ fn yes() -> bool {
 fn postgresql_port() -> u16 {
     5432
 }
-fn redis_port() -> u16 {
-    6379
-}
 fn slot_keep() -> Size {
     Size(10 << 30)
-}
-fn redis_config() -> PathBuf {
-    "/etc/redis/redis.conf".into()
-}
-#[allow(clippy::expect_used, reason = "literals; a test parses them")]
-fn redis_unit() -> UnitName {
-    "redis-server.service".parse().expect("a unit name")
 }
 #[allow(clippy::expect_used, reason = "literals; a test parses them")]
 fn word(text: &str) -> Word {
@@ -292,7 +176,6 @@ fn root() -> Word {
 mod tests {
     #[test]
     fn defaults_are_names() {
-        super::redis_unit();
         super::main_cluster();
         super::replication_user();
         super::root();

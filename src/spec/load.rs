@@ -237,8 +237,18 @@ fn fill(tree: &mut Tree) {
 /// # Errors
 /// The file cannot be read, or all that is wrong with it and its templates.
 pub fn read(path: &Path, sets: &[(String, String)]) -> Result<Loaded, LoadError> {
+    match contents(path) {
+        Ok(text) => from_text(path, text, sets),
+        Err(problem) => Err(LoadError { path: path.to_owned(), text: String::new(), problems: vec![problem] }),
+    }
+}
+
+/// A spec from its text, as if it stood at `path`.
+///
+/// # Errors
+/// All that is wrong with it and its templates.
+pub fn from_text(path: &Path, text: String, sets: &[(String, String)]) -> Result<Loaded, LoadError> {
     let fail = |text: &str, problems| LoadError { path: path.to_owned(), text: text.to_owned(), problems };
-    let text = contents(path).map_err(|problem| fail("", vec![problem]))?;
     let Examined { spec, tree, mut problems } = examine(&text);
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

@@ -41,6 +41,10 @@ pub struct Odoo {
     /// Options on a standby; they win over `options`.
     #[serde(default)]
     pub standby: IndexMap<String, OptionValue>,
+    /// Variables of the service's environment, which modules read (attachment_s3: AWS_HOST …). They
+    /// stand in a file that only root reads.
+    #[serde(default)]
+    pub environment: IndexMap<String, OptionValue>,
     /// What to do with keys of odoo.conf that the spec does not name.
     #[serde(default)]
     pub unmanaged: Unmanaged,

@@ -184,6 +184,14 @@ fn cut_at(line: &str, before: &[&str]) -> usize {
         own_key = true;
         depth = depth.min(at);
     }
+    // An option of a mount: `password=…` in a list.
+    let by_option = line.match_indices('=').map(|(at, _)| at).find(|at| {
+        let word = line[..*at].rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).next();
+        word.is_some_and(|word| !word.is_empty() && is_secret_key(word))
+    });
+    if let Some(at) = by_option {
+        return keys(line).find(|(key, _)| is_secret_key(key)).map_or(at + 1, |(_, after)| after.min(at + 1));
+    }
     let by_key = keys(line).find(|(key, _)| is_secret_key(key)).map(|(_, after)| after + line[after..].len().min(1));
     match by_key {
         Some(cut) if line.is_char_boundary(cut) && line[..cut].ends_with([':', ' ']) => cut,
@@ -226,6 +234,7 @@ mod tests {
             ("redis: {password:\nhunter2, port: 70000}", 2, "…"),
             ("tokens: x\nport: 1", 2, "port: 1"),
             ("url: redis://me:hunter2@h/0", 1, "url: redis://…@h/0"),
+            ("options: [rw, password=hunter2]", 1, "options: [rw, password=…"),
             ("a: b # ok", 1, "a: b # ok"),
         ] {
             assert_eq!(shown(text, line), wanted, "{text}");

@@ -131,6 +131,46 @@ impl fmt::Display for Percent {
     }
 }
 
+/// An amount of memory: bytes, or a share of the machine's.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Memory {
+    /// Bytes.
+    Bytes(Size),
+    /// A share of what the machine has.
+    Share(Percent),
+}
+text_value!(Memory, "^([0-9]{1,15}[kKmMgGtT][bB]|[0-9]{1,3}(\\.[0-9]+)?%)$", "a size such as 512mb, or a share of the machine such as 25%");
+
+impl Memory {
+    /// Bytes on a machine that has `total` of them.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "no machine has 2^52 bytes")]
+    pub fn bytes(self, total: u64) -> u64 {
+        match self {
+            Memory::Bytes(size) => size.0,
+            // Whole MiB: people compare it with what Redis shows.
+            Memory::Share(share) => ((total as f64 * share.0 / 100.0) as u64) >> 20 << 20,
+        }
+    }
+}
+impl TryFrom<String> for Memory {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.ends_with('%') {
+            true => Percent::try_from(text).map(Memory::Share),
+            false => Size::try_from(text).map(Memory::Bytes),
+        }
+    }
+}
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Memory::Bytes(size) => size.fmt(f),
+            Memory::Share(share) => share.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +180,10 @@ mod tests {
         for text in ["512mb", "10gb", "1kb", "3tb"] {
             assert_eq!(Size::try_from(text.to_owned()).unwrap().to_string(), text);
         }
+        let memory = |text: &str| Memory::try_from(text.to_owned());
+        assert_eq!(memory("25%").unwrap().bytes(8 << 30), 2 << 30);
+        assert_eq!(memory("10mb").unwrap().bytes(1), 10 << 20);
+        assert!(memory("101%").is_err() && memory("10").is_err());
         assert!(Size::try_from("99999999999tb".to_owned()).is_err());
         assert!(Size::try_from("12".to_owned()).is_err());
         assert_eq!(Span::try_from("7d".to_owned()).unwrap().0.as_secs(), 604_800);

@@ -11,7 +11,7 @@ use crate::resource::packages::Packages;
 use crate::resource::pip::Pip;
 use crate::resource::unit::{Unit, UnitState};
 use crate::spec::requirement::{PackageSpec, Requirement};
-use crate::spec::{FileSource, Role};
+use crate::spec::{FileSource, Role, Spec};
 
 /// Packages and modules. On a standby Odoo is masked first: Debian's package would start it.
 pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
@@ -24,10 +24,17 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
         done.push(list.add(Idle { unit: masked, clusters }, &[]));
     }
-    if let Some(packages) = &spec.packages {
+    let storage = super::storage::packages(&spec);
+    if let Some(packages) = spec.packages.clone().or_else(|| (!storage.is_empty()).then(Default::default)) {
+        let mut install: Vec<PackageSpec> = packages.install.iter().filter_map(|text| text.parse().ok()).collect();
+        for name in storage {
+            if !install.iter().any(|other| other.name == name) {
+                install.push(PackageSpec { name, version: None });
+            }
+        }
         let resource = Packages {
             host: list.host.clone(),
-            install: packages.install.iter().filter_map(|text| text.parse::<PackageSpec>().ok()).collect(),
+            install,
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
             clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
@@ -38,13 +45,24 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let resource = Pip {
             host: list.host.clone(),
             site: pip.venv.clone().map_or(Site::System, Site::Venv),
-            install: pip.install.iter().filter_map(|text| text.parse::<Requirement>().ok()).collect(),
+            install: requirements(&spec, &pip.install),
             clone: pip.clone.clone().filter(|_| standby).map(|clone| (production, clone)),
             break_system_packages: pip.break_system_packages,
         };
         done.push(list.add(resource, &done.clone()));
     }
     done
+}
+
+/// What the spec asks for, and what the session module needs unless the spec says more about it.
+fn requirements(spec: &Spec, said: &[String]) -> Vec<Requirement> {
+    let mut all: Vec<Requirement> = said.iter().filter_map(|text| text.parse().ok()).collect();
+    for needed in spec.sessions.requirements(spec.odoo_version()).iter().filter_map(|text| text.parse::<Requirement>().ok()) {
+        if !all.iter().any(|other| other.name == needed.name) {
+            all.push(needed);
+        }
+    }
+    all
 }
 
 /// The spec's `files:`, and the units that read them.
@@ -73,7 +91,7 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         }
         done.push(id);
     }
-    let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit.clone())];
+    let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit())];
     for (unit, read) in units {
         let (reads, needs): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         if own.contains(&Some(unit.clone())) {

@@ -1,6 +1,7 @@
 //! The boot guard and the epoch it compares, on every managed host.
 
-use super::{List, cluster_at, managed, root_file, schedule};
+use super::{List, cluster_at, managed, root_file};
+use crate::action::transfer::PROGRAM;
 use crate::guard::Config;
 use crate::name::UnitName;
 use crate::resource::ResourceId;
@@ -30,7 +31,7 @@ pub fn epoch(list: &mut List<'_>) -> Vec<ResourceId> {
 }
 
 /// The guard itself: program, configuration, what answers the peers, and last what asks it.
-pub fn guard(list: &mut List<'_>, software: &[ResourceId]) {
+pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<ResourceId>) {
     let spec = list.spec().clone();
     let (Some(at), Some(attributes)) = (cluster_at(&spec, list.host), root_file(0o644)) else { return };
     if !guarded(&spec, list.host) {
@@ -49,17 +50,17 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId]) {
         cluster: at.directory(),
         data: format!("/var/lib/postgresql/{}/{}", at.cluster.version, at.cluster.name).into(),
         odoo: spec.odoo.as_ref().map(|odoo| odoo.unit.clone()),
-        redis: spec.redis.as_ref().map(|redis| (redis.unit.clone(), redis.config.clone())),
+        redis: spec.redis.as_ref().map(|redis| (redis.unit(), redis.config())),
         peers: Vec::new(),
         port: failover.guard_port,
         boot_without_peer: failover.boot_without_peer,
     };
-    let mut needs = vec![schedule::program(list)];
+    let mut needs: Vec<ResourceId> = program.into_iter().collect();
     needs.push(list.add(GuardConfig { config, peers: peers.map(reach).collect(), attributes: attributes.clone() }, &[]));
     needs.extend(answering(list, &needs.clone()));
     let mut guards = vec![(at.unit(), "")];
     guards.extend(spec.odoo.as_ref().map(|odoo| (odoo.unit.clone(), "After")));
-    guards.extend(spec.redis.as_ref().map(|redis| (redis.unit.clone(), "")));
+    guards.extend(spec.redis.as_ref().map(|redis| (redis.unit(), "")));
     needs.extend(software.iter().cloned());
     for (unit, after) in guards {
         // A guard that waits for the peer must not run into the time limit of Odoo's start.
@@ -67,7 +68,7 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId]) {
         let text = format!(
             "# Written by otr: this service does not start as production's on a host whose peer was promoted.\n\
              {order}[Service]\nExecCondition=+{} guard {unit}\n",
-            schedule::PROGRAM
+            PROGRAM
         );
         let path = format!("/etc/systemd/system/{unit}.d/otr-guard.conf").into();
         list.add(DropIn { host: host.clone(), unit, path, text, attributes: attributes.clone() }, &needs);
@@ -87,7 +88,7 @@ fn answering(list: &mut List<'_>, needs: &[ResourceId]) -> Vec<ResourceId> {
         "# Written by otr.\n[Unit]\nDescription=otr tells a peer this host's epoch\nCollectMode=inactive-or-failed\n\n\
          [Service]\nExecStart=-{} guard --answer\nStandardOutput=socket\nStandardError=journal\nTimeoutStartSec=10\nRuntimeMaxSec=10\n\
          ProtectSystem=strict\nPrivateTmp=yes\nNoNewPrivileges=yes\n",
-        schedule::PROGRAM
+        PROGRAM
     );
     let file = |list: &mut List<'_>, path: &str, text: String| {
         let attributes = attributes.clone();

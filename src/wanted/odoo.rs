@@ -11,21 +11,8 @@ use crate::resource::file::Directory;
 use crate::resource::guard::DropIn;
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
-use crate::spec::requirement::PackageSpec;
-use crate::spec::{OptionValue, Role, Spec};
-
-/// The major version, said or read from a package's name.
-pub fn version(spec: &Spec) -> Option<u32> {
-    let odoo = spec.odoo.as_ref()?;
-    odoo.version.or_else(|| {
-        let packages = spec.packages.as_ref()?;
-        packages
-            .install
-            .iter()
-            .filter_map(|text| text.parse::<PackageSpec>().ok())
-            .find_map(|p| p.name.as_str().strip_prefix("odoo-")?.parse().ok())
-    })
-}
+use crate::session::server_wide;
+use crate::spec::{OptionValue, Role};
 
 /// Every level down to each filestore belongs to Odoo's user; one level that belongs to root
 /// makes Odoo answer 500. The first three levels (`/var/lib/odoo`) are the package's.
@@ -39,8 +26,12 @@ pub fn directories(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resource
     levels.push((odoo.data_dir.join("filestore"), 0o755));
     levels.extend(odoo.databases.iter().map(|database| (odoo.data_dir.join("filestore").join(database.as_str()), 0o755)));
     let attributes = |mode| Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(mode) };
+    // What production serves to both is made there; a standby may not even write to it.
+    let standby = list.role == Role::Standby;
+    let spec = list.spec().clone();
     levels
         .into_iter()
+        .filter(|(path, _)| !(standby && spec.is_shared(path)))
         .map(|(path, mode)| list.add(Directory { host: list.host.clone(), path, attributes: attributes(mode) }, software))
         .collect()
 }
@@ -49,24 +40,36 @@ pub fn directories(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resource
 pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let spec = list.spec().clone();
     let Some(odoo) = &spec.odoo else { return Vec::new() };
-    let version = version(&spec);
+    let version = spec.odoo_version();
     let role = if list.role == Role::Production { &odoo.production } else { &odoo.standby };
     let host = spec.hosts.get(list.host).map(|host| &host.odoo);
     let mut options: BTreeMap<String, OptionValue> = BTreeMap::new();
     for layer in [Some(&odoo.options), Some(role), host].into_iter().flatten() {
         options.extend(layer.iter().map(|(key, value)| (key.to_lowercase(), value.clone())));
     }
+    let mut texts: BTreeMap<String, _> = options
+        .into_iter()
+        .map(|(key, value)| {
+            let text = list.inputs.option(&value, |value| rendered(&key, value, version));
+            (key, text)
+        })
+        .collect();
+    if let Some(addon) = spec.sessions.addon() {
+        let is = match texts.get("server_wide_modules") {
+            Some(Ok(text)) => Some(text.expose().to_owned()),
+            _ => None,
+        };
+        texts.insert("server_wide_modules".into(), Ok(server_wide(is.as_deref(), version, addon).into()));
+        // What the spec itself says of an option counts more.
+        for (key, value) in super::sessions::options(list) {
+            texts.entry(key).or_insert(value);
+        }
+    }
     let resource = OdooConf {
         host: list.host.clone(),
         path: odoo.config.clone(),
         attributes: Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(0o640) },
-        options: options
-            .into_iter()
-            .map(|(key, value)| {
-                let text = list.inputs.option(&value, |value| rendered(&key, value, version));
-                (key, text)
-            })
-            .collect(),
+        options: texts,
         unmanaged: odoo.unmanaged,
     };
     vec![list.add(resource, software)]
@@ -91,7 +94,7 @@ pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
 fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
     let spec = list.spec();
     let database = spec.replication.as_ref().map(|_| "postgresql.service".to_owned());
-    let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit.to_string())).collect();
+    let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit().to_string())).collect();
     let Some(attributes) = root_file(0o644).filter(|_| !servers.is_empty()) else { return };
     let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
     let path = format!("/etc/systemd/system/{unit}.d/otr.conf").into();

@@ -16,6 +16,10 @@ pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[Re
     let (Some(odoo), Some(at), Role::Standby) = (&spec.odoo, cluster_at(&spec, list.host), list.role) else { return };
     let needs = [database, directories].concat();
     for name in &odoo.databases {
+        // Both hosts see the same files: there is nothing to copy, and nothing to delete either.
+        if spec.is_shared(&odoo.data_dir.join("filestore").join(name.as_str())) {
+            continue;
+        }
         let resource = Filestore {
             at: at.clone(),
             production: spec.production.clone(),
@@ -32,6 +36,9 @@ pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[Re
 pub fn sessions(list: &mut List<'_>) {
     let spec = list.spec().clone();
     let (Some(odoo), SessionStore::Filesystem) = (&spec.odoo, spec.sessions.store) else { return };
+    if spec.is_shared(&odoo.data_dir.join("sessions")) {
+        return;
+    }
     let resource = Tree {
         host: list.host.clone(),
         production: spec.production.clone(),

@@ -17,6 +17,8 @@
 #   lab.sh cut|heal A B             A and B cannot reach each other; the driver still reaches both
 #   lab.sh disk HOST PATH MB        mount a small ext4 at PATH inside HOST (for a full disk)
 #   lab.sh repo                     serve packages and wheels at http://10.77.0.1:8000 (`up` does it too)
+#   lab.sh wheels NAME==VERSION…    fetch Python modules that hosts may install
+#   lab.sh debs PACKAGE…            fetch Debian packages that hosts may install
 #   lab.sh env                      print the lab's paths and addresses, NAME=value
 #   lab.sh status
 #   lab.sh drop HOST…               throw hosts away
@@ -45,6 +47,7 @@ known() { [ -n "${ADDRESS[$1]-}" ] || die "no host $1: there are ${HOSTS[*]}"; }
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lab/network.sh"   # the namespaces, the repository, and faults of the network
 . "$HERE/lab/machine.sh"   # hosts: create, boot, stop, cut the power, keep, restore
+. "$HERE/lab/extras.sh"    # what single chapters install
 . "$HERE/lab/layers.sh"    # what hosts start from
 
 verb_deps() {

@@ -37,6 +37,11 @@ pub fn create(lab: &Lab, host: &str, name: &str) -> Result<Attachment> {
     Ok(Attachment { name: name.to_owned(), sha1: text(&made, "sha1")?, store_name: text(&made, "store_fname")? })
 }
 
+/// Makes many small attachments, a few to a transaction.
+pub fn create_many(lab: &Lab, host: &str, count: usize, name: &str) -> Result<()> {
+    rpc(lab, host, &["many", &count.to_string(), name]).map(drop)
+}
+
 /// The attachment comes back whole, over RPC and over the web.
 pub fn still_has(lab: &Lab, host: &str, attachment: &Attachment) -> Result<()> {
     let read = rpc(lab, host, &["read", &attachment.name])?;
@@ -55,5 +60,30 @@ pub fn login_page_is_whole(lab: &Lab, host: &str) -> Result<()> {
     for (url, status) in assets {
         ensure!(status == 200, "{url} on {host}: {status}");
     }
+    Ok(())
+}
+
+/// Where a browser keeps its cookies.
+const JAR: &str = "cookies.txt";
+
+fn browser(lab: &Lab, host: &str, verb: &str, folder: &std::path::Path) -> Result<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pair/web.py");
+    let url = format!("http://{}:8069", lab.address(host));
+    let output = lab.driver("python3").args([script, &url, "acme", verb]).arg(folder.join(JAR)).output()?;
+    ensure!(output.status.success(), "the browser at {host}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("web.py's answer")
+}
+
+/// Logs in with a browser that keeps its cookies in `folder`.
+pub fn log_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    let told = browser(lab, host, "login", folder)?;
+    ensure!(told["uid"] == 2, "the login at {host}: {told}");
+    Ok(())
+}
+
+/// The same browser, with the same cookies, is still logged in.
+pub fn still_logged_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    let told = browser(lab, host, "who", folder)?;
+    ensure!(told["uid"] == 2, "the cookie is not known at {host}: {told}");
     Ok(())
 }

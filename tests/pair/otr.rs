@@ -132,6 +132,14 @@ impl Otr {
         self.home.path().join(name)
     }
 
+    /// Writes a spec that differs from another, and gives nothing a chance to miss: the change must change it.
+    pub fn vary(&self, from: &str, to: &str, change: impl FnOnce(String) -> String) -> Result<()> {
+        let before = std::fs::read_to_string(self.spec(from))?;
+        let after = change(before.clone());
+        ensure!(before != after, "{to} would be {from}");
+        std::fs::write(self.spec(to), after).context("a spec")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.netns]).arg(&self.program).args(arguments);

@@ -184,6 +184,30 @@ const TABLE: &[Tampering] = &[
     Tampering {
         kind: Kind::Redis,
         host: "erp2",
+        about: "its file was deleted, which its package does not bring back",
+        tamper: |m| m.files.remove_tree("/etc/redis/redis.conf".as_ref()),
+        named: &["erp2 redis port 6379"],
+    },
+    Tampering {
+        kind: Kind::Redis,
+        host: "erp1",
+        about: "its file and what was kept of it were deleted on production",
+        tamper: |m| {
+            m.files.remove_tree("/etc/redis/redis.conf".as_ref());
+            m.files.remove_tree("/var/lib/otr/backup/etc/redis".as_ref());
+        },
+        named: &["erp1 redis port 6379"],
+    },
+    Tampering {
+        kind: Kind::File,
+        host: "erp1",
+        about: "Odoo's way to the sessions was edited, and Odoo runs the older one",
+        tamper: |m| append(m, "/etc/otr/odoo-sessions.env", "ODOO_SESSION_REDIS_PREFIX=other\n"),
+        named: &["erp1 file /etc/otr/odoo-sessions.env", "erp1 unit odoo.service"],
+    },
+    Tampering {
+        kind: Kind::Redis,
+        host: "erp2",
         about: "it no longer follows, and is empty",
         tamper: |m| {
             m.redis.primary = None;
@@ -242,9 +266,9 @@ fn each_kind_is_seen_named_alone_and_repaired() {
 fn no_kind_is_left_out() {
     let tried: BTreeSet<Kind> = TABLE.iter().map(|case| case.kind).collect();
     let left: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| !tried.contains(kind)).collect();
-    // Sessions are moved by sync (below), a promotion's goals belong to no plan (see killed.rs).
-    // The epoch is a promotion's too (see failover.rs).
-    assert_eq!(left, [Kind::Sessions, Kind::Promotion, Kind::Epoch]);
+    // Mounts are in storage.rs; sessions are moved by sync, a module is only judged (both below); a promotion's goals
+    // belong to no plan (see killed.rs), nor does its epoch (see failover.rs).
+    assert_eq!(left, [Kind::Mount, Kind::Sessions, Kind::SessionModule, Kind::Promotion, Kind::Epoch]);
     assert!(
         TABLE.iter().all(|case| case.named[0].contains(&format!("{} {} ", case.host, case.kind.as_str())) || case.kind == Kind::Postgresql)
     );
@@ -264,6 +288,59 @@ fn sessions_in_files_are_moved_by_sync() {
     stage.world.clear_actions();
     stage.sync().unwrap();
     assert_eq!(stage.world.actions(), []);
+}
+
+#[test]
+fn a_session_module_that_this_redis_cannot_serve_is_refused_with_the_reason() {
+    let mut stage = Stage::converged();
+    stage.spec.sessions.module = Some("mangono-addon-redis-session-store".into());
+    let open = stage.open();
+    let said = &open["erp1 session-module mangono-addon-redis-session-store"];
+    assert!(format!("{said:?}").contains("COMMAND LIST"), "{said:?}");
+    stage.spec.sessions.patched = true;
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    let files = stage.world.files(&erp2());
+    assert!(files.text("/etc/odoo/odoo.conf").contains("server_wide_modules = base,web,redis_session_store"));
+    assert!(files.text("/etc/otr/odoo-sessions.env").contains("REDIS_PASSWORD=\"made-up\"\nREDIS_PORT=\"6379\"\n"));
+    assert_eq!(files.get("/etc/otr/odoo-sessions.env").map(|entry| (entry.owner.as_str(), entry.mode)), Some(("root", 0o600)));
+}
+
+#[test]
+fn redis_gets_users_certificates_and_a_share_of_the_memory() {
+    let mut stage = Stage::converged();
+    let yaml = "{version: 1, name: a, production: a, hosts: {a: {address: local}}, redis: {password: x, maxmemory: 25%, port: 6380, \
+                users: {odoo: {password: y, keys: ['session:*']}}, tls: {certificate: c, key: k, authority: a}, parameters: {hz: 20}}}";
+    let (wanted, _) = otr::spec::load::parse(yaml).unwrap();
+    stage.spec.redis = wanted.redis;
+    stage.spec.sessions.user = Some("odoo".into());
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    let files = stage.world.files(&erp2());
+    let conf = files.text("/etc/redis/redis.conf");
+    for line in ["maxmemory 2147483648", "tls-port 6380", "port 0", "aclfile /etc/redis/otr-users.acl", "hz 20"] {
+        assert!(conf.lines().any(|other| other == line), "{line}: {conf}");
+    }
+    assert_eq!(files.get("/etc/redis/otr-redis.key").map(|entry| entry.mode), Some(0o600));
+    assert!(!files.text("/etc/redis/otr-users.acl").contains(" y "), "passwords stand there as digests");
+    let url = "ODOO_SESSION_REDIS_URL=\"rediss://odoo:y@localhost:6380/0?ssl_cert_reqs=required&ssl_ca_certs=%2Fetc%2Fredis%2Fotr-ca.crt\"";
+    assert!(files.text("/etc/otr/odoo-sessions.env").contains(url));
+}
+
+#[test]
+fn an_empty_replica_is_not_promoted_while_production_has_the_sessions() {
+    let stage = Stage::converged();
+    stage.world.mutate(&erp2(), |m| {
+        m.redis.keys = 0;
+        m.redis.primary = Some(("192.0.2.99".into(), 6379));
+    });
+    let mut promoted = stage.clone();
+    promoted.spec.production = erp2();
+    let refused = format!("{:?}", promoted.promoting_open());
+    assert!(refused.contains("everybody would be logged out"), "{refused}");
+    stage.world.power_cut(&erp1());
+    let refused = format!("{:?}", promoted.promoting_open());
+    assert!(!refused.contains("logged out"), "what nobody has cannot be saved: {refused}");
 }
 
 #[test]

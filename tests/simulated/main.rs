@@ -11,3 +11,4 @@ mod plans;
 mod random;
 mod refusals;
 mod stage;
+mod storage;

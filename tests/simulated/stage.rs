@@ -14,10 +14,11 @@ use otr::plan::check::Violation;
 use otr::plan::{Plan, Verdict};
 use otr::promote::{PromoteReport, Promotion, Verb, promote};
 use otr::report::ResourceReport;
-use otr::resource::Wanted;
+use otr::resource::{Kind, Wanted};
 use otr::secret::{SecretSource, Secrets};
 use otr::spec::load::parse;
 use otr::spec::{Access, Spec};
+use otr::sync::{Stores, stores, sync};
 use otr::template::{Rendered, Templates};
 use otr::wanted::{Inputs, Program, all, data};
 
@@ -106,6 +107,13 @@ impl Stage {
         items.filter(|item| item.verdict != Verdict::Holds).map(|item| (item.id.to_string(), item.verdict)).collect()
     }
 
+    /// What a promotion's plan says of everything that does not hold.
+    pub fn promoting_open(&self) -> BTreeMap<String, Verdict> {
+        let wanted = self.with_inputs(&self.spec, true, all);
+        let items = plan(&self.fleet(), &wanted).items.into_iter();
+        items.filter(|item| item.verdict != Verdict::Holds).map(|item| (item.id.to_string(), item.verdict)).collect()
+    }
+
     pub fn apply(&self) -> Result<Vec<ResourceReport>, Violation> {
         self.apply_agreeing(&BTreeSet::new())
     }
@@ -115,7 +123,10 @@ impl Stage {
     }
 
     pub fn sync(&self) -> Result<Vec<ResourceReport>, Violation> {
-        self.converge(&self.with_inputs(&self.spec, false, data), &BTreeSet::new())
+        let mut wanted = self.with_inputs(&self.spec, false, data);
+        wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
+        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None };
+        Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)
     }
 
     fn converge(&self, wanted: &[Wanted], consent: &BTreeSet<HostName>) -> Result<Vec<ResourceReport>, Violation> {

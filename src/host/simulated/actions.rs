@@ -36,6 +36,8 @@ impl Machine {
         match action {
             Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose(), attributes),
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
+            Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
+            Action::Remount { at, options } => self.remount(at, options),
             Action::SetAttributes { path, attributes } => self.set_attributes(path, attributes),
             Action::RemoveFile { path } => self.remove_file(path),
             Action::RemovePackages { packages } => self.remove_packages(packages),
@@ -67,7 +69,7 @@ impl Machine {
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
-            Action::Fetch { .. } => Err("a copy between two hosts is done with give and take".into()),
+            Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
             Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } | Action::Rewind { .. } => {
                 Err("the simulator does this for the world, not for one machine".into())
             }

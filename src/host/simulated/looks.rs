@@ -34,6 +34,11 @@ impl Machine {
                 self.enter(directory)?;
                 Sight::Store(self.store_sight(directory, stamp))
             }
+            Look::Present { directory, names } => {
+                self.enter(directory)?;
+                let there = |name: &&String| self.files.bytes(directory.join(name)).is_some();
+                Sight::Present(self.files.is_directory(directory).then(|| names.iter().filter(there).cloned().collect()))
+            }
             Look::Tree(directory) => {
                 self.enter(directory)?;
                 self.list(directory)?;
@@ -45,6 +50,8 @@ impl Machine {
                 }
                 Sight::Redis(self.redis_sight(config, *port))
             }
+            Look::Sessions(place) => Sight::Sessions(self.sessions(place)?),
+            Look::Mount { at, helper, .. } => Sight::Mount(self.mount_sight(at, helper.as_deref())),
             Look::LoginPage { port, database } => Sight::LoginPage(self.login_page(*port, database.as_ref().map(|name| name.as_str()))),
         })
     }

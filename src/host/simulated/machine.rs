@@ -3,6 +3,7 @@
 //! Its parts' behaviour lives in their own modules; this one only switches them on and off.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::files::Files;
 use super::postgres::Cluster;
@@ -11,7 +12,7 @@ use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::guard::Answer;
 use crate::look::accounts::Accounts;
-use crate::look::{Machine as Sight, Packages};
+use crate::look::{Machine as Sight, Mounted, Packages};
 use crate::name::HostName;
 
 /// A machine made of values. Public, so that a test can tamper with anything.
@@ -55,6 +56,10 @@ pub struct Machine {
     pub neighbours: BTreeMap<String, Answer>,
     /// It was production since it booted.
     pub(super) production: bool,
+    /// What is mounted, besides what a boot needs.
+    pub mounts: BTreeMap<PathBuf, Mounted>,
+    /// Directories nobody can write to.
+    pub immutable: BTreeSet<PathBuf>,
     /// Which connection holds otr's lock, and what it calls itself.
     pub(super) lock: Option<(u64, String)>,
     pub(super) last_pid: u32,
@@ -87,6 +92,8 @@ impl Machine {
             redis: Redis::default(),
             neighbours: BTreeMap::new(),
             production: false,
+            mounts: BTreeMap::new(),
+            immutable: BTreeSet::new(),
             lock: None,
             last_pid: 500,
         };
@@ -155,6 +162,7 @@ impl Machine {
             cluster.leaving = None;
         }
         self.redis.power_off();
+        self.mounts.clear();
     }
 
     /// Boots: units that are enabled start, masked ones do not.
@@ -162,6 +170,7 @@ impl Machine {
         self.powered = true;
         self.booted_at = self.now;
         self.now += 12.0;
+        self.mount_all();
         self.start_enabled_units();
     }
 
@@ -184,6 +193,7 @@ impl Machine {
             root: self.is_root(),
             now: self.now,
             uptime: self.uptime(),
+            memory: 8 << 30,
             addresses: self.addresses.clone(),
         }
     }

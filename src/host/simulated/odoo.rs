@@ -35,6 +35,11 @@ impl Machine {
 
     /// Odoo comes up whatever its database does, but not without its configuration.
     pub(super) fn start_odoo(&mut self) -> Result<(), String> {
+        let guard = self.files.text("/etc/systemd/system/odoo.service.d/otr-storage.conf");
+        let mut asserted = guard.lines().filter_map(|line| line.strip_prefix("AssertPathIsMountPoint="));
+        if let Some(at) = asserted.find(|at| !self.mounts.contains_key(Path::new(at))) {
+            return Err(format!("Assertion failed: AssertPathIsMountPoint={at}"));
+        }
         let entry = self.files.get(CONFIG).ok_or("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable")?;
         let readable = (entry.owner == "odoo" && entry.mode & 0o400 != 0)
             || (entry.group == "odoo" && entry.mode & 0o040 != 0)
@@ -118,7 +123,8 @@ impl Machine {
             data.commit(now, 0x2e8, |content| {
                 if let Some(database) = content.databases.get_mut(database) {
                     id = database.attachments.keys().next_back().map_or(180, |last| last + 1);
-                    let row = Attachment { size: bytes.len() as u64, id, name: name.to_owned(), regenerable };
+                    let row =
+                        Attachment { size: bytes.len() as u64, id, name: name.to_owned(), regenerable, model: String::new(), record: 0 };
                     database.attachments.insert(id, (store.clone(), row));
                     database.size += 8192;
                 }

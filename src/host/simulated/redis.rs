@@ -33,6 +33,7 @@ pub struct Redis {
 
 /// Settings and their defaults. Source: Redis 6.0's config.c and Debian's redis.conf.
 const KNOWN: &[(&str, &str)] = &[
+    ("aclfile", ""),
     ("activerehashing", "yes"),
     ("appendfilename", "appendonly.aof"),
     ("appendfsync", "everysec"),
@@ -76,10 +77,28 @@ const KNOWN: &[(&str, &str)] = &[
     ("tcp-backlog", "511"),
     ("tcp-keepalive", "300"),
     ("timeout", "0"),
+    ("tls-auth-clients", "yes"),
+    ("tls-ca-cert-file", ""),
+    ("tls-cert-file", ""),
+    ("tls-key-file", ""),
+    ("tls-port", "0"),
+    ("tls-replication", "no"),
     ("unixsocket", ""),
 ];
-const FIXED: [&str; 10] =
-    ["bind", "port", "databases", "daemonize", "io-threads", "unixsocket", "supervised", "tcp-backlog", "logfile", "pidfile"];
+const FIXED: [&str; 12] = [
+    "aclfile",
+    "bind",
+    "port",
+    "tls-port",
+    "databases",
+    "daemonize",
+    "io-threads",
+    "unixsocket",
+    "supervised",
+    "tcp-backlog",
+    "logfile",
+    "pidfile",
+];
 const MEMORY: [&str; 2] = ["maxmemory", "repl-backlog-size"];
 const SECRET: [&str; 2] = ["requirepass", "masterauth"];
 
@@ -131,6 +150,11 @@ impl Redis {
         self.power_off();
     }
 
+    /// Whether it answers on a port, plainly or with TLS.
+    fn listens(&self, port: u16) -> bool {
+        ["port", "tls-port"].iter().any(|name| self.settings.get(*name).is_some_and(|own| *own == port.to_string()))
+    }
+
     fn password(&self, name: &str) -> &str {
         self.secrets.get(name).map_or("", Secret::expose)
     }
@@ -162,13 +186,18 @@ impl Machine {
                 settings.insert(name, value);
             }
         }
+        for name in ["aclfile", "tls-cert-file", "tls-key-file", "tls-ca-cert-file"] {
+            let path = settings.get(name).map_or("", String::as_str);
+            if !path.is_empty() && self.files.bytes(path).is_none() {
+                return Err(format!("Error loading {name}: {path}: No such file or directory"));
+            }
+        }
         self.redis = Redis { running: true, settings, secrets, synced: false, replicas: 0, ..std::mem::take(&mut self.redis) };
         Ok(())
     }
 
     fn redis_client(&mut self, config: &Path, port: u16) -> Result<&mut Redis, String> {
-        let at_home = self.redis.settings.get("port").is_some_and(|own| *own == port.to_string());
-        if !self.redis.running || !at_home {
+        if !self.redis.running || !self.redis.listens(port) {
             return Err(format!("Could not connect to Redis at 127.0.0.1:{port}: Connection refused"));
         }
         match self.redis.admits(self.files.text(config)) {
@@ -198,8 +227,7 @@ impl Machine {
 
     pub(super) fn redis_sight(&self, config: &Path, port: u16) -> RedisSight {
         let redis = &self.redis;
-        let own = redis.settings.get("port").is_some_and(|own| *own == port.to_string());
-        if !redis.running || !own {
+        if !redis.running || !redis.listens(port) {
             return RedisSight::Down;
         }
         if !redis.admits(self.files.text(config)) {
@@ -216,6 +244,7 @@ impl Machine {
             ("used_memory_peak", (used + 40_000).to_string()),
             ("maxmemory", settings.get("maxmemory").cloned().unwrap_or_default()),
             ("evicted_keys", "0".into()),
+            ("total_system_memory", (8_u64 << 30).to_string()),
             ("loading", "0".into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -255,7 +284,7 @@ pub fn settle(machines: &mut Machines) {
                 && redis.running
                 && open
                 && !protected
-                && redis.settings.get("port").is_some_and(|own| *own == port.to_string())
+                && redis.listens(port)
                 && (redis.password("requirepass").is_empty() || redis.password("requirepass") == machine.redis.password("masterauth"))
         };
         let primary =

@@ -74,6 +74,9 @@ impl Machine {
 
     /// Whether a unit runs.
     pub fn is_active(&self, unit: &str) -> bool {
+        if unit.ends_with(".mount") {
+            return self.is_mounted(unit);
+        }
         self.units.get(unit).is_some_and(|state| state.active)
     }
 
@@ -95,7 +98,7 @@ impl Machine {
     }
 
     pub(super) fn unit_sight(&mut self, unit: &str) -> UnitSight {
-        let exists = self.unit_file(unit).is_some();
+        let exists = self.unit_file(unit).is_some() || self.is_generated(unit);
         let stale = self.is_stale(unit);
         if exists && !stale {
             let definition = self.definition(unit);
@@ -190,6 +193,9 @@ impl Machine {
         if self.is_masked(unit) {
             return Err(format!("Failed to start {unit}: Unit {unit} is masked."));
         }
+        if self.is_generated(unit) {
+            return Ok(());
+        }
         let path = self.unit_file(unit).ok_or_else(|| format!("Failed to start {unit}: Unit {unit} not found."))?;
         if let Some(stem) = unit.strip_suffix(".timer") {
             let text = self.files.text(path);
@@ -223,6 +229,7 @@ impl Machine {
         let started = match unit {
             "redis-server.service" => self.start_redis(),
             "odoo.service" => self.start_odoo(),
+            name if name.ends_with(".mount") => self.mount(name),
             _ => match cluster_of(unit) {
                 Some(key) => self.start_cluster(&key),
                 None => Ok(()),
@@ -257,6 +264,7 @@ impl Machine {
         }
         match unit {
             "redis-server.service" => self.redis.stop(),
+            name if name.ends_with(".mount") => self.unmount(name),
             _ => {
                 if let Some(key) = cluster_of(unit) {
                     self.stop_cluster(&key);

@@ -86,8 +86,8 @@ impl Hba {
         let FactError::Unseen { host, what, why: SightError::Denied(why) } = error else { return error };
         let lines: Vec<String> = self.peers.iter().filter_map(|peer| self.lines_for(peer, facts).ok()).flatten().collect();
         let why = format!(
-            "{why}; it must hold, before any other line for replication:\n{}\nLet the login read it (setfacl -m u:LOGIN:r), and a lost line is seen",
-            lines.join("\n")
+            "{why}; it must end with\n{}Let the login read it (setfacl -m u:LOGIN:r), and a lost line is seen",
+            with_hba_lines("", &lines)
         );
         FactError::Unseen { host, what, why: SightError::Denied(why) }
     }

@@ -1,13 +1,10 @@
-//! Mounts, files, sessions, replication, timers.
-
-use std::path::Path;
+//! Files, replication, timers.
 
 use super::Findings;
 use super::hosts::known;
-use crate::spec::{HostSpec, OptionValue, SessionStore, Spec};
+use crate::spec::{HostSpec, OptionValue, Spec};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
-    mounts(spec, findings);
     files(spec, findings);
     replication(spec, findings);
     for (path, value) in [("schedule.plan", &spec.schedule.plan), ("schedule.sync", &spec.schedule.sync)] {
@@ -15,44 +12,24 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
             calendar(path, value, findings);
         }
     }
+    if let Some(path) = &spec.schedule.summary_file {
+        findings.absolute("schedule.summary_file", path);
+    }
+    let filestore = &spec.filestore;
+    if filestore.follow.is_some() && spec.replication.is_none() {
+        findings.key(
+            "filestore.follow",
+            "there is no replica to follow: the spec has no `replication:`",
+            "leave it out: `schedule.sync` copies then",
+        );
+    }
+    for (path, span) in [("filestore.follow", filestore.follow), ("filestore.reconcile", filestore.reconcile)] {
+        if span.is_some_and(|span| span.0.is_zero()) {
+            findings.value(path, format!("`{path}` is no time at all"), "a time span such as 5s or 1h");
+        }
+    }
     if let Some(redis) = &spec.redis {
-        findings.absolute("redis.config", &redis.config);
-    }
-    if spec.sessions.store == SessionStore::Redis && spec.redis.is_none() {
-        findings.key("sessions.store", "sessions are kept in Redis, but the spec has no `redis:`", "redis: {maxmemory: 512mb}");
-    }
-}
-
-fn mounts(spec: &Spec, findings: &mut Findings<'_>) {
-    let mounts = &spec.storage.mounts;
-    for (number, mount) in mounts.iter().enumerate() {
-        let at = format!("storage.mounts[{number}].at");
-        if findings.absolute(&at, &mount.at) && mount.at == Path::new("/") {
-            findings.value(&at, "the root of the file system is no mount point of Odoo's", "");
-        }
-        for (earlier, other) in mounts[..number].iter().enumerate() {
-            let line = findings.line(&format!("storage.mounts[{earlier}].at"));
-            let (here, there) = (mount.at.display(), other.at.display());
-            let message = match (mount.at.starts_with(&other.at), other.at.starts_with(&mount.at)) {
-                (true, true) => format!("{here} is mounted twice"),
-                (true, false) => format!("{here} lies inside the mount {there}"),
-                (false, true) => format!("{here} would hide the mount {there} inside it"),
-                _ => continue,
-            };
-            findings.value(&at, message, format!("the other mount is on line {line}; give each its own place"));
-            break;
-        }
-        let Some((source, _)) = mount.from.split_once(':') else { continue };
-        // Every member mounts it, also the one it comes from.
-        let member =
-            spec.members().find(|name| name.as_str() == source || spec.hosts.get(*name).and_then(HostSpec::reached_at) == Some(source));
-        if let Some(member) = member {
-            findings.value(
-                &format!("storage.mounts[{number}].from"),
-                format!("{member} would mount {} from itself: it names itself as its source", mount.at.display()),
-                "name a machine outside the pair: all hosts that hold data mount it",
-            );
-        }
+        findings.absolute("redis.config", &redis.config());
     }
 }
 
@@ -74,8 +51,9 @@ fn files(spec: &Spec, findings: &mut Findings<'_>) {
             };
             findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`");
         }
-        let managed = [("odoo", spec.odoo.as_ref().map(|odoo| &odoo.config)), ("redis", spec.redis.as_ref().map(|redis| &redis.config))];
-        if let Some((part, _)) = managed.into_iter().find(|(_, config)| *config == Some(&file.path)) {
+        let managed =
+            [("odoo", spec.odoo.as_ref().map(|odoo| odoo.config.clone())), ("redis", spec.redis.as_ref().map(|redis| redis.config()))];
+        if let Some((part, _)) = managed.into_iter().find(|(_, config)| config.as_ref() == Some(&file.path)) {
             findings.value(&path, format!("{shown} is already written from `{part}:`"), format!("say it under `{part}:`"));
         }
         for (n, host) in file.hosts.iter().flatten().enumerate() {

@@ -91,7 +91,7 @@ fn odoo(spec: &Spec, findings: &mut Findings<'_>) {
 }
 
 /// Options of odoo.conf: Python's RawConfigParser lower-cases keys and reads one line each.
-fn options(path: &str, values: &IndexMap<String, OptionValue>, findings: &mut Findings<'_>) {
+pub(super) fn options(path: &str, values: &IndexMap<String, OptionValue>, findings: &mut Findings<'_>) {
     for (key, value) in values {
         let at = crate::spec::tree::join(path, key);
         if key.contains(|c: char| c.is_ascii_uppercase()) {

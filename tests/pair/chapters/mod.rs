@@ -2,12 +2,16 @@
 
 mod bare;
 mod broken;
+mod filestore;
+mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
 mod rejoin;
+mod sessions;
 mod stage;
 mod standby;
+mod storage;
 mod switchover;
 mod tamper;
 mod tamperings;
@@ -26,7 +30,13 @@ pub fn all() -> Vec<Chapter> {
         own_controller::chapter(), // 8
         broken::apply(),           // 9
         broken::promote(),         // 9
-        switchover::chapter(),     // 10
-        rejoin::chapter(),         // 11
+        sessions::redis(),         // 10
+        sessions::files(),         // 10
+        sessions::database(),      // 10
+        storage::chapter(),        // 11
+        glusterfs::chapter(),      // 12
+        filestore::chapter(),      // 13
+        switchover::chapter(),     // 14
+        rejoin::chapter(),         // 15
     ]
 }

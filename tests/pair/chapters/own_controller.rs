@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::observe::{commands, run_as_admin};
+use super::observe::admin_does_what_plan_prints;
 use super::standby::{filestore_is_whole, it_streams};
 use crate::odoo;
 use crate::otr::{REPLICATION_PASSWORD, Report};
@@ -15,18 +15,10 @@ const OTR: &str = "/usr/local/bin/otr -s /etc/otr/spec.yaml";
 pub fn chapter() -> Chapter {
     Chapter::new("own_controller", Scene::Fresh)
         .step("otr_is_installed_on_the_standby", install)
-        .step("plan_and_productions_admin", |pair| {
-            for _ in 0..4 {
-                let report = Report(serde_json::from_str(&pair.lab.sh("erp2", &format!("{OTR} plan --json"))?)?);
-                let needed = ["postgresql", "replication", "slot", "role", "file", "unit"];
-                let here: Vec<_> = report.resources().filter(|r| r["host"] == "erp1" && r["state"] == "change").collect();
-                let here: Vec<_> = here.into_iter().filter(|r| needed.iter().any(|kind| r["kind"] == *kind)).collect();
-                if here.is_empty() {
-                    break;
-                }
-                run_as_admin(pair, &commands(&Report(serde_json::json!({ "resources": here })), "erp1"))?;
-            }
-            Ok(())
+        .step("productions_admin_does_what_plan_prints", |pair| {
+            admin_does_what_plan_prints(pair, |pair| {
+                Ok(Report(serde_json::from_str(&pair.lab.sh("erp2", &format!("{OTR} plan --json"))?)?))
+            })
         })
         .step("apply_makes_itself_a_standby", |pair| {
             pair.lab.sh("erp2", &format!("{OTR} apply --yes"))?;

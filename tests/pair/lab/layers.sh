@@ -2,7 +2,7 @@
 # software installed but never started; `prod` lies over that and is a production that ran.
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 BARE=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,sudo,cron,iproute2,iputils-ping,ca-certificates,netbase,procps,tar
-SOFTWARE=(odoo-14 postgresql-13 redis-server python3-pip tree otr-lab-tool=1.0)
+SOFTWARE=(odoo-14 postgresql-13 redis-server python3-pip tree acl otr-lab-tool=1.0)
 WHEELS=(phonenumbers==8.12.1 phonenumbers==8.12.2 redis==3.5.3 redis==3.5.2)
 # The add-ons that a database with contacts loads. The others, all translations and all manuals are
 # never unpacked: they are most of the 650 MB and nothing here looks at them.

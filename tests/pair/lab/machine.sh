@@ -151,7 +151,8 @@ verb_drop() {
 is_on() { [ -e "$STATE/$1/pid" ]; }
 
 power_on() { # HOST. With --keep-unit nspawn ends with 133 when the host reboots: start it again.
-  local host=$1 dir=$STATE/$1
+  local host=$1 dir=$STATE/$1 device loops=()
+  for device in /dev/loop-control /dev/loop[0-9]*; do [ ! -e "$device" ] || loops+=("--bind=$device"); done
   (
     exec </dev/null >>"$dir/console.log" 2>&1
     cgroup_enter "$host"
@@ -166,7 +167,7 @@ power_on() { # HOST. With --keep-unit nspawn ends with 133 when the host reboots
       rm -f "$dir/pid"' nspawn \
       --quiet --register=no --keep-unit --kill-signal=SIGRTMIN+3 --boot --directory="$dir/root" \
       --machine="$NAME-$host" --hostname="$host" --network-namespace-path="/run/netns/$NAME-$host" \
-      --capability=CAP_NET_ADMIN --bind=/dev/fuse --resolv-conf=off --timezone=off --link-journal=no --console=pipe
+      --capability=CAP_NET_ADMIN,CAP_LINUX_IMMUTABLE "${loops[@]}" --bind=/dev/fuse --resolv-conf=off --timezone=off --link-journal=no --console=pipe
   ) &
   disown
 }

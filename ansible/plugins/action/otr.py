@@ -1,0 +1,9 @@
+"""otr, run by the program itself."""
+
+from __future__ import annotations
+
+from ansible_collections.otr.otr.plugins.plugin_utils.action import OtrAction
+
+
+class ActionModule(OtrAction):
+    MODULE = "otr"

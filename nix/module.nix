@@ -1,0 +1,285 @@
+# services.otr: the spec as Nix values, checked while the system is built, and timers that run
+# otr on it.
+#
+# NixOS owns packages, units and the files of /etc; otr looks at a NixOS host, and moves data to
+# it. docs/nix.md says what that means for a spec.
+{ self }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkEnableOption
+    mkIf
+    mkOption
+    types
+    ;
+
+  cfg = config.services.otr;
+  spec = cfg.settings;
+  hosts = spec.hosts or { };
+  production = spec.production or null;
+
+  checked = self.lib.otr.writeSpec {
+    inherit pkgs;
+    inherit (cfg) settings templates;
+    otr = cfg.package;
+  };
+
+  # Every `{ secret = "SCHEME:REST"; }` of the spec.
+  secrets =
+    value:
+    if builtins.isAttrs value then
+      lib.optional (builtins.isString (value.secret or null)) value.secret
+      ++ lib.concatMap secrets (builtins.attrValues value)
+    else if builtins.isList value then
+      lib.concatMap secrets value
+    else
+      [ ];
+  wantedCredentials = map (lib.removePrefix "credential:") (
+    lib.filter (lib.hasPrefix "credential:") (secrets spec)
+  );
+  isInStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
+  secretFiles = map (lib.removePrefix "file:") (lib.filter (lib.hasPrefix "file:") (secrets spec));
+
+  # Where a password could stand as plain text, which everyone could read in the Nix store.
+  passwords = lib.filterAttrs (_: builtins.isString) {
+    "redis.password" = spec.redis.password or null;
+    "replication.password" = spec.replication.password or null;
+    "odoo.options.admin_passwd" = spec.odoo.options.admin_passwd or null;
+    "odoo.production.admin_passwd" = spec.odoo.production.admin_passwd or null;
+    "odoo.standby.admin_passwd" = spec.odoo.standby.admin_passwd or null;
+  };
+
+  job = verb: {
+    enable = mkEnableOption "a timer for `otr ${verb}`";
+    onCalendar = mkOption {
+      type = types.str;
+      default = if verb == "plan" then "daily" else "hourly";
+      example = "*-*-* 02:00:00";
+      description = "When, as {manpage}`systemd.time(7)` writes it.";
+    };
+    randomizedDelaySec = mkOption {
+      type = types.str;
+      default = "1min";
+      description = "The longest it is put off by chance.";
+    };
+    extraArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "--verbose" ];
+      description = "More arguments of `otr ${verb}`.";
+    };
+  };
+
+  # `plan` only looks. `sync` writes below `dataDirs`, and gives what it copied to their owner.
+  sandbox = writes: {
+    CapabilityBoundingSet = [
+      "CAP_CHOWN"
+      "CAP_DAC_OVERRIDE"
+      "CAP_FOWNER"
+      "CAP_SETGID" # psql runs as postgres
+      "CAP_SETUID"
+    ];
+    LockPersonality = true;
+    MemoryDenyWriteExecute = true;
+    NoNewPrivileges = true;
+    PrivateDevices = true;
+    PrivateTmp = true;
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHome = "read-only"; # SSH keys
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    ProtectSystem = "strict";
+    ReadWritePaths = [ "/run/lock" ] ++ writes;
+    RestrictAddressFamilies = [
+      "AF_INET"
+      "AF_INET6"
+      "AF_UNIX"
+    ];
+    RestrictNamespaces = true;
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    SystemCallArchitectures = "native";
+    UMask = "0027";
+  };
+
+  service = verb: arguments: writes: {
+    description = "otr ${verb} for ${spec.name or "an Odoo"}";
+    after = [ "network-online.target" ];
+    wants = [ "network-online.target" ];
+    # A system that is switched to must not start a copy; its timer does.
+    restartIfChanged = false;
+    # What otr looks with: the tools of this system.
+    path = [
+      "/run/wrappers"
+      "/run/current-system/sw"
+    ];
+    serviceConfig = sandbox writes // {
+      Type = "oneshot";
+      ExecStart = lib.escapeShellArgs (
+        [
+          (lib.getExe cfg.package)
+          "--spec"
+          "/etc/otr/spec.yaml"
+        ]
+        ++ lib.optionals (cfg.host != null) [
+          "--here"
+          cfg.host
+        ]
+        ++ [ verb ]
+        ++ arguments
+        ++ cfg.${verb}.extraArgs
+      );
+      LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
+      StateDirectory = "otr";
+      StateDirectoryMode = "0750";
+      Nice = 10;
+      IOSchedulingClass = "idle";
+      TimeoutStartSec = "6h";
+      # `plan --detailed-exitcode` ends with 2 where there is drift: a finding, not a failure.
+      SuccessExitStatus = [ 2 ];
+    };
+  };
+
+  timer = verb: {
+    description = "otr ${verb}, ${cfg.${verb}.onCalendar}";
+    wantedBy = [ "timers.target" ];
+    timerConfig = {
+      OnCalendar = cfg.${verb}.onCalendar;
+      RandomizedDelaySec = cfg.${verb}.randomizedDelaySec;
+      Persistent = true;
+    };
+  };
+in
+{
+  options.services.otr = {
+    enable = mkEnableOption "otr, which keeps a standby of an Odoo";
+    package = mkOption {
+      type = types.package;
+      default = self.packages.${pkgs.stdenv.hostPlatform.system}.otr;
+      defaultText = lib.literalExpression "otr.packages.\${system}.otr";
+      description = "The otr to use.";
+    };
+    settings = mkOption {
+      type = (pkgs.formats.yaml { }).type;
+      default = { };
+      example = lib.literalExpression ''
+        {
+          version = 1;
+          name = "acme";
+          production = "erp1";
+          hosts.erp1 = { address = "10.0.0.11"; access = "observe"; };
+          hosts.erp2 = { address = "local"; listen = "10.0.0.12"; };
+          odoo.databases = [ "acme" ];
+        }
+      '';
+      description = "The spec. `otr check` reads it while the system is built.";
+    };
+    templates = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "A folder of templates for the spec's `files`.";
+    };
+    host = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "erp2";
+      description = "The spec's name of this machine; not needed where its address is `local`.";
+    };
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = {
+        redis = "/run/secrets/redis";
+      };
+      description = "Files that hold the spec's secrets `credential:NAME`, by NAME.";
+    };
+    dataDirs = mkOption {
+      type = types.listOf types.str;
+      default = [ (spec.odoo.data_dir or "/var/lib/odoo") ];
+      defaultText = lib.literalExpression ''[ (settings.odoo.data_dir or "/var/lib/odoo") ]'';
+      description = "Where `otr sync` may write.";
+    };
+    plan = job "plan";
+    sync = job "sync";
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = spec != { };
+        message = "services.otr.settings is empty: write the spec there, at least version, name, production and hosts.";
+      }
+      {
+        assertion = production == null || hosts ? ${toString production};
+        message = "services.otr.settings.production is ${toString production}, and settings.hosts has no such host; it has ${toString (builtins.attrNames hosts)}.";
+      }
+      {
+        assertion = cfg.host == null || hosts ? ${toString cfg.host};
+        message = "services.otr.host is ${toString cfg.host}, and settings.hosts has no such host; it has ${toString (builtins.attrNames hosts)}.";
+      }
+      {
+        assertion =
+          cfg.host != null
+          || lib.any (host: (host.address or null) == "local") (builtins.attrValues hosts)
+          || !cfg.sync.enable;
+        message = "services.otr.sync needs to know which host of the spec this machine is: set services.otr.host, or `address = \"local\"` for it.";
+      }
+      {
+        assertion = !(cfg.sync.enable && cfg.host != null && cfg.host == production);
+        message = "services.otr.sync is enabled on ${toString cfg.host}, which is production: a sync runs on the standby.";
+      }
+      {
+        assertion = (spec.schedule or { }) == { };
+        message = "services.otr.settings.schedule makes otr write timers to /etc, which NixOS owns: use services.otr.plan and services.otr.sync in its place.";
+      }
+      {
+        assertion = lib.all (name: cfg.credentials ? ${name}) wantedCredentials;
+        message = "services.otr.credentials lacks ${
+          toString (lib.filter (name: !(cfg.credentials ? ${name})) wantedCredentials)
+        }, which the spec names as `credential:`.";
+      }
+      {
+        assertion = lib.all (name: lib.elem name wantedCredentials) (builtins.attrNames cfg.credentials);
+        message = "services.otr.credentials has ${
+          toString (lib.filter (name: !(lib.elem name wantedCredentials)) (builtins.attrNames cfg.credentials))
+        }, which no `credential:` of the spec names.";
+      }
+      {
+        assertion = lib.all (path: lib.hasPrefix "/" path) (builtins.attrValues cfg.credentials);
+        message = "services.otr.credentials must be absolute paths of files on the machine, not the secrets themselves.";
+      }
+      {
+        assertion = !(lib.any isInStore (builtins.attrValues cfg.credentials ++ secretFiles));
+        message = "a secret of services.otr is in the Nix store, where everyone can read it: keep it in a file outside, such as /run/secrets/NAME.";
+      }
+      {
+        assertion = passwords == { };
+        message = "services.otr.settings has ${toString (builtins.attrNames passwords)} as plain text, which everyone could read in the Nix store: write { secret = \"credential:NAME\"; } and services.otr.credentials.NAME.";
+      }
+    ];
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc = {
+      "otr/spec.yaml".source = "${checked}/spec.yaml";
+    }
+    // lib.optionalAttrs (cfg.templates != null) { "otr/templates".source = cfg.templates; };
+
+    systemd.services =
+      lib.optionalAttrs cfg.plan.enable {
+        otr-plan = service "plan" [ "--detailed-exitcode" ] [ ];
+      }
+      // lib.optionalAttrs cfg.sync.enable {
+        otr-sync = service "sync" [ ] cfg.dataDirs;
+      };
+    systemd.timers =
+      lib.optionalAttrs cfg.plan.enable { otr-plan = timer "plan"; }
+      // lib.optionalAttrs cfg.sync.enable { otr-sync = timer "sync"; };
+  };
+}

@@ -1,0 +1,121 @@
+//! Mounts: packages, credentials, fstab or units, the mounts themselves, and Odoo's refusal to run
+//! without those it needs.
+
+use std::path::PathBuf;
+
+use super::List;
+use crate::action::Attributes;
+use crate::name::{Mode, PackageName, UnitName, Word};
+use crate::resource::ResourceId;
+use crate::resource::file::File;
+use crate::resource::mount::Mount;
+use crate::resource::mount::fstab::{Fstab, line};
+use crate::spec::{Mount as Wish, MountStyle, Role, Spec};
+use crate::storage::{kind, unit};
+
+/// The packages of all mounts.
+pub fn packages(spec: &Spec) -> Vec<PackageName> {
+    let mounts = spec.storage.mounts.iter();
+    let names = mounts.flat_map(|mount| {
+        let known = kind(&mount.kind).packages.iter().filter_map(|name| name.parse().ok());
+        known.chain(mount.packages.iter().cloned())
+    });
+    let mut all: Vec<PackageName> = Vec::new();
+    for name in names {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}
+
+/// Every mount of a host. Gives those that Odoo's data needs.
+pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
+    let spec = list.spec().clone();
+    let Ok(root) = "root".parse::<Word>() else { return Vec::new() };
+    let attributes = |mode| Attributes { owner: root.clone(), group: root.clone(), mode: Mode(mode) };
+    if spec.storage.mounts.is_empty() {
+        return Vec::new();
+    }
+    let options = |mount: &Wish| {
+        let said = match list.role {
+            Role::Standby => [mount.options.clone(), mount.standby_options.clone()].concat(),
+            _ => mount.options.clone(),
+        };
+        kind(&mount.kind).options(&said)
+    };
+    let all: Vec<(&Wish, Vec<String>)> = spec.storage.mounts.iter().map(|mount| (mount, options(mount))).collect();
+    let lines = all.iter().map(|(mount, options)| {
+        let written =
+            (mount.style == MountStyle::Fstab).then(|| line(&mount.from, &mount.at, &kind(&mount.kind).in_fstab(&mount.kind), options));
+        (mount.at.clone(), written)
+    });
+    let fstab = Fstab { host: list.host.clone(), attributes: attributes(0o644), lines: lines.collect() };
+    let fstab = list.add(fstab, software);
+    let mut needed = Vec::new();
+    for (mount, options) in all {
+        let mut needs = [software, std::slice::from_ref(&fstab)].concat();
+        for (path, content) in &mount.credentials {
+            let content = list.inputs.setting(content).map(|text| text.map(|text| format!("{}\n", text.trim_end_matches('\n'))));
+            let file = File { host: list.host.clone(), path: PathBuf::from(path), content, attributes: attributes(0o600) };
+            needs.push(list.add(file, software));
+        }
+        let Ok(name) = unit(&mount.at).parse::<UnitName>() else { continue };
+        if mount.style == MountStyle::Unit {
+            let text = unit_text(mount, &options);
+            let path = PathBuf::from(format!("/etc/systemd/system/{name}"));
+            needs.push(list.add(File { host: list.host.clone(), path, content: Ok(text.into()), attributes: attributes(0o644) }, software));
+        }
+        let resource = Mount {
+            host: list.host.clone(),
+            at: mount.at.clone(),
+            from: mount.from.clone(),
+            word: mount.kind.clone(),
+            options,
+            unit: name,
+            own_unit: mount.style == MountStyle::Unit,
+            immutable: mount.immutable,
+        };
+        let id = list.add(resource, &needs);
+        if spec.needs_mount(mount) {
+            needed.push(id);
+        }
+    }
+    guard(list, &spec, &attributes(0o644), &mut needed);
+    needed
+}
+
+/// A unit that systemd would have made of a line of fstab.
+fn unit_text(mount: &Wish, options: &[String]) -> String {
+    let escaped = |text: &str| text.replace('%', "%%");
+    let options: Vec<&str> = options.iter().map(String::as_str).filter(|option| *option != "nofail").collect();
+    let known = kind(&mount.kind);
+    let order = if known.network { "After=network-online.target\nWants=network-online.target\n" } else { "" };
+    format!(
+        "# Written by otr.\n[Unit]\nDescription={at}, for Odoo\n{order}\n[Mount]\nWhat={}\nWhere={at}\nType={}\nOptions={}\n\n[Install]\nWantedBy=multi-user.target\n",
+        escaped(&mount.from),
+        known.in_fstab(&mount.kind),
+        escaped(&options.join(",")),
+        at = escaped(&mount.at.to_string_lossy()),
+    )
+}
+
+/// Odoo is not started without its files, and stopped when they go away: it would make new ones
+/// in the bare directory, and its garbage collector would take the rows for files that are gone.
+fn guard(list: &mut List<'_>, spec: &Spec, attributes: &Attributes, needed: &mut Vec<ResourceId>) {
+    let Some(odoo) = &spec.odoo else { return };
+    let mounts: Vec<&Wish> = spec.storage.mounts.iter().filter(|mount| spec.needs_mount(mount)).collect();
+    if mounts.is_empty() {
+        return;
+    }
+    let escaped = |path: &std::path::Path| path.to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
+    let mut text = String::from("# Written by otr: Odoo never runs without its files.\n[Unit]\n");
+    for mount in &mounts {
+        let at = escaped(&mount.at);
+        text += &format!("RequiresMountsFor={at}\nBindsTo={}\nAssertPathIsMountPoint={at}\n", unit(&mount.at));
+    }
+    let path = PathBuf::from(format!("/etc/systemd/system/{}.d/otr-storage.conf", odoo.unit));
+    let file = File { host: list.host.clone(), path: path.clone(), content: Ok(text.into()), attributes: attributes.clone() };
+    needed.push(list.add(file, &[]));
+    list.reads.entry(odoo.unit.clone()).or_default().push(path);
+}

@@ -1,0 +1,91 @@
+//! 11: file systems. Real here: ext4 behind a loop device and bind mounts, through tampering and a
+//! reboot, and Odoo's refusal to run without them. The kernel at hand has no client of NFS or CIFS.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::pair::{Pair, Scene};
+use crate::runner::Chapter;
+
+const SPEC: &str = "storage.yaml";
+const MOUNTS: &str = "storage:\n  mounts:\n    \
+    - {at: /srv/acme/archive, from: /var/lib/acme.img, type: ext4, options: [loop, noatime], odoo: true}\n    \
+    - {at: /srv/acme-export, from: /srv/acme/archive, type: bind, standby_options: [ro], style: unit}\n";
+
+pub fn chapter() -> Chapter {
+    Chapter::new("storage", Scene::Standby)
+        .step("disks_are_mounted_by_fstab_and_by_a_unit", |pair| {
+            for host in ["erp1", "erp2"] {
+                pair.lab.sh(host, "truncate -s 16M /var/lib/acme.img && mkfs.ext4 -q -F /var/lib/acme.img")?;
+            }
+            pair.otr.vary("pair.yaml", SPEC, |text| text + MOUNTS)?;
+            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.nothing_differs(SPEC)?;
+            both_are_there(pair, "erp1")?;
+            both_are_there(pair, "erp2")
+        })
+        .step("they_come_back_after_a_reboot", |pair| {
+            pair.lab.call(&["down", "erp2"])?;
+            pair.lab.call(&["boot", "erp2"])?;
+            both_are_there(pair, "erp2")?;
+            pair.settle()?;
+            pair.nothing_differs(SPEC)
+        })
+        .step("nobody_writes_below_an_unmounted_disk", |pair| {
+            pair.lab.sh("erp2", "systemctl stop srv-acme\\\\x2dexport.mount; umount /srv/acme/archive")?;
+            ensure!(!pair.lab.holds("erp2", "touch /srv/acme/archive/stray")?, "root wrote into the bare directory");
+            repaired(pair, "/srv/acme/archive", "mount")?;
+            both_are_there(pair, "erp2")
+        })
+        .step("options_changed_live_are_seen", |pair| {
+            pair.lab.sh("erp2", "mount -o remount,ro /srv/acme/archive")?;
+            repaired(pair, "access", "rw")?;
+            pair.lab.sh("erp2", "touch /srv/acme/archive/x && rm /srv/acme/archive/x").map(drop)
+        })
+        .step("a_line_lost_from_fstab_is_seen", |pair| {
+            pair.lab.sh("erp2", "sed -i '/acme/d' /etc/fstab")?;
+            repaired(pair, "/etc/fstab", "acme.img")
+        })
+        .step("what_a_mount_would_hide_is_refused", |pair| {
+            let over = "    - {at: /var/lib/odoo/.local/share/Odoo/filestore, from: /var/lib/acme.img, type: ext4, options: [loop]}\n";
+            pair.otr.vary(SPEC, "hiding.yaml", |text| text + over)?;
+            let plan = pair.otr.run("hiding.yaml", "plan --json")?;
+            ensure!(plan.said().contains("mounting would hide that"), "{}", plan.said());
+            Ok(())
+        })
+        .step("a_full_disk_hangs_nothing", |pair| {
+            pair.lab.sh("erp2", "dd if=/dev/zero of=/srv/acme/archive/full bs=1M 2>/dev/null || :")?;
+            pair.nothing_differs(SPEC)?;
+            pair.lab.sh("erp2", "rm /srv/acme/archive/full").map(drop)
+        })
+        .step("odoo_stops_and_stays_away_without_its_disk", |pair| {
+            pair.lab.sh("erp1", "systemctl stop srv-acme\\\\x2dexport.mount; umount /srv/acme/archive")?;
+            pair.lab.wait("the end of Odoo on erp1", 20, |lab| Ok(!lab.holds("erp1", "systemctl is-active -q odoo")?))?;
+            let start = "sed -i '/acme.img/d' /etc/fstab; systemctl daemon-reload; systemctl start odoo";
+            ensure!(!pair.lab.holds("erp1", start)?, "Odoo started without its disk");
+            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.nothing_differs(SPEC)?;
+            crate::odoo::login_page_is_whole(&pair.lab, "erp1")
+        })
+        .step("a_promotion_makes_it_writable", |pair| {
+            ensure!(!pair.lab.holds("erp2", "touch /srv/acme-export/x")?, "it is not read-only on the standby");
+            pair.lab.call(&["kill", "erp1"])?;
+            pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --json")?.ended(0)?;
+            pair.lab.sh("erp2", "touch /srv/acme-export/x").map(drop)
+        })
+}
+
+fn both_are_there(pair: &Pair, host: &str) -> Result<()> {
+    let found = pair.lab.sh(host, "findmnt -n -o FSTYPE /srv/acme/archive; findmnt -n -o FSTYPE /srv/acme-export")?;
+    ensure!(found == "ext4\next4\n", "on {host}: {found:?}");
+    Ok(())
+}
+
+/// The plan says both words, apply repairs it.
+fn repaired(pair: &mut Pair, what: &str, word: &str) -> Result<()> {
+    let plan = pair.otr.run(SPEC, "plan --json --detailed-exitcode")?;
+    let said = plan.said();
+    plan.ended(2)?;
+    ensure!(said.contains(what) && said.contains(word), "plan does not name {what} and {word}: {said}");
+    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.nothing_differs(SPEC).context("after the repair")
+}
