@@ -2,8 +2,10 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod epoch;
 pub mod file;
 pub mod filestore;
+pub mod guard;
 pub mod idle;
 pub mod mount;
 pub mod odoo_conf;
@@ -13,7 +15,9 @@ pub mod postgres;
 pub mod program;
 pub mod promotion;
 pub mod redis;
+pub mod rejoin;
 pub mod session;
+pub mod switchover;
 pub mod unit;
 
 use std::fmt;
@@ -48,11 +52,12 @@ pub enum Kind {
     Sessions,
     SessionModule,
     Promotion,
+    Epoch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -70,6 +75,7 @@ impl Kind {
         Kind::Sessions,
         Kind::SessionModule,
         Kind::Promotion,
+        Kind::Epoch,
     ];
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -91,6 +97,7 @@ impl Kind {
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",
+            Kind::Epoch => "epoch",
         }
     }
 }

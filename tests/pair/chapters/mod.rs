@@ -7,10 +7,12 @@ mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod rejoin;
 mod sessions;
 mod stage;
 mod standby;
 mod storage;
+mod switchover;
 mod tamper;
 mod tamperings;
 
@@ -35,5 +37,7 @@ pub fn all() -> Vec<Chapter> {
         storage::chapter(),        // 11
         glusterfs::chapter(),      // 12
         filestore::chapter(),      // 13
+        switchover::chapter(),     // 14
+        rejoin::chapter(),         // 15
     ]
 }
