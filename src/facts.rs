@@ -144,6 +144,10 @@ impl Facts {
         store(directory: &Path, stamp: &Path) -> StoreListing, Store, Look::Store { directory: directory.to_owned(), stamp: stamp.to_owned() }
     );
     question!(
+        /// Which of some files of a store are there; `None` if its directory is absent.
+        present(directory: &Path, names: &[String]) -> Option<BTreeSet<String>>, Present, Look::Present { directory: directory.to_owned(), names: names.to_vec() }
+    );
+    question!(
         /// The files of a tree.
         tree(directory: &Path) -> TreeListing, Tree, Look::Tree(directory.to_owned())
     );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::action::{Action, Taken, Transfer};
+use crate::action::{Action, Gift, Kept, Moved};
 use crate::facts::{Facts, by_host};
 use crate::host::{Connect, Host, HostError};
 use crate::look::batch::Question;
@@ -91,14 +91,23 @@ impl Fleet {
     ///
     /// # Errors
     /// It failed. A connection that broke makes the host unreachable for the rest of the run.
-    pub fn act(&self, name: &HostName, action: &Action) -> Result<Option<Taken>, HostError> {
+    pub fn act(&self, name: &HostName, action: &Action) -> Result<Option<Kept>, HostError> {
+        self.act_and_tell(name, action, &|_| {})
+    }
+
+    /// As [`Fleet::act`], and tells how far a long copy is.
+    ///
+    /// # Errors
+    /// As [`Fleet::act`].
+    pub fn act_and_tell(&self, name: &HostName, action: &Action, progress: &dyn Fn(Moved)) -> Result<Option<Kept>, HostError> {
         let mut here = self.host(name);
         let done = match (here.as_mut(), action) {
             (Err(error), _) => return Err(error.clone()),
             (Ok(host), Action::Fetch { from, transfer }) => {
-                let mut stream = self.give(from, transfer)?;
-                host.take(transfer, &mut stream).map(Some)
+                let mut stream = self.give(from, &transfer.gift())?;
+                host.take(transfer, &mut stream).map(|_| None)
             }
+            (Ok(host), Action::KeepStore { from, job }) => host.keep(job, &mut |gift| self.give(from, gift), progress).map(Some),
             (Ok(host), action) => host.act(action).map(|()| None),
         };
         if let Err(error @ HostError::Unreachable { .. }) = &done {
@@ -107,9 +116,13 @@ impl Fleet {
         done
     }
 
-    fn give(&self, from: &HostName, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError> {
+    /// Asks a host for files.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn give(&self, from: &HostName, gift: &Gift) -> Result<Box<dyn Read + Send>, HostError> {
         match self.host(from).as_mut() {
-            Ok(host) => host.give(transfer),
+            Ok(host) => host.give(gift),
             Err(error) => Err(error.clone()),
         }
     }

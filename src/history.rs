@@ -13,6 +13,21 @@ pub struct Copied {
     pub at: String,
     /// Everything was copied and verified.
     pub ok: bool,
+    /// What was to be copied; everything if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+}
+
+/// When one kind of copy ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ran {
+    /// `all`, `filestore`, `sessions`, `scrub`, `follow`.
+    pub what: String,
+    /// When it last ended, UTC.
+    pub last_ran: String,
+    /// When it last ended well, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_succeeded: Option<String>,
 }
 
 impl Copied {
@@ -21,9 +36,31 @@ impl Copied {
         format!("/var/lib/otr/sync-{}.jsonl", spec.name).into()
     }
 
-    /// When the last good run ended. A line that broke off is no run.
+    /// When the last good run ended that copied files. A line that broke off is no run.
     pub fn last_good(record: &str) -> Option<String> {
-        record.lines().rev().filter_map(|line| serde_json::from_str::<Copied>(line).ok()).find(|copied| copied.ok).map(|copied| copied.at)
+        let files = |copied: &Copied| copied.ok && copied.what.as_deref() != Some("sessions");
+        record.lines().rev().filter_map(|line| serde_json::from_str::<Copied>(line).ok()).find(files).map(|copied| copied.at)
+    }
+
+    /// When each kind of copy last ran, and last went well.
+    pub fn runs(record: &str) -> Vec<Ran> {
+        let mut runs: Vec<Ran> = Vec::new();
+        for copied in record.lines().filter_map(|line| serde_json::from_str::<Copied>(line).ok()) {
+            let what = copied.what.unwrap_or_else(|| "all".into());
+            let ran = match runs.iter_mut().find(|ran| ran.what == what) {
+                Some(ran) => ran,
+                None => {
+                    runs.push(Ran { what, last_ran: String::new(), last_succeeded: None });
+                    let Some(last) = runs.last_mut() else { continue };
+                    last
+                }
+            };
+            ran.last_ran.clone_from(&copied.at);
+            if copied.ok {
+                ran.last_succeeded = Some(copied.at);
+            }
+        }
+        runs
     }
 }
 
@@ -36,5 +73,10 @@ mod tests {
         let record = "{\"at\":\"1\",\"ok\":true}\n{\"at\":\"2\",\"ok\":true}\n{\"at\":\"3\",\"ok\":false}\n{\"at\":\"4";
         assert_eq!(Copied::last_good(record).as_deref(), Some("2"));
         assert_eq!(Copied::last_good(""), None);
+        let record = record.replace("\n{\"at\":\"4", "\n{\"at\":\"5\",\"ok\":true,\"what\":\"sessions\"}");
+        assert_eq!(Copied::last_good(&record).as_deref(), Some("2"));
+        let runs: Vec<_> = Copied::runs(&record).into_iter().map(|ran| (ran.what, ran.last_ran, ran.last_succeeded)).collect();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(runs, [("all".into(), "3".into(), some("2")), ("sessions".into(), "5".into(), some("5"))]);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use crate::action::{Action, Taken, Transfer};
+use crate::action::{Action, Gift, Keep, Kept, Moved, Taken, Transfer};
 use crate::look::batch::Question;
 use crate::look::{Look, Reply, Seen};
 use crate::name::HostName;
@@ -83,18 +83,27 @@ pub trait Host: Send {
     /// Another otr holds it.
     fn lock(&mut self, holder: &str) -> Result<(), HostError>;
 
-    /// Starts sending the files of a transfer.
+    /// Starts sending what another host was asked for.
     ///
     /// # Errors
     /// The stream could not be opened.
-    fn give(&mut self, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError>;
+    fn give(&mut self, gift: &Gift) -> Result<Box<dyn Read + Send>, HostError>;
 
-    /// Receives the files of a transfer.
+    /// Receives the files of a tree.
     ///
     /// # Errors
-    /// The stream broke or could not be stored; nothing of it took its place unverified.
+    /// The stream broke or could not be stored; nothing of it took its place.
     fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, HostError>;
+
+    /// Keeps a store: whatever it needs of production is asked for with `give`.
+    ///
+    /// # Errors
+    /// It could not begin. What went wrong later is in [`Kept::problems`].
+    fn keep(&mut self, job: &Keep, give: Give<'_>, progress: &dyn Fn(Moved)) -> Result<Kept, HostError>;
 }
+
+/// Asks production.
+pub type Give<'a> = &'a mut dyn FnMut(&Gift) -> Result<Box<dyn Read + Send>, HostError>;
 
 /// Opens hosts by name.
 pub trait Connect: Sync {
@@ -103,4 +112,9 @@ pub trait Connect: Sync {
     /// # Errors
     /// It cannot be reached, or its identity is not the known one.
     fn connect(&self, host: &HostName) -> Result<Box<dyn Host>, HostError>;
+
+    /// Whether it answers at all, found out in about a second.
+    fn is_up(&self, host: &HostName) -> bool {
+        self.connect(host).is_ok()
+    }
 }

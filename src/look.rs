@@ -88,6 +88,13 @@ pub enum Look {
         /// A file whose mtime says up to when all was verified.
         stamp: PathBuf,
     },
+    /// Which of some files of a store are there.
+    Present {
+        /// `data_dir/filestore/<database>`.
+        directory: PathBuf,
+        /// Names of the store, `ab/abcd…`.
+        names: Vec<String>,
+    },
     /// A tree of changing files: sessions, add-ons.
     Tree(PathBuf),
     /// A Redis server; its password is read from its own configuration file on the host.
@@ -133,6 +140,7 @@ impl std::fmt::Display for Look {
             Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::Present { directory, names } => write!(f, "{} files of {}", names.len(), directory.display()),
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
@@ -158,6 +166,7 @@ pub enum Sight {
     Server(ServerSight),
     Attachments(Attachments),
     Store(StoreListing),
+    Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
     Redis(RedisSight),
     Mount(MountSight),

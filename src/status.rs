@@ -3,17 +3,24 @@
 
 use serde::Serialize;
 
-use crate::facts::{FactError, Facts};
-use crate::history::Copied;
+use crate::epoch::Epoch;
+use crate::facts::Facts;
+use crate::history::{Copied, Ran};
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
+use crate::plan::split::split_brain;
+use crate::resource::postgres::ClusterAt;
+use crate::resource::postgres::settings::{below, five};
 use crate::resource::unit::clock;
-use crate::spec::{Role, Spec};
-use crate::wanted::{cluster_at, stamp};
+use crate::spec::{Access, Role, Spec};
+use crate::wanted::{cluster_at, guarded, stamp};
 
+mod filestore;
 mod redis;
 
+use filestore::filestore_status;
+pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
 pub use redis::{RedisStatus, redis_status};
 
 /// How the pair stands.
@@ -29,6 +36,9 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Production's PostgreSQL gives no answer.
     pub production_silent: bool,
+    /// Two hosts take writes: which, and how far each is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_brain: Option<String>,
     /// A standby could be promoted now.
     pub ready: bool,
     /// Why not.
@@ -50,6 +60,15 @@ pub struct HostStatus {
     /// PostgreSQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgresql: Option<PostgresStatus>,
+    /// What was last decided about who is production: its number and that host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// Whether an old production would stay down: `set`, `not set`, or why there is no guard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<&'static str>,
+    /// The parameters in which a standby is below its primary.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<String>,
     /// Odoo's service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub odoo: Option<&'static str>,
@@ -59,6 +78,9 @@ pub struct HostStatus {
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
+    /// When each kind of sync to a standby last ran, and last went well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub syncs: Vec<Ran>,
     /// When the last good `otr sync` to a standby ended, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<String>,
@@ -77,6 +99,12 @@ pub struct PostgresStatus {
     /// `streaming`, or why not; on a standby.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
+    /// WAL that production has and this standby has not received, bytes: lost if production died now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_received_bytes: Option<u64>,
+    /// Seconds since production's last message, on a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message_seconds: Option<u64>,
     /// WAL that production has and this standby has not replayed, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
@@ -86,19 +114,6 @@ pub struct PostgresStatus {
     /// Replay waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay_paused: bool,
-}
-
-/// One database's filestore on a standby.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FilestoreStatus {
-    /// Whose.
-    pub database: String,
-    /// Files its rows refer to.
-    pub needed: usize,
-    /// Of these, files that are absent or damaged.
-    pub missing: usize,
-    /// Some of them by name.
-    pub examples: Vec<String>,
 }
 
 /// What must be seen.
@@ -118,6 +133,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         }
         let Some(at) = cluster_at(spec, host) else { continue };
         add(Look::Server(at.cluster.clone()));
+        add(Look::Cluster(at.cluster.clone()));
+        add(Look::Content(Epoch::path(spec.name.as_str())));
+        add(Look::Path(guard_file(&at)));
         if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
             for database in &odoo.databases {
                 let directory = odoo.data_dir.join("filestore").join(database.as_str());
@@ -132,6 +150,24 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     looks
 }
 
+/// What makes systemd ask the guard before it starts PostgreSQL.
+fn guard_file(at: &ClusterAt) -> std::path::PathBuf {
+    format!("/etc/systemd/system/{}.d/otr-guard.conf", at.unit()).into()
+}
+
+fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
+    if spec.hosts.get(&at.host).is_some_and(|host| host.access == Access::Observe) {
+        return Some("none: otr only observes this host");
+    }
+    if !spec.failover.guard {
+        return Some("none: the spec says `guard: false`");
+    }
+    if !guarded(spec, &at.host) {
+        return Some("none: no managed peer could be asked");
+    }
+    Some(if facts.path(&at.host, &guard_file(at)).ok()?.is_some() { "set" } else { "not set: `otr apply` sets it" })
+}
+
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
     let production = server(spec, facts, &spec.production);
@@ -143,13 +179,25 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     }
     let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
     let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent)).collect();
-    let ready = each.iter().any(Vec::is_empty);
+    let split = split_brain(spec, facts).map(|(_, words)| words);
+    obstacles.extend(split.clone());
+    let ready = split.is_none() && each.iter().any(Vec::is_empty);
     if !ready {
         obstacles.extend(each.into_iter().flatten());
     }
     let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
     let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
-    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles, would_lose }
+    Status {
+        version: 1,
+        verb: "status",
+        spec: spec.name.to_string(),
+        hosts,
+        production_silent: silent,
+        split_brain: split,
+        ready,
+        obstacles,
+        would_lose,
+    }
 }
 
 fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
@@ -163,9 +211,18 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         role: role.as_str(),
         error: facts.unreachable(host).map(str::to_owned),
         postgresql: None,
+        epoch: None,
+        guard: None,
+        below: Vec::new(),
         odoo: None,
         redis: None,
         filestores: Vec::new(),
+        syncs: facts
+            .content(host, &Copied::path(spec))
+            .ok()
+            .and_then(|content| content.as_ref())
+            .map(|content| Copied::runs(&content.text))
+            .unwrap_or_default(),
         last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
         unseen: Vec::new(),
     };
@@ -175,9 +232,14 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     let mut unseen = Vec::new();
     if let Some(at) = cluster_at(spec, host) {
         match at.server(facts) {
-            Ok(server) => status.postgresql = Some(postgres_status(server, production)),
+            Ok(server) => {
+                status.postgresql = Some(postgres_status(server, production, facts.machine(host).ok().map(|machine| machine.now)))
+            }
             Err(error) => unseen.push(error.to_string()),
         }
+        status.guard = guard(spec, facts, &at);
+        status.epoch = Epoch::seen(facts, host, spec.name.as_str()).ok().filter(|epoch| epoch.number > 0).map(|epoch| epoch.to_string());
+        status.below = below_recorded(facts, &at);
         for database in spec.odoo.iter().flat_map(|odoo| &odoo.databases).filter(|_| role == Role::Standby) {
             match filestore_status(spec, facts, host, database) {
                 Ok(Some(filestore)) => status.filestores.push(filestore),
@@ -209,15 +271,36 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     status
 }
 
-fn postgres_status(server: Option<&Server>, production: Option<&Server>) -> PostgresStatus {
+/// The five parameters against those the primary last had, as the standby's control data has them.
+fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
+    let Ok(Some(server)) = at.server(facts) else { return Vec::new() };
+    let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
+    let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
+    recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
+}
+
+fn postgres_status(server: Option<&Server>, production: Option<&Server>, now: Option<f64>) -> PostgresStatus {
     let Some(server) = server else {
-        let down =
-            PostgresStatus { state: "down", timeline: None, receiver: None, lag_bytes: None, last_transaction: None, replay_paused: false };
-        return down;
+        return PostgresStatus {
+            state: "down",
+            timeline: None,
+            receiver: None,
+            not_received_bytes: None,
+            last_message_seconds: None,
+            lag_bytes: None,
+            last_transaction: None,
+            replay_paused: false,
+        };
     };
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
     let lag = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.replay_lsn)?)));
+    let message = server.receiver.as_ref().and_then(|receiver| receiver.last_message_at);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds, not negative")]
+    let since = now.and_then(|now| Some((now - message?).max(0.0) as u64));
+    let not_received = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.lsn)?)));
     PostgresStatus {
+        not_received_bytes: not_received.filter(|_| server.in_recovery),
+        last_message_seconds: since.filter(|_| server.in_recovery),
         state: if server.in_recovery { "standby" } else { "primary" },
         timeline: Some(server.timeline),
         receiver: server.in_recovery.then(|| server.receiver.as_ref().map_or_else(|| "not running".to_owned(), |r| r.status.clone())),
@@ -227,35 +310,6 @@ fn postgres_status(server: Option<&Server>, production: Option<&Server>) -> Post
     }
 }
 
-fn filestore_status(
-    spec: &Spec,
-    facts: &Facts,
-    host: &HostName,
-    database: &crate::name::DatabaseName,
-) -> Result<Option<FilestoreStatus>, FactError> {
-    let (Some(odoo), Some(at)) = (&spec.odoo, cluster_at(spec, host)) else { return Ok(None) };
-    if at.server(facts)?.is_none() {
-        return Ok(None);
-    }
-    let directory = odoo.data_dir.join("filestore").join(database.as_str());
-    if spec.is_shared(&directory) {
-        return Ok(None);
-    }
-    let needed = facts.attachments(host, &at.cluster, database)?;
-    let store = facts.store(host, &directory, &stamp(database.as_str()))?;
-    let sound = |name: &String| {
-        let file = store.as_ref().and_then(|files| files.get(name));
-        file.is_some_and(|file| file.sha1.as_ref().is_none_or(|sha1| name.ends_with(sha1.as_str())))
-    };
-    let missing: Vec<_> = needed.iter().filter(|(name, _)| !sound(name)).collect();
-    Ok(Some(FilestoreStatus {
-        database: database.to_string(),
-        needed: needed.len(),
-        missing: missing.len(),
-        examples: missing.into_iter().take(5).map(|(name, attachment)| format!("{} ({name})", attachment.name)).collect(),
-    }))
-}
-
 /// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
 fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
     let name = &host.host;
@@ -263,6 +317,7 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         return vec![format!("{name} cannot be reached")];
     }
     let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
+    found.extend(host.below.iter().map(|what| format!("{name} would shut down when promoted: {what}")));
     match &host.postgresql {
         Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),
         Some(server) => {

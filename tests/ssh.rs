@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use otr::action::{Action, Transfer, TransferKind};
+use otr::action::keep::Needed;
+use otr::action::{Action, Gift, Keep, Transfer};
 use otr::host::connect::Connector;
 use otr::host::{Connect, Host, HostError};
 use otr::look::{Look, Seen, Sight};
@@ -376,8 +377,7 @@ fn twenty_megabytes_of_files_travel_both_ways() {
     }
     let transfer = |from: &str, to: &str| {
         std::fs::create_dir_all(server.at(to)).unwrap();
-        let kind = TransferKind::Store { stamp: server.at(&format!("{to}.stamp")), verified_at: "1000.5".into() };
-        Transfer { kind, source: server.at(from), directory: server.at(to), owner: user().parse().unwrap(), names: names.clone() }
+        Transfer { source: server.at(from), directory: server.at(to), owner: user().parse().unwrap(), names: names.clone() }
     };
     let mut local = connect(json!({"address": "local"}), false).unwrap();
     for client in ["local", "libssh2", "openssh"] {
@@ -388,22 +388,22 @@ fn twenty_megabytes_of_files_travel_both_ways() {
         remote.look(&set(&[Look::Machine])).unwrap();
         let begin = Instant::now();
         let there = transfer("a", &format!("{client}-there"));
-        let mut stream = local.give(&there).unwrap();
+        let mut stream = local.give(&there.gift()).unwrap();
         assert_eq!(remote.take(&there, &mut stream).unwrap().files, 2000);
         println!("{client}: 20 MB there {:?}", begin.elapsed());
         let begin = Instant::now();
         let back = transfer(&format!("{client}-there"), &format!("{client}-back"));
-        let mut stream = remote.give(&back).unwrap();
+        let mut stream = remote.give(&back.gift()).unwrap();
         assert_eq!(local.take(&back, &mut stream).unwrap().files, 2000);
         println!("{client}: 20 MB back {:?}", begin.elapsed());
         drop(stream);
         // A giver that fails, and one that is dropped half read, leave the connection whole.
         let gone = transfer("gone", "nothing");
-        let mut stream = remote.give(&gone).unwrap();
+        let mut stream = remote.give(&gone.gift()).unwrap();
         assert!(matches!(local.take(&gone, &mut stream), Err(HostError::Failed { .. })));
         assert_eq!(std::fs::read_dir(server.at("nothing")).unwrap().count(), 0);
         drop(stream);
-        let mut stream = remote.give(&back).unwrap();
+        let mut stream = remote.give(&back.gift()).unwrap();
         stream.read_exact(&mut [0; 1000]).unwrap();
         drop(stream);
         remote.look(&set(&[Look::Machine])).unwrap();
@@ -411,6 +411,74 @@ fn twenty_megabytes_of_files_travel_both_ways() {
     let log = server.log();
     // One connection of libssh2: its shell and, one after the other, four copies.
     assert_eq!(log.split("Accepted publickey").nth(1).unwrap().matches("Starting session").count(), 5, "{log}");
+}
+
+/// The real program keeps a store; production's files come over each kind of connection.
+#[test]
+fn a_store_is_kept_by_the_program_itself() {
+    let Some(server) = Server::start() else { return };
+    let mut names = Vec::new();
+    for n in 0..300_u32 {
+        let bytes = n.to_le_bytes().repeat(1 + n as usize * 7);
+        let hash: String = Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{}/{hash}", &hash[..2]);
+        std::fs::create_dir_all(server.at("a").join(&hash[..2])).unwrap();
+        std::fs::write(server.at("a").join(&name), bytes).unwrap();
+        names.push(name);
+    }
+    std::fs::write(server.at("a").join(&names[7]), "torn").unwrap();
+    for client in ["local", "libssh2", "openssh"] {
+        let mut production = match client {
+            "local" => connect(json!({"address": "local"}), false).unwrap(),
+            client => server.open(json!({"ssh": {"client": client}})).unwrap(),
+        };
+        let local: otr::spec::host::HostSpec = serde_json::from_value(json!({"address": "local"})).unwrap();
+        let mut standby = otr::host::local::open(&local).with_program(env!("CARGO_BIN_EXE_otr"));
+        let directory = server.at(&format!("{client}-store"));
+        std::fs::create_dir(&directory).unwrap();
+        let job = Keep {
+            database: "acme".parse().unwrap(),
+            needed: Needed::Listing,
+            directory: directory.clone(),
+            owner: user().parse().unwrap(),
+            state: server.at(&format!("{client}-state")),
+            suspects: Vec::new(),
+            deletes: None,
+            scrub: None,
+            stamp: None,
+            verified: None,
+        };
+        let mut give = |gift: &Gift| production.give(&Gift { source: server.at("a"), ..gift.clone() });
+        let kept = standby.keep(&job, &mut give, &|_| {}).unwrap();
+        assert_eq!((kept.needed, kept.files, kept.damaged.as_slice()), (300, 299, [names[7].clone()].as_slice()), "{client}: {kept:?}");
+        assert_eq!(kept.problems, Vec::<String>::new());
+        assert_eq!(std::fs::read_dir(&directory).unwrap().filter(|e| e.as_ref().unwrap().file_name().len() != 2).count(), 0);
+        // A production that breaks off is told as such.
+        std::fs::remove_dir_all(directory.join(&names[9][..2])).unwrap();
+        let mut calls = 0;
+        let mut give = |gift: &Gift| {
+            calls += 1;
+            production.give(&Gift { source: if calls == 1 { server.at("a") } else { server.at("gone") }, ..gift.clone() })
+        };
+        let kept = standby.keep(&job, &mut give, &|_| {}).unwrap();
+        assert!(kept.complaint().is_some_and(|why| why.contains("gone")), "{kept:?}");
+    }
+    let local: otr::spec::host::HostSpec = serde_json::from_value(json!({"address": "local"})).unwrap();
+    let mut none = otr::host::local::open(&local).with_program("/nonexistent/otr");
+    let job = Keep {
+        database: "acme".parse().unwrap(),
+        needed: Needed::Listing,
+        directory: server.at("x"),
+        owner: user().parse().unwrap(),
+        state: server.at("x"),
+        suspects: Vec::new(),
+        deletes: None,
+        scrub: None,
+        stamp: None,
+        verified: None,
+    };
+    let error = none.keep(&job, &mut |_| panic!("nobody is asked"), &|_| {}).unwrap_err();
+    assert!(error.to_string().contains("run otr apply"), "{error}");
 }
 
 #[test]
@@ -424,12 +492,11 @@ fn sudo_gives_the_rights_for_looks_actions_and_copies() {
     host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() }).unwrap();
     std::fs::create_dir(server.at("to")).unwrap();
     let transfer = Transfer {
-        kind: TransferKind::Tree,
         source: server.dir.path().into(),
         directory: server.at("to"),
         owner: user().parse().unwrap(),
         names: vec!["journal".into()],
     };
-    let mut stream = host.give(&transfer).unwrap();
+    let mut stream = host.give(&transfer.gift()).unwrap();
     assert_eq!(connect(json!({"address": "local"}), false).unwrap().take(&transfer, &mut stream).unwrap().files, 1);
 }

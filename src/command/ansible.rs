@@ -208,7 +208,7 @@ fn converged(params: &Params, session: &Session, here: &HostName) -> Result<Answ
     report.hosts.retain(|host| asked.contains(&host.host));
     if changes && params.state == State::Synced {
         let failed = of_report(&report, changes, false).failed;
-        report.notes = super::sync::note(session, &fleet, failed);
+        report.notes = super::sync::note(session, &fleet, failed, None);
     }
     Ok(of_report(&report, changes, params.diff))
 }

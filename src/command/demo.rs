@@ -16,13 +16,14 @@ use crate::converge::{Limits, Silent, converge};
 use crate::fleet::Fleet;
 use crate::host::simulated::World;
 use crate::name::HostName;
-use crate::promote::{PromoteReport, Promotion, promote};
+use crate::promote::{PromoteReport, Promotion, Verb, promote};
 use crate::report::text::Style;
 use crate::report::{Outcome, Report, promotion, text};
-use crate::resource::Wanted;
+use crate::resource::{Kind, Wanted};
 use crate::secret::Secrets;
 use crate::spec::load::{Loaded, parse};
 use crate::status::{Status, looks, status};
+use crate::sync::{Stores, stores, sync};
 use crate::template::Templates;
 use crate::wanted::{Program, all, data};
 
@@ -110,19 +111,22 @@ impl Stage {
 
     fn sync(&self) -> Result<Report> {
         let ready = self.ready();
-        self.converge("sync", &ready, &data(ready.inputs(&self.session, false)))
+        let fleet = self.open(&ready, Some("sync"))?;
+        let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(1), consent: &BTreeSet::new(), promoting: None };
+        let wanted: Vec<_> =
+            data(ready.inputs(&self.session, false)).into_iter().filter(|w| w.resource.id().kind != Kind::Filestore).collect();
+        let synced = sync(&fleet, &wanted, &stores(&ready.spec, Stores::default()), &limits, &Silent)?;
+        let mut report = report("sync", &ready.spec, &fleet, synced.resources);
+        let failed = report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)));
+        report.notes = super::sync::note(&self.session, &fleet, failed, None);
+        Ok(report)
     }
 
     fn converge(&self, verb: &'static str, ready: &Ready, wanted: &[Wanted]) -> Result<Report> {
         let fleet = self.open(ready, Some(verb))?;
         let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(1), consent: &BTreeSet::new(), promoting: None };
         let resources = converge(&fleet, wanted, &limits, &Silent)?;
-        let mut report = report(verb, &ready.spec, &fleet, resources);
-        let failed = report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)));
-        if verb == "sync" {
-            report.notes = super::sync::note(&self.session, &fleet, failed);
-        }
-        Ok(report)
+        Ok(report(verb, &ready.spec, &fleet, resources))
     }
 
     fn status(&self) -> Result<Status> {
@@ -134,6 +138,11 @@ impl Stage {
         let ready = self.session.ready(self.session.loaded.spec.with_production(&self.new));
         let fleet = self.open(&ready, None)?;
         Ok(promote(&Promotion {
+            verb: Verb::Promote,
+            connect: None,
+            before: None,
+            keep_diverged: true,
+            despite_drift: false,
             fleet: &fleet,
             inputs: ready.inputs(&self.session, true),
             host: &self.new,

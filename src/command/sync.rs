@@ -3,27 +3,39 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use super::progress::Progress;
 use super::{Exit, Session, locked, open_fleet, report, show};
 use crate::action::Action;
+use crate::action::keep::Share;
 use crate::cli::{Data, Global, SyncArgs};
-use crate::converge::{Limits, converge, plan};
+use crate::converge::{Limits, plan};
 use crate::history::Copied;
 use crate::report::{Outcome, State, of_plan};
 use crate::resource::Kind;
+use crate::sync::{Stores, stores, sync};
 use crate::wanted::data;
 
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
+    if args.follow {
+        ensure!(args.what == Data::Filestore, "only filestores are followed: otr sync filestore --follow");
+        return super::follow::run(global);
+    }
     let session = Session::open(global)?;
     let ready = session.ready(session.loaded.spec.clone());
     let takes = |kind: Kind| match args.what {
         Data::All => true,
-        Data::Filestore => kind == Kind::Filestore,
+        // The other end is this very program.
+        Data::Filestore | Data::Scrub => matches!(kind, Kind::Filestore | Kind::File),
         Data::Sessions => kind == Kind::Sessions,
     };
-    let wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    let mut wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    // On this very host this very program does the work, wherever it lies.
+    let is_here =
+        |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
+    wanted.retain(|w| w.resource.id().kind != Kind::File || !is_here(&w.resource.id().host));
     let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("sync")) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
@@ -35,26 +47,42 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     }
     let progress = Progress::new(global);
     let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None };
-    let resources = converge(&fleet, &wanted, &limits, &progress)?;
+    wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
+    let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
+    let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));
+    let stores = match args.what {
+        Data::Sessions => Vec::new(),
+        _ => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
+    };
+    let synced = sync(&fleet, &wanted, &stores, &limits, &progress)?;
     progress.finish();
-    let mut report = report("sync", &ready.spec, &fleet, resources);
+    let mut report = report("sync", &ready.spec, &fleet, synced.resources);
     let failed =
         report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
-    report.notes = note(&session, &fleet, failed);
+    report.notes = synced.notes;
+    let what = args.what.to_possible_value().map(|value| value.get_name().to_owned()).filter(|what| what != "all");
+    report.notes.extend(note(&session, &fleet, failed, what));
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.
-pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool) -> Vec<String> {
+pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool, what: Option<String>) -> Vec<String> {
     let spec = &session.loaded.spec;
-    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed };
+    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed, what: what.clone() };
     let Ok(line) = serde_json::to_string(&copied) else { return Vec::new() };
-    let action = Action::AppendJournal { path: Copied::path(spec), line };
+    let mut actions = vec![Action::AppendJournal { path: Copied::path(spec), line }];
+    if let (Some(path), false) = (&spec.schedule.summary_file, failed) {
+        // The form of the predecessor's ot-write-summary, in UTC.
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace('T', " ").replace('Z', "");
+        let line = format!("{at} :  otr sync{}", what.map(|what| format!(" {what}")).unwrap_or_default());
+        actions.push(Action::AppendJournal { path: path.clone(), line });
+    }
     // A good copy is good without its record; that there is none must be said.
     spec.standbys()
         .filter(|host| crate::plan::check::may_change(spec, host))
-        .filter_map(|host| fleet.act(host, &action).err().map(|error| format!("{host}: this run is not on record: {error}")))
+        .flat_map(|host| actions.iter().map(move |action| (host, action)))
+        .filter_map(|(host, action)| fleet.act(host, action).err().map(|error| format!("{host}: this run is not on record: {error}")))
         .collect()
 }

@@ -25,5 +25,10 @@ impl Line for Local {
 
 /// Opens this machine.
 pub fn open(spec: &HostSpec) -> Shell {
-    Shell::new(Box::new(Local), spec.becomes)
+    let shell = Shell::new(Box::new(Local), spec.becomes);
+    // This very program, wherever it lies.
+    match std::env::current_exe() {
+        Ok(path) => shell.with_program(path.to_string_lossy()),
+        Err(_) => shell,
+    }
 }

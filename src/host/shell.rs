@@ -9,14 +9,16 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::wire::{Chunk, Line, Wire};
-use super::{Host, HostError};
+use super::{Give, Host, HostError};
 use crate::action::script::script;
-use crate::action::{Action, Taken, Transfer};
+use crate::action::transfer::PROGRAM;
+use crate::action::{Action, Gift, Keep, Kept, Moved, Taken, Transfer};
 use crate::look::batch::{self, Question};
 use crate::look::{Look, Reply, Seen, SightError, quote};
 use crate::spec::host::Become;
 
 mod copy;
+mod keep;
 mod right;
 
 /// Beyond a question's own limit: the shell's start, and a loaded machine.
@@ -39,6 +41,8 @@ pub struct Shell {
     locked: bool,
     /// Where the lock is; shell that is expanded there.
     lock_file: String,
+    /// The otr there.
+    program: String,
 }
 
 /// What one program brought.
@@ -51,7 +55,13 @@ struct Trip {
 impl Shell {
     /// A shell that is started at first use.
     pub fn new(line: Box<dyn Line>, becomes: Option<Become>) -> Self {
-        Self { line, becomes, wire: None, broken: None, proven: false, locked: false, lock_file: LOCK.into() }
+        Self { line, becomes, wire: None, broken: None, proven: false, locked: false, lock_file: LOCK.into(), program: PROGRAM.into() }
+    }
+
+    /// The same, with the otr there at another path.
+    #[must_use]
+    pub fn with_program(self, program: impl Into<String>) -> Self {
+        Self { program: program.into(), ..self }
     }
 
     /// What errors call the machine.
@@ -247,12 +257,16 @@ impl Host for Shell {
         }
     }
 
-    fn give(&mut self, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError> {
-        copy::give(self, transfer)
+    fn give(&mut self, gift: &Gift) -> Result<Box<dyn Read + Send>, HostError> {
+        copy::give(self, gift)
     }
 
     fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, HostError> {
         copy::take(self, transfer, stream)
+    }
+
+    fn keep(&mut self, job: &Keep, give: Give<'_>, progress: &dyn Fn(Moved)) -> Result<Kept, HostError> {
+        keep::keep(self, job, give, progress)
     }
 }
 

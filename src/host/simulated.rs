@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Connect, Host, HostError};
-use crate::action::{Action, Taken, Transfer};
+use super::{Connect, Give, Host, HostError};
+use crate::action::{Action, Gift, Keep, Kept, Moved, Taken, Transfer};
 use crate::look::{Look, Seen};
 use crate::name::HostName;
 
@@ -17,6 +17,7 @@ mod effects;
 mod faults;
 pub mod files;
 pub mod filestore;
+mod guard;
 mod looks;
 mod machine;
 mod mounts;
@@ -26,6 +27,7 @@ pub mod pair;
 pub mod postgres;
 mod python;
 pub mod redis;
+mod rejoin;
 mod scram;
 mod sessions;
 mod settings;
@@ -161,6 +163,7 @@ impl State {
 
     /// Lets everything happen that happens by itself.
     fn settle(&mut self) {
+        guard::settle(&mut self.machines);
         streaming::settle(&mut self.machines, &mut self.fitting, self.now);
         redis::settle(&mut self.machines);
     }
@@ -306,10 +309,10 @@ impl Host for SimulatedHost {
         })
     }
 
-    fn give(&mut self, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError> {
+    fn give(&mut self, gift: &Gift) -> Result<Box<dyn Read + Send>, HostError> {
         self.world.with(|state| {
-            let failed = |said| HostError::Failed { title: format!("send {}", transfer.title()), status: 1, said };
-            let stream = state.reach(&self.connection)?.give(transfer).map_err(failed)?;
+            let failed = |said| HostError::Failed { title: format!("send {}", gift.title), status: 1, said };
+            let stream = state.reach(&self.connection)?.give(gift).map_err(failed)?;
             Ok(Box::new(std::io::Cursor::new(stream)) as Box<dyn Read + Send>)
         })
     }
@@ -323,6 +326,26 @@ impl Host for SimulatedHost {
         stream.read_to_end(&mut whole).map_err(|e| failed(e.to_string()))?;
         self.change(title, |state| match state.machines.get_mut(&host) {
             Some(machine) => machine.take(transfer, &mut whole.as_slice()).map_err(failed),
+            None => Err(broken(&host)),
+        })
+    }
+
+    fn keep(&mut self, job: &Keep, give: Give<'_>, _: &dyn Fn(Moved)) -> Result<Kept, HostError> {
+        let host = self.connection.host.clone();
+        let title = format!("keep the filestore of {}", job.database);
+        let failed = |said| HostError::Failed { title: format!("keep the filestore of {}", job.database), status: 1, said };
+        let gift = self.world.with(|state| state.reach(&self.connection)?.wants(job).map_err(failed))?;
+        if gift.is_none() && job.suspects.is_empty() && job.stamp.is_none() {
+            // Nothing to do is nothing done.
+            return self.world.with(|state| state.reach(&self.connection)?.clone().keep(job, &mut std::io::empty()).map_err(failed));
+        }
+        // Production is in this very world: it is asked before the world is locked again.
+        let mut stream = Vec::new();
+        if let Some(gift) = gift {
+            give(&gift)?.read_to_end(&mut stream).map_err(|e| failed(e.to_string()))?;
+        }
+        self.change(title, |state| match state.machines.get_mut(&host) {
+            Some(machine) => machine.keep(job, &mut stream.as_slice()).map_err(failed),
             None => Err(broken(&host)),
         })
     }

@@ -3,7 +3,7 @@
 //! A file's name is the SHA-1 of its content (Odoo's ir_attachment), so a file whose
 //! content does not match its name is damaged, whoever damaged it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,18 @@ pub struct Attachment {
     pub id: i64,
     /// The name of that row.
     pub name: String,
+    /// The model it belongs to (`sale.order`); empty if it belongs to none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// The record it belongs to; 0 if it belongs to none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub record: i64,
     /// Odoo makes it again when its row is deleted (an asset bundle).
     pub regenerable: bool,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// One file on disk.
@@ -56,7 +66,8 @@ const ATTACHMENTS: &str = r"SELECT to_regclass('ir_attachment') IS NOT NULL AS f
 \if :filled
 SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
   AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)),
- translate((array_agg(name ORDER BY id))[1], E'\t\n\r', '   ')
+ coalesce((array_agg(res_id ORDER BY id))[1], 0), coalesce((array_agg(res_model ORDER BY id))[1], ''),
+ translate(coalesce((array_agg(name ORDER BY id))[1], ''), E'\t\n\r', '   ')
 FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1;
 \endif
 SELECT 'end';";
@@ -71,8 +82,8 @@ pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments,
             continue;
         }
         let unreadable = || SightError::Unreadable(format!("line {line:?}"));
-        let fields: Vec<&str> = line.splitn(5, '\t').collect();
-        let [store_name, size, id, regenerable, name] = fields.as_slice() else { return Err(unreadable()) };
+        let fields: Vec<&str> = line.splitn(7, '\t').collect();
+        let [store_name, size, id, regenerable, record, model, name] = fields.as_slice() else { return Err(unreadable()) };
         if !is_store_name(store_name) {
             return Err(SightError::Unreadable(format!("{store_name:?} is not the name of a filestore file")));
         }
@@ -81,6 +92,8 @@ pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments,
             id: id.parse().map_err(|_| unreadable())?,
             name: (*name).to_owned(),
             regenerable: *regenerable == "t",
+            record: record.parse().map_err(|_| unreadable())?,
+            model: (*model).to_owned(),
         };
         attachments.insert((*store_name).to_owned(), attachment);
     }
@@ -142,6 +155,24 @@ pub(super) fn read_store(reply: &Reply, limit: u64) -> Result<StoreListing, Sigh
         true => Ok(Some(files)),
         false => Err(SightError::Truncated),
     }
+}
+
+/// Names go to standard input: there may be more than fit into arguments.
+pub(super) fn present_script(directory: &Path, names: &[String]) -> String {
+    let directory = quote_path(directory);
+    let list: String = names.iter().filter(|name| is_store_name(name)).map(|name| format!("{name}\n")).collect();
+    format!(
+        "[ -d {directory} ] || {{ echo absent; exit 0; }}\ncd {directory} || exit 1\nwhile read -r n; do [ ! -f \"$n\" ] || echo \"$n\"; done <<'OTR-EOF'\n{list}OTR-EOF\necho end"
+    )
+}
+
+pub(super) fn read_present(reply: &Reply, limit: u64, names: &[String]) -> Result<Option<BTreeSet<String>>, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let body = text.strip_suffix("end\n").ok_or(SightError::Truncated)?;
+    Ok(Some(names.iter().filter(|name| body.lines().any(|line| line == *name)).cloned().collect()))
 }
 
 pub(super) fn tree_script(directory: &Path) -> String {
@@ -211,11 +242,23 @@ mod tests {
     #[test]
     fn an_attachment_list_that_breaks_off_is_an_error() {
         let reply = |text: &str| Reply { stdout: text.into(), ..Reply::default() };
-        let line = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709\t0\t7\tf\tan invoice\n";
+        let line = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709\t0\t7\tf\t12\taccount.move\tan invoice\n";
         assert_eq!(read_attachments(&reply(&format!("{line}end\n")), 1).unwrap().len(), 1);
         assert_eq!(read_attachments(&reply(line), 1), Err(SightError::Truncated));
         assert_eq!(read_attachments(&reply(""), 1), Err(SightError::Truncated));
-        assert!(read_attachments(&reply("../../x\t0\t7\tf\tx\nend\n"), 1).is_err());
+        assert!(read_attachments(&reply("../../x\t0\t7\tf\t0\t\tx\nend\n"), 1).is_err());
+    }
+
+    #[test]
+    fn files_are_looked_for_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["da/da39a3ee5e6b4b0d3255bfef95601890afd80709", "aa/aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d", "../etc/passwd"];
+        let names: Vec<String> = names.map(String::from).to_vec();
+        std::fs::create_dir(dir.path().join("da")).unwrap();
+        std::fs::write(dir.path().join(&names[0]), "").unwrap();
+        let seen = read_present(&run(&present_script(dir.path(), &names)), 1, &names);
+        assert_eq!(seen, Ok(Some(BTreeSet::from([names[0].clone()]))));
+        assert_eq!(read_present(&run(&present_script(&dir.path().join("gone"), &names)), 1, &names), Ok(None));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub enum Violation {
         /// Which unit.
         unit: String,
     },
+    /// Two hosts take writes, and nobody said which is right.
+    #[error("{0}")]
+    SplitBrain(String),
     /// Data would be copied from a host onto itself.
     #[error("{host} would fetch data from itself")]
     FetchesFromItself {
@@ -72,7 +75,9 @@ pub fn check(plan: &Plan, spec: &Spec, promoting: Option<&HostName>) -> Vec<Viol
                 Action::Unit { unit, verb } if Some(unit) == odoo && spec.role(host) == Role::Standby && verb.starts() => {
                     found.push(Violation::StartsStandby { host: host.clone(), unit: unit.to_string() });
                 }
-                Action::Fetch { from, .. } if from == host => found.push(Violation::FetchesFromItself { host: host.clone() }),
+                Action::Fetch { from, .. } | Action::KeepStore { from, .. } if from == host => {
+                    found.push(Violation::FetchesFromItself { host: host.clone() })
+                }
                 _ => {}
             }
         }

@@ -46,8 +46,14 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         words.extend(server.timeline.map(|timeline| format!("timeline {timeline}")));
         words.extend(server.receiver.clone());
         words.extend(server.lag_bytes.map(|bytes| format!("{} behind production", size(bytes))));
+        words.extend(server.not_received_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{} not received", size(bytes))));
+        words.extend(server.last_message_seconds.filter(|seconds| *seconds > 30).map(|seconds| format!("last message {seconds} s ago")));
         words.extend(server.last_transaction.as_ref().map(|at| format!("last transaction {at}")));
         let _ = writeln!(out, "  PostgreSQL  {}", words.join(", "));
+    }
+    if host.epoch.is_some() || host.guard.is_some_and(|guard| guard != "set") {
+        let epoch = host.epoch.as_deref().unwrap_or("0: nothing was ever promoted");
+        let _ = writeln!(out, "  Epoch       {epoch}, guard {}", host.guard.unwrap_or("not seen"));
     }
     if let Some(odoo) = host.odoo {
         let _ = writeln!(out, "  Odoo        {odoo}");
@@ -56,13 +62,28 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         render_redis(out, redis, style);
     }
     for filestore in &host.filestores {
-        let _ = writeln!(out, "  Filestore   {}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
-        for example in &filestore.examples {
+        let mut words = format!("{}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
+        if filestore.missing > 0 {
+            let _ = write!(words, " ({}", size(filestore.missing_bytes));
+            if filestore.rebuildable > 0 {
+                let _ = write!(words, ", {} that Odoo makes again", filestore.rebuildable);
+            }
+            if let Some(gone) = filestore.missing_on_production.filter(|gone| *gone > 0) {
+                let _ = write!(words, ", {gone} missing on production too");
+            }
+            words.push(')');
+        }
+        let _ = writeln!(out, "  Filestore   {words}");
+        for example in filestore.lost.iter().take(5) {
             let _ = writeln!(out, "              {} {example}", paint(style, "31", "missing:"));
         }
     }
     if host.role == "standby" && !host.filestores.is_empty() {
         let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
+        for ran in host.syncs.iter().filter(|ran| ran.last_succeeded.as_ref() != Some(&ran.last_ran)) {
+            let good = ran.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"));
+            let _ = writeln!(out, "              {} ({}) failed {}, {good}", paint(style, "31", "sync failed:"), ran.what, ran.last_ran);
+        }
     }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use super::postgres::ClusterAt;
 use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
-use crate::action::{Action, Transfer, TransferKind};
+use crate::action::keep::Needed;
+use crate::action::{Action, Keep, Transfer};
 use crate::facts::{FactError, Facts};
 use crate::look::{Attachments, Look, StoreFile};
 use crate::name::{DatabaseName, HostName, Word};
@@ -30,12 +31,31 @@ pub struct Filestore {
     pub owner: Word,
 }
 
+/// Where otr keeps its own state on a standby.
+pub const STATE: &str = "/var/lib/otr";
+
 /// The most differences that are listed one by one.
 const LISTED: usize = 10;
 
 impl Filestore {
     fn tree(&self) -> Look {
         Look::Tree(self.directory.clone())
+    }
+
+    /// What otr on the standby is asked to do.
+    pub fn job(&self) -> Keep {
+        Keep {
+            database: self.database.clone(),
+            needed: Needed::Database(self.at.cluster.clone()),
+            directory: self.directory.clone(),
+            owner: self.owner.clone(),
+            state: STATE.into(),
+            suspects: Vec::new(),
+            deletes: None,
+            scrub: None,
+            stamp: None,
+            verified: Some(self.stamp.clone()),
+        }
     }
 
     /// The files that are not as they must be, with what is wrong.
@@ -114,16 +134,12 @@ impl Resource for Filestore {
             return Ok(Decision::Holds);
         }
         let machine = facts.machine(&self.at.host)?;
-        let transfer = Transfer {
-            kind: TransferKind::Store { stamp: self.stamp.clone(), verified_at: format!("{:.3}", machine.now) },
-            source: self.directory.clone(),
-            directory: self.directory.clone(),
-            owner: self.owner.clone(),
-            names: wrong.into_iter().map(|(name, _)| name).collect(),
-        };
+        // What is absent the standby finds out itself; what is damaged it must be told.
+        let suspects = wrong.into_iter().filter(|(_, is)| *is != Shown::Absent).map(|(name, _)| name).collect();
+        let job = Keep { suspects, stamp: Some((self.stamp.clone(), format!("{:.3}", machine.now))), ..self.job() };
         Ok(Decision::Change(Change {
             differences,
-            actions: vec![Action::Fetch { from: self.production.clone(), transfer }],
+            actions: vec![Action::KeepStore { from: self.production.clone(), job }],
             discards: None,
         }))
     }
@@ -163,13 +179,7 @@ impl Resource for Tree {
             return Ok(Decision::Holds);
         }
         let difference = Difference::new(format!("{} files", names.len()), "absent or older", "production's");
-        let transfer = Transfer {
-            kind: TransferKind::Tree,
-            source: self.directory.clone(),
-            directory: self.directory.clone(),
-            owner: self.owner.clone(),
-            names,
-        };
+        let transfer = Transfer { source: self.directory.clone(), directory: self.directory.clone(), owner: self.owner.clone(), names };
         Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
     }
 }

@@ -58,15 +58,24 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filestore {
-    /// How often new attachments are fetched by a service on the standby.
+    /// A service on the standby asks the replica this often what is new, and fetches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Span>,
-    /// How long a file stays on the standby after the database forgot it.
+    /// How long a file stays on the standby after the database forgot it. For ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_deleted: Option<Span>,
-    /// The most one run may delete, as a share of the store.
+    /// How often that service compares everything. 1h if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile: Option<Span>,
+    /// The most one run may delete, as a share of the store. 5% if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<Percent>,
+    /// The most one run may delete, in files. 1000 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delete_files: Option<u64>,
+    /// The share of the store that is hashed each day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Percent>,
 }
 
 /// Timers on the standbys.
@@ -79,6 +88,10 @@ pub struct Schedule {
     /// When `otr sync` runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// A file on the standbys that gets a line for every sync that went well
+    /// (`YYYY-MM-DD HH:MM:SS :  command`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_file: Option<PathBuf>,
 }
 
 /// A file or directory on every member, or on some.

@@ -37,6 +37,11 @@ pub fn create(lab: &Lab, host: &str, name: &str) -> Result<Attachment> {
     Ok(Attachment { name: name.to_owned(), sha1: text(&made, "sha1")?, store_name: text(&made, "store_fname")? })
 }
 
+/// Makes many small attachments, a few to a transaction.
+pub fn create_many(lab: &Lab, host: &str, count: usize, name: &str) -> Result<()> {
+    rpc(lab, host, &["many", &count.to_string(), name]).map(drop)
+}
+
 /// The attachment comes back whole, over RPC and over the web.
 pub fn still_has(lab: &Lab, host: &str, attachment: &Attachment) -> Result<()> {
     let read = rpc(lab, host, &["read", &attachment.name])?;

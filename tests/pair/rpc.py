@@ -4,6 +4,7 @@
   rpc.py URL DATABASE create NAME      an attachment and a contact of that name: {id, sha1, store_fname, contact}
   rpc.py URL DATABASE read NAME        {id, sha1 of the bytes RPC gives, web_sha1 of those /web/content gives}
   rpc.py URL DATABASE fill COUNT       COUNT attachments of different sizes
+  rpc.py URL DATABASE many COUNT NAME  COUNT small attachments, 50 to a transaction
 """
 import base64, hashlib, json, random, re, sys, time, urllib.error, urllib.request
 
@@ -76,6 +77,13 @@ def fill(count):
     return odoo("ir.attachment", "create", files)
 
 
+def many(count, name):
+    chance = random.Random(name)
+    for first in range(0, int(count), 50):
+        odoo("ir.attachment", "create", [attachment(f"{name}-{n}", chance.randbytes(500 + n % 3000)) for n in range(first, first + 50)])
+    return int(count)
+
+
 def wait_until_it_answers():
     """While Odoo or its database starts, connections are refused and pages are errors."""
     end = time.monotonic() + PATIENCE
@@ -90,4 +98,4 @@ def wait_until_it_answers():
 
 
 wait_until_it_answers()
-print(json.dumps({"login": login, "create": create, "read": read, "fill": fill}[VERB](*ARGUMENTS)))
+print(json.dumps({"login": login, "create": create, "read": read, "fill": fill, "many": many}[VERB](*ARGUMENTS)))

@@ -8,27 +8,27 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use super::{Shell, tail, word};
-use crate::action::{Taken, Transfer};
+use crate::action::{Gift, Taken, Transfer};
 use crate::host::HostError;
 use crate::host::wire::{Chunk, Wire};
 use crate::look::quote;
 
 /// A slow disk may be silent for long; a dead peer is noticed by keep-alives.
-const IDLE: Duration = Duration::from_secs(600);
+pub(super) const IDLE: Duration = Duration::from_secs(600);
 /// Hashing and syncing all that came.
-const STORE_LIMIT: Duration = Duration::from_secs(2 * 3600);
+pub(super) const STORE_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Queued at most before the source is read further.
-const QUEUE: usize = 4 << 20;
+pub(super) const QUEUE: usize = 4 << 20;
 /// Kept of what an end says.
 const SAID: usize = 1 << 20;
 
 /// The script, and how it ended on standard error.
-fn command(shell: &Shell, script: &str, mark: &str) -> String {
+pub(super) fn command(shell: &Shell, script: &str, mark: &str) -> String {
     shell.command(&format!(" -c {}", quote(&format!("( {script}\n); printf '%s' \"{mark} $?.\" >&2"))))
 }
 
 /// The exit status behind the mark, and what was said before it.
-fn ended(err: &[u8], mark: &str) -> (Option<i32>, String) {
+pub(super) fn ended(err: &[u8], mark: &str) -> (Option<i32>, String) {
     let text = String::from_utf8_lossy(err);
     match text.split_once(mark) {
         Some((said, rest)) => (rest.trim().strip_suffix('.').and_then(|s| s.parse().ok()), tail(said)),
@@ -36,7 +36,7 @@ fn ended(err: &[u8], mark: &str) -> (Option<i32>, String) {
     }
 }
 
-fn keep(all: &mut Vec<u8>, bytes: Vec<u8>) {
+pub(super) fn gather(all: &mut Vec<u8>, bytes: Vec<u8>) {
     all.extend(bytes);
     // The end matters: the mark is there.
     if all.len() > SAID {
@@ -44,13 +44,13 @@ fn keep(all: &mut Vec<u8>, bytes: Vec<u8>) {
     }
 }
 
-pub(super) fn give(shell: &mut Shell, transfer: &Transfer) -> Result<Box<dyn Read + Send>, HostError> {
+pub(super) fn give(shell: &mut Shell, gift: &Gift) -> Result<Box<dyn Read + Send>, HostError> {
     let mark = word()?;
-    let command = command(shell, &transfer.give_script(), &mark);
+    let command = command(shell, &gift.script(), &mark);
     let mut wire = shell.line.open(&command)?;
-    wire.send(&transfer.name_list());
+    wire.send(&gift.names);
     wire.finish();
-    let title = format!("{}: send {}", shell.name(), transfer.title());
+    let title = format!("{}: send {}", shell.name(), gift.title);
     Ok(Box::new(Giver { wire, mark, title, out: io::Cursor::default(), err: Vec::new(), end: None }))
 }
 
@@ -86,7 +86,7 @@ impl Read for Giver {
             }
             match self.wire.receive(Instant::now() + IDLE) {
                 Chunk::Out(bytes) => self.out = io::Cursor::new(bytes),
-                Chunk::Err(bytes) => keep(&mut self.err, bytes),
+                Chunk::Err(bytes) => gather(&mut self.err, bytes),
                 Chunk::Sent => {}
                 Chunk::Closed(why) => self.end = Some(self.end(&why)),
                 Chunk::Late => {
@@ -159,8 +159,8 @@ impl Taker {
     /// Moves on by one chunk; why it is over, if it is.
     fn step(&mut self, until: Instant) -> Option<String> {
         match self.wire.receive(until) {
-            Chunk::Out(bytes) => keep(&mut self.out, bytes),
-            Chunk::Err(bytes) => keep(&mut self.err, bytes),
+            Chunk::Out(bytes) => gather(&mut self.out, bytes),
+            Chunk::Err(bytes) => gather(&mut self.err, bytes),
             Chunk::Sent => {}
             Chunk::Closed(why) => return Some(why),
             Chunk::Late => return Some("it takes nothing any more".into()),

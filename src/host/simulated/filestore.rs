@@ -10,7 +10,8 @@ use sha1::{Digest, Sha1};
 
 use super::files::Node;
 use super::machine::Machine;
-use crate::action::{Taken, Transfer, TransferKind};
+use crate::action::keep::Needed;
+use crate::action::{Gift, GiftKind, Keep, Kept, Taken, Transfer};
 use crate::look::{StoreFile, StoreListing, TreeListing};
 
 /// A content's SHA-1 in hexadecimal.
@@ -58,14 +59,18 @@ impl Machine {
         self.files.is_directory(directory).then(list)
     }
 
-    /// The stream of a transfer. Files that are gone are left out.
-    pub(super) fn give(&self, transfer: &Transfer) -> Result<Vec<u8>, String> {
-        if !self.files.is_directory(&transfer.source) {
-            return Err(format!("cd: can't cd to {}", transfer.source.display()));
+    /// What was asked for. Files that are gone are left out.
+    pub(super) fn give(&self, gift: &Gift) -> Result<Vec<u8>, String> {
+        if !self.files.is_directory(&gift.source) {
+            return Err(format!("cd: can't cd to {}", gift.source.display()));
         }
         let mut stream = Vec::new();
-        for name in &transfer.names {
-            let path = transfer.source.join(name);
+        if gift.kind == GiftKind::Listing {
+            stream.extend(self.files_below(&gift.source).flat_map(|(name, ..)| name.into_bytes().into_iter().chain([0])));
+            return Ok(stream);
+        }
+        for name in gift.names.split(|&byte| byte == 0).filter_map(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty()) {
+            let path = gift.source.join(name);
             if let (Some(entry), Some(bytes)) = (self.files.get(&path), self.files.bytes(&path)) {
                 stream.extend((name.len() as u64).to_be_bytes());
                 stream.extend(name.as_bytes());
@@ -79,45 +84,114 @@ impl Machine {
         Ok(stream)
     }
 
-    /// Takes a whole stream in, then puts what is sound in its place.
-    pub(super) fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, String> {
-        let Transfer { directory, owner, .. } = transfer;
+    fn can_receive(&self, directory: &Path, owner: &str) -> Result<(), String> {
         if !self.files.is_directory(directory) {
             return Err(format!("cd: can't cd to {}", directory.display()));
         }
-        if !self.accounts.users.contains_key(owner.as_str()) || !self.accounts.groups.contains(owner.as_str()) {
-            return Err(format!("chown: invalid user: '{owner}:{owner}'"));
+        match self.accounts.users.contains_key(owner) && self.accounts.groups.contains(owner) {
+            true => Ok(()),
+            false => Err(format!("chown: invalid user: '{owner}:{owner}'")),
         }
+    }
+
+    /// Takes a whole stream in, then puts it in its place.
+    pub(super) fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, String> {
+        let Transfer { directory, owner, .. } = transfer;
+        self.can_receive(directory, owner.as_str())?;
         let files = frames(stream).ok_or("tar: Unexpected EOF in archive")?;
         if self.disk_full && !files.is_empty() {
             return Err("tar: Cannot write: No space left on device".into());
         }
         let now = self.tick();
-        let mut taken =
-            Taken { absent: transfer.names.iter().filter(|name| !files.contains_key(*name)).cloned().collect(), ..Taken::default() };
+        let mut taken = Taken::default();
         for (name, file) in files {
-            let store = matches!(transfer.kind, TransferKind::Store { .. });
-            if store && name.rsplit('/').next() != Some(sha1(&file.bytes).as_str()) {
-                taken.damaged.push(name);
-                continue;
-            }
             let path = directory.join(&name);
             self.make_owned(directory, &path, owner.as_str(), now);
-            let mode = if store { 0o644 } else { file.mode };
-            self.files.put(&path, Node::File(file.bytes), (owner.as_str(), owner.as_str(), mode), now);
-            if let (false, Some(entry)) = (store, self.files.get_mut(&path)) {
+            self.files.put(&path, Node::File(file.bytes), (owner.as_str(), owner.as_str(), file.mode), now);
+            if let Some(entry) = self.files.get_mut(&path) {
                 entry.mtime = file.mtime;
             }
             taken.files += 1;
         }
-        if let TransferKind::Store { stamp, verified_at } = &transfer.kind {
-            let at: f64 = verified_at.parse().map_err(|_| format!("touch: invalid date format '@{verified_at}'"))?;
+        Ok(taken)
+    }
+
+    /// The names a store needs.
+    fn needed(&self, job: &Keep) -> Result<Vec<String>, String> {
+        match &job.needed {
+            Needed::Database(cluster) => {
+                let all = self.attachments(cluster, job.database.as_str()).map_err(|error| error.to_string())?;
+                Ok(all.into_keys().collect())
+            }
+            Needed::Listing => Err("the simulated otr asks the database".into()),
+        }
+    }
+
+    /// Whether what stands at a name is what the name says.
+    fn is_sound(&self, directory: &Path, name: &str) -> bool {
+        self.files.bytes(directory.join(name)).is_some_and(|bytes| name.rsplit('/').next() == Some(sha1(bytes).as_str()))
+    }
+
+    /// What production is asked for, to keep a store.
+    pub(super) fn wants(&self, job: &Keep) -> Result<Option<Gift>, String> {
+        self.can_receive(&job.directory, job.owner.as_str())?;
+        let missing = |name: &String| match job.suspects.contains(name) {
+            true => !self.is_sound(&job.directory, name),
+            false => self.files.get(job.directory.join(name)).is_none(),
+        };
+        let needed = self.needed(job)?;
+        let names: Vec<u8> = needed.iter().filter(|name| missing(name)).flat_map(|name| name.bytes().chain([0])).collect();
+        let gift = Gift { kind: GiftKind::Store, source: job.directory.clone(), names, title: "files".into() };
+        Ok((!gift.names.is_empty()).then_some(gift))
+    }
+
+    /// Keeps a store with the stream that [`Machine::wants`] asked for.
+    pub(super) fn keep(&mut self, job: &Keep, stream: &mut dyn Read) -> Result<Kept, String> {
+        let needed = self.needed(job)?;
+        let owner = job.owner.as_str();
+        let asked = self.wants(job)?;
+        let now = self.tick();
+        let mut kept = Kept { needed: needed.len() as u64, ..Kept::default() };
+        for name in job.suspects.iter().filter(|name| self.files.get(job.directory.join(name)).is_some()).cloned().collect::<Vec<_>>() {
+            let path = job.directory.join(&name);
+            if !self.is_sound(&job.directory, &name) {
+                self.files.remove_tree(&path);
+                kept.quarantined.push(name);
+            } else if let Some(entry) = self.files.get_mut(&path) {
+                (entry.owner, entry.group) = (owner.into(), owner.into());
+                kept.corrected += 1;
+            }
+        }
+        if let Some(gift) = asked {
+            let files = frames(stream).ok_or("the stream broke off")?;
+            if self.disk_full && !files.is_empty() {
+                return Err("No space left on device".into());
+            }
+            let asked = gift.names.split(|&byte| byte == 0).filter_map(|name| std::str::from_utf8(name).ok());
+            kept.absent = asked.filter(|name| !name.is_empty() && !files.contains_key(*name)).map(str::to_owned).collect();
+            for (name, file) in files {
+                if name.rsplit('/').next() != Some(sha1(&file.bytes).as_str()) {
+                    kept.damaged.push(name);
+                    continue;
+                }
+                let path = job.directory.join(&name);
+                let file_bytes = file.bytes.len() as u64;
+                self.make_owned(&job.directory, &path, owner, now);
+                self.files.put(&path, Node::File(file.bytes), (owner, owner, 0o644), now);
+                kept.bytes += file_bytes;
+                kept.files += 1;
+            }
+        }
+        let here = |name: &&String| self.files.get(job.directory.join(name)).is_some() && !kept.absent.contains(name);
+        kept.sample = needed.iter().filter(here).take(16).cloned().collect();
+        if let (Some((stamp, at)), None) = (&job.stamp, kept.complaint()) {
+            let at: f64 = at.parse().map_err(|_| format!("{at:?} is no time"))?;
             self.files.write(stamp.clone(), "", ("root", "root", 0o644), now);
             if let Some(entry) = self.files.get_mut(stamp) {
                 entry.mtime = at;
             }
         }
-        Ok(taken)
+        Ok(kept)
     }
 
     fn make_owned(&mut self, top: &Path, file: &Path, owner: &str, now: f64) {
@@ -180,32 +254,21 @@ mod tests {
     }
 
     fn transfer(names: &[String]) -> Transfer {
-        let kind = TransferKind::Store { stamp: "/var/lib/otr/stamp".into(), verified_at: "1000000005.5".into() };
-        Transfer { kind, source: "/store".into(), directory: "/store".into(), owner: "odoo".parse().unwrap(), names: names.to_vec() }
+        Transfer { source: "/store".into(), directory: "/store".into(), owner: "odoo".parse().unwrap(), names: names.to_vec() }
     }
 
     #[test]
-    fn only_what_is_its_name_takes_its_place() {
+    fn a_broken_stream_leaves_nothing() {
         let (mut from, mut to) = (machine(), machine());
-        let names = [store_name(b"good"), store_name(b"torn"), store_name(b"gone")];
-        for (name, text) in [(&names[0], "good"), (&names[1], "to")] {
-            from.files.write(format!("/store/{name}"), text, ("odoo", "odoo", 0o600), 1e9);
-        }
-        let stream = from.give(&transfer(&names)).unwrap();
+        let names = [store_name(b"one"), store_name(b"gone")];
+        from.files.write(format!("/store/{}", names[0]), "one", ("odoo", "odoo", 0o600), 1e9);
+        let stream = from.give(&transfer(&names).gift()).unwrap();
         for end in 0..stream.len() {
             assert!(to.take(&transfer(&names), &mut &stream[..end]).is_err());
         }
         assert_eq!(to.store_sight(Path::new("/store"), Path::new("/none")), Some(BTreeMap::new()), "a broken stream leaves nothing");
-        let taken = to.take(&transfer(&names), &mut stream.as_slice()).unwrap();
-        assert_eq!(taken, Taken { files: 1, damaged: vec![names[1].clone()], absent: vec![names[2].clone()] });
+        assert_eq!(to.take(&transfer(&names), &mut stream.as_slice()).unwrap(), Taken { files: 1 });
         let parent = to.files.get(Path::new("/store").join(&names[0][..2])).unwrap();
         assert_eq!((parent.owner.as_str(), parent.mode), ("odoo", 0o755));
-        let seen = to.store_sight(Path::new("/store"), Path::new("/var/lib/otr/stamp")).unwrap();
-        assert_eq!(seen[&names[0]].sha1, None, "the stamp is later");
-        to.now = 1e9 + 10.0;
-        let now = to.tick();
-        to.files.write(format!("/store/{}", names[0]), "bad!", ("odoo", "odoo", 0o644), now);
-        let seen = to.store_sight(Path::new("/store"), Path::new("/var/lib/otr/stamp")).unwrap();
-        assert_ne!(seen[&names[0]].sha1.as_deref(), Some(&names[0][3..]));
     }
 }

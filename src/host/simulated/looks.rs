@@ -34,6 +34,11 @@ impl Machine {
                 self.enter(directory)?;
                 Sight::Store(self.store_sight(directory, stamp))
             }
+            Look::Present { directory, names } => {
+                self.enter(directory)?;
+                let there = |name: &&String| self.files.bytes(directory.join(name)).is_some();
+                Sight::Present(self.files.is_directory(directory).then(|| names.iter().filter(there).cloned().collect()))
+            }
             Look::Tree(directory) => {
                 self.enter(directory)?;
                 self.list(directory)?;

@@ -123,7 +123,8 @@ impl Machine {
             data.commit(now, 0x2e8, |content| {
                 if let Some(database) = content.databases.get_mut(database) {
                     id = database.attachments.keys().next_back().map_or(180, |last| last + 1);
-                    let row = Attachment { size: bytes.len() as u64, id, name: name.to_owned(), regenerable };
+                    let row =
+                        Attachment { size: bytes.len() as u64, id, name: name.to_owned(), regenerable, model: String::new(), record: 0 };
                     database.attachments.insert(id, (store.clone(), row));
                     database.size += 8192;
                 }

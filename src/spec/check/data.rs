@@ -12,6 +12,22 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
             calendar(path, value, findings);
         }
     }
+    if let Some(path) = &spec.schedule.summary_file {
+        findings.absolute("schedule.summary_file", path);
+    }
+    let filestore = &spec.filestore;
+    if filestore.follow.is_some() && spec.replication.is_none() {
+        findings.key(
+            "filestore.follow",
+            "there is no replica to follow: the spec has no `replication:`",
+            "leave it out: `schedule.sync` copies then",
+        );
+    }
+    for (path, span) in [("filestore.follow", filestore.follow), ("filestore.reconcile", filestore.reconcile)] {
+        if span.is_some_and(|span| span.0.is_zero()) {
+            findings.value(path, format!("`{path}` is no time at all"), "a time span such as 5s or 1h");
+        }
+    }
     if let Some(redis) = &spec.redis {
         findings.absolute("redis.config", &redis.config());
     }

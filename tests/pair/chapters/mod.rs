@@ -2,14 +2,17 @@
 
 mod bare;
 mod broken;
+mod filestore;
 mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod rejoin;
 mod sessions;
 mod stage;
 mod standby;
 mod storage;
+mod switchover;
 mod tamper;
 mod tamperings;
 
@@ -32,6 +35,9 @@ pub fn all() -> Vec<Chapter> {
         sessions::database(),      // 10
         storage::chapter(),        // 11
         glusterfs::chapter(),      // 12
+        filestore::chapter(),      // 13
+        switchover::chapter(),     // 14
+        rejoin::chapter(),         // 15
     ];
     // Server, replica and users were seen to hold behind TLS; Odoo's side was mended since and not run again.
     if std::env::var_os("OTR_PAIR_TLS").is_some() {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::action::TransferKind;
 use crate::host::{Host, local};
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +7,6 @@ fn transfer(dir: &Path, names: &[&str]) -> Transfer {
     let whoami = Command::new("id").arg("-un").output().unwrap().stdout;
     std::fs::create_dir_all(dir.join("to")).unwrap();
     Transfer {
-        kind: TransferKind::Tree,
         source: dir.join("from"),
         directory: dir.join("to"),
         owner: String::from_utf8(whoami).unwrap().trim().parse().unwrap(),
@@ -48,7 +46,7 @@ fn files_arrive_and_a_missing_one_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), &["a/b/it's", "c"]);
     let transfer = transfer(dir.path(), &["a/b/it's", "c", "gone"]);
-    let mut stream = here().give(&transfer).unwrap();
+    let mut stream = here().give(&transfer.gift()).unwrap();
     assert_eq!(here().take(&transfer, &mut stream).unwrap().files, 2);
     assert_eq!(std::fs::read(dir.path().join("to/a/b/it's")).unwrap(), "a/b/it's".repeat(5000).as_bytes());
 }
@@ -59,7 +57,7 @@ fn a_list_longer_than_every_buffer_does_not_block() {
     fill(dir.path(), &["c"]);
     let names: Vec<String> = (0..100_000).map(|n| format!("missing/{n}")).chain(["c".into()]).collect();
     let transfer = transfer(dir.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut stream = here().give(&transfer).unwrap();
+    let mut stream = here().give(&transfer.gift()).unwrap();
     assert_eq!(here().take(&transfer, &mut stream).unwrap().files, 1);
 }
 
@@ -67,9 +65,9 @@ fn a_list_longer_than_every_buffer_does_not_block() {
 fn a_giver_that_fails_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let transfer = transfer(dir.path(), &["c"]);
-    let mut stream = here().give(&transfer).unwrap();
+    let mut stream = here().give(&transfer.gift()).unwrap();
     match here().take(&transfer, &mut stream) {
-        Err(HostError::Failed { said, .. }) => assert!(said.contains("exit status 2") && said.contains("from"), "{said}"),
+        Err(HostError::Failed { said, .. }) => assert!(said.contains("exit status 74") && said.contains("from"), "{said}"),
         other => panic!("{other:?}"),
     }
     assert_eq!(std::fs::read_dir(dir.path().join("to")).unwrap().count(), 0);
@@ -82,7 +80,7 @@ fn a_stream_cut_between_two_files_is_not_taken_for_a_whole_one() {
     let transfer = transfer(dir.path(), &["c", "d"]);
     // A header of 512 bytes and the 5000 bytes of "c", padded; with posix headers before it.
     for cut in (0..30).map(|n| n * 512) {
-        let mut stream = Broken(here().give(&transfer).unwrap(), cut, true);
+        let mut stream = Broken(here().give(&transfer.gift()).unwrap(), cut, true);
         assert!(matches!(here().take(&transfer, &mut stream), Err(HostError::Failed { .. })), "{cut}");
         assert_eq!(std::fs::read_dir(dir.path().join("to")).unwrap().count(), 0, "{cut}");
     }

@@ -1,0 +1,126 @@
+//! `otr sync filestore --follow`: a service on a standby. Runs until it is told to stop or its
+//! host is promoted.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::notify::notify;
+use super::{Exit, Session};
+use crate::action::{Gift, GiftKind};
+use crate::cli::Global;
+use crate::filestore::follow::{Follow, Round};
+use crate::filestore::keep::Production;
+use crate::filestore::names::NeededFile;
+use crate::host::{Connect, Host};
+use crate::name::HostName;
+use crate::sync::{Stores, stores};
+
+/// A connection nobody needed for so long is closed: with nothing new there is no traffic.
+const IDLE: Duration = Duration::from_secs(30);
+/// Where the spec does not say.
+const EVERY: Duration = Duration::from_secs(5);
+const RECONCILE: Duration = Duration::from_secs(3600);
+
+pub fn run(global: &Global) -> Result<Exit> {
+    let session = Session::open(global)?;
+    let spec = &session.loaded.spec;
+    let here = global.here.clone().or_else(|| spec.standbys().find(|host| spec.hosts.get(*host).is_some_and(|h| h.is_local())).cloned());
+    let here = here.context("--follow runs on the standby itself: say which host this is with --here HOST")?;
+    if here == spec.production {
+        println!("{here} is production: there is nothing to follow");
+        return Ok(Exit::Done);
+    }
+    let every = spec.filestore.follow.map_or(EVERY, |span| span.0).max(Duration::from_millis(200));
+    let reconcile = spec.filestore.reconcile.map_or(RECONCILE, |span| span.0);
+    let jobs: Vec<_> = stores(spec, Stores::default()).into_iter().filter(|(host, _)| *host == here).map(|(_, job)| job).collect();
+    ensure!(!jobs.is_empty(), "the spec names no database to follow (odoo.databases)");
+    let mut production =
+        Link { connector: session.connector.as_ref(), name: &spec.production, open: None, used: Instant::now(), source: PathBuf::new() };
+    let mut follows: Vec<_> =
+        jobs.into_iter().map(|job| (job.directory.clone(), job.database.clone(), Follow::new(job, reconcile))).collect();
+    notify("READY=1\nSTATUS=comparing everything");
+    let alive = || notify("WATCHDOG=1");
+    let mut said = String::new();
+    loop {
+        alive();
+        let begun = Instant::now();
+        let (mut pause, mut status) = (every, Vec::new());
+        for (directory, database, follow) in &mut follows {
+            directory.clone_into(&mut production.source);
+            match follow.round(&mut production, &alive) {
+                Round::Well { files, waiting } => {
+                    if files > 0 {
+                        println!("{database}: {files} files fetched in {:.1} s", begun.elapsed().as_secs_f64());
+                    }
+                    status.push(match waiting {
+                        0 => format!("{database} is in step"),
+                        n => format!("{database}: {n} files are not whole on production"),
+                    });
+                }
+                Round::Failed(why) => {
+                    production.open = None;
+                    status.push(format!("{database}: {why}"));
+                }
+                Round::Promoted => {
+                    println!("this host follows no production any more: it was promoted, or is none yet. Nothing is left to do");
+                    notify("STOPPING=1\nSTATUS=this host was promoted");
+                    return Ok(Exit::Done);
+                }
+            }
+            pause = pause.max(follow.pause(every));
+        }
+        let status = status.join("; ");
+        if status != said {
+            println!("{status}");
+            notify(&format!("STATUS={}", status.replace('\n', " ")));
+            said = status;
+        }
+        production.rest();
+        std::thread::sleep(pause.saturating_sub(begun.elapsed()).max(Duration::from_millis(50)));
+    }
+}
+
+/// A connection to production that is made when it is needed.
+struct Link<'a> {
+    connector: &'a dyn Connect,
+    name: &'a HostName,
+    open: Option<Box<dyn Host>>,
+    used: Instant,
+    source: PathBuf,
+}
+
+impl Link<'_> {
+    fn give(&mut self, gift: &Gift) -> io::Result<Box<dyn Read + '_>> {
+        self.used = Instant::now();
+        let host = match &mut self.open {
+            Some(host) => host,
+            none => none.insert(self.connector.connect(self.name).map_err(|e| io::Error::other(e.to_string()))?),
+        };
+        host.give(gift).map(|stream| stream as Box<dyn Read + '_>).map_err(|e| {
+            self.open = None;
+            io::Error::other(e.to_string())
+        })
+    }
+
+    fn rest(&mut self) {
+        if self.used.elapsed() > IDLE {
+            self.open = None;
+        }
+    }
+}
+
+impl Production for Link<'_> {
+    fn list(&mut self) -> io::Result<Box<dyn Read + '_>> {
+        let gift = Gift { kind: GiftKind::Listing, source: self.source.clone(), names: Vec::new(), title: "the list of files".into() };
+        self.give(&gift)
+    }
+
+    fn fetch(&mut self, files: &[NeededFile]) -> io::Result<Box<dyn Read + '_>> {
+        let names = files.iter().flat_map(|file| format!("{}\0", file.name).into_bytes()).collect();
+        let title = format!("{} files", files.len());
+        self.give(&Gift { kind: GiftKind::Store, source: self.source.clone(), names, title })
+    }
+}

@@ -1,0 +1,272 @@
+//! A store on disk, and the only ways otr changes it: a file beside its place, renamed into it
+//! when it is whole; a bad file moved out of the way; a forgotten file removed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, mkdirat, openat, renameat, renameat_with, statat, syncfs, unlinkat};
+use rustix::io::Errno;
+
+use super::have::{list_own, open_directory, open_path};
+use super::names::StoreName;
+
+/// Where files are until they are whole: on the store's own file system.
+pub const NEW: &str = ".otr-new";
+/// Where damaged files are kept.
+pub const QUARANTINE: &str = ".otr-quarantine";
+
+/// What went wrong on this host's disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {}: {source}", path.display())]
+pub struct DiskError {
+    /// What was tried.
+    pub what: &'static str,
+    /// With what.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+/// A store, open.
+#[derive(Debug)]
+pub struct Place {
+    /// The directory itself.
+    pub store: OwnedFd,
+    path: PathBuf,
+    owner: (Uid, Gid),
+    new: OwnedFd,
+    directories: BTreeMap<String, OwnedFd>,
+}
+
+impl Place {
+    /// Opens a store and removes what an interrupted run left there.
+    ///
+    /// # Errors
+    /// It is absent, or may not be written.
+    pub fn open(path: &Path, owner: (u32, u32)) -> Result<Self, DiskError> {
+        let error = |what| move |source: io::Error| DiskError { what, path: path.to_owned(), source };
+        let store = open_path(path).map_err(error("open"))?;
+        let place = |store, new| Self {
+            store,
+            path: path.to_owned(),
+            owner: (Uid::from_raw(owner.0), Gid::from_raw(owner.1)),
+            new,
+            directories: BTreeMap::new(),
+        };
+        make(&store, NEW, 0o700).map_err(error("make .otr-new in"))?;
+        let new = open_directory(&store, NEW).map_err(io::Error::from).map_err(error("open .otr-new in"))?;
+        for name in list_own(&store, NEW).map_err(error("list .otr-new in"))? {
+            unlinkat(&new, name.as_slice(), AtFlags::empty()).map_err(io::Error::from).map_err(error("clean .otr-new in"))?;
+        }
+        Ok(place(store, new))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn error(&self, what: &'static str, name: &StoreName, source: impl Into<io::Error>) -> DiskError {
+        DiskError { what, path: self.path.join(name.to_string()), source: source.into() }
+    }
+
+    fn beside(name: &StoreName) -> String {
+        if name.legacy { format!("{}.3", name.file()) } else { name.file() }
+    }
+
+    /// A new file beside a name's place, with the owner and mode it will have there.
+    ///
+    /// # Errors
+    /// The disk is full, or may not be written; so with the others.
+    pub fn create(&self, name: &StoreName) -> Result<File, DiskError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.new, Self::beside(name), flags, Mode::from_raw_mode(0o600)).map_err(|e| self.error("create", name, e))?;
+        let own = || {
+            rustix::fs::fchown(&file, Some(self.owner.0), Some(self.owner.1))?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))
+        };
+        own().map_err(|e| self.error("set the owner of", name, e))?;
+        Ok(file.into())
+    }
+
+    /// Removes a file beside a name's place.
+    pub fn abandon(&self, name: &StoreName) {
+        // What stays is cleaned by the next run.
+        let _ = unlinkat(&self.new, Self::beside(name), AtFlags::empty());
+    }
+
+    /// Puts files in their places: first all content reaches the disk, then the names. A file
+    /// that stands in such a place stays.
+    ///
+    /// # Errors
+    /// As [`Place::create`].
+    pub fn commit(&mut self, names: &[StoreName]) -> Result<(), DiskError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.sync()?;
+        for name in names {
+            self.rename(name)?;
+        }
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), DiskError> {
+        syncfs(&self.store).map_err(|e| DiskError { what: "write to disk", path: self.path.clone(), source: e.into() })
+    }
+
+    fn rename(&mut self, name: &StoreName) -> Result<(), DiskError> {
+        let (directory, beside, file) = (name.directory(), Self::beside(name), name.file());
+        if !self.directories.contains_key(&directory) {
+            let opened = self.directory(&directory).map_err(|e| self.error("make the directory of", name, e))?;
+            // 256 of the two-letter kind; of the older kind there could be more than may be open.
+            if self.directories.len() > 400 {
+                self.directories.clear();
+            }
+            self.directories.insert(directory.clone(), opened);
+        }
+        let Some(to) = self.directories.get(&directory) else { return Ok(()) };
+        let renamed = match renameat_with(&self.new, &beside, to, &file, RenameFlags::NOREPLACE) {
+            // Some file systems cannot promise it: look, then rename.
+            Err(Errno::INVAL | Errno::NOSYS) => match statat(to, &file, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => renameat(&self.new, &beside, to, &file),
+                Ok(_) => Err(Errno::EXIST),
+                Err(error) => Err(error),
+            },
+            other => other,
+        };
+        match renamed {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => {
+                self.abandon(name);
+                Ok(())
+            }
+            Err(error) => Err(self.error("put in its place", name, error)),
+        }
+    }
+
+    fn directory(&self, name: &str) -> io::Result<OwnedFd> {
+        let made = make(&self.store, name, 0o755)?;
+        let opened = open_directory(&self.store, name)?;
+        if made {
+            rustix::fs::fchown(&opened, Some(self.owner.0), Some(self.owner.1))?;
+            rustix::fs::fchmod(&opened, Mode::from_raw_mode(0o755))?;
+        }
+        Ok(opened)
+    }
+
+    /// Gives one of otr's own entries to the store's owner: Odoo owns every level of its data.
+    pub fn give_away(&self, name: &str) {
+        // Whose it is matters to nothing otr does.
+        let _ = rustix::fs::chownat(&self.store, name, Some(self.owner.0), Some(self.owner.1), AtFlags::SYMLINK_NOFOLLOW);
+    }
+
+    /// Opens a file of the store to read it.
+    ///
+    /// # Errors
+    /// It is absent, a link, or not to be read.
+    pub fn read(&self, name: &StoreName) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(openat(&self.store, name.to_string(), flags, Mode::empty())?.into())
+    }
+
+    /// Moves a damaged file out of the way.
+    ///
+    /// # Errors
+    /// As [`Place::create`].
+    pub fn quarantine(&self, name: &StoreName) -> Result<(), DiskError> {
+        let away = || -> io::Result<()> {
+            make(&self.store, QUARANTINE, 0o700)?;
+            self.give_away(QUARANTINE);
+            let to = open_directory(&self.store, QUARANTINE)?;
+            Ok(renameat(&self.store, name.to_string(), &to, Self::beside(name))?)
+        };
+        away().map_err(|e| self.error("quarantine", name, e))
+    }
+
+    /// Corrects owner and mode; whether they were wrong.
+    ///
+    /// # Errors
+    /// As [`Place::create`].
+    pub fn correct(&self, name: &StoreName, file: &File) -> Result<bool, DiskError> {
+        let stat = rustix::fs::fstat(file).map_err(|e| self.error("look at", name, e))?;
+        let wrong_owner = (stat.st_uid, stat.st_gid) != (self.owner.0.as_raw(), self.owner.1.as_raw());
+        // Odoo must be able to read it, and nobody but the owner to write it.
+        let wrong_mode = stat.st_mode & 0o400 == 0 || stat.st_mode & 0o022 != 0;
+        if wrong_owner {
+            rustix::fs::fchown(file, Some(self.owner.0), Some(self.owner.1)).map_err(|e| self.error("set the owner of", name, e))?;
+        }
+        if wrong_mode {
+            rustix::fs::fchmod(file, Mode::from_raw_mode(0o644)).map_err(|e| self.error("set the mode of", name, e))?;
+        }
+        Ok(wrong_owner || wrong_mode)
+    }
+
+    /// Removes a file that is needed no more.
+    ///
+    /// # Errors
+    /// As [`Place::create`].
+    pub fn remove(&self, name: &StoreName) -> Result<(), DiskError> {
+        match unlinkat(&self.store, name.to_string(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(self.error("remove", name, error)),
+        }
+    }
+
+    /// The time a file was last written or given its name, seconds since the epoch.
+    pub fn changed_at(&self, name: &StoreName) -> Option<i64> {
+        statat(&self.store, name.to_string(), AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_mtime.max(stat.st_ctime))
+    }
+
+    /// The change time of a file, seconds since the epoch: unlike the time of writing it cannot be
+    /// set back.
+    #[allow(clippy::cast_precision_loss, reason = "microseconds suffice")]
+    pub fn ctime(&self, name: &StoreName) -> Option<f64> {
+        let stat = statat(&self.store, name.to_string(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(stat.st_ctime as f64 + stat.st_ctime_nsec as f64 / 1e9)
+    }
+
+    /// Ends the work on it: nothing of otr's own stays but the quarantine.
+    pub fn close(self) {
+        // Not empty means that something failed before, which was told.
+        let _ = unlinkat(&self.store, NEW, AtFlags::REMOVEDIR);
+    }
+}
+
+/// Makes a directory, unless it is there; whether it was made.
+fn make(at: &OwnedFd, name: &str, mode: u32) -> io::Result<bool> {
+    match mkdirat(at, name, Mode::from_raw_mode(mode)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a small file of otr's own state: beside its place, to disk, renamed.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_state(path: &Path, text: &str) -> Result<(), DiskError> {
+    use std::io::Write;
+    let error = |source: io::Error| DiskError { what: "write", path: path.to_owned(), source };
+    let new = path.with_extension("otr-new");
+    let write = || -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        match path.parent() {
+            Some(parent) => {
+                Ok(rustix::fs::fsync(openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)?)
+            }
+            None => Ok(()),
+        }
+    };
+    write().map_err(error)
+}
