@@ -139,6 +139,16 @@ pub enum Action {
     BaseBackup { cluster: ClusterName, data_directory: PathBuf, conninfo: String, slot: Option<String>, keep_old: bool },
     /// Make the cluster start in recovery (`standby.signal`), and start it if it is stopped.
     FollowPrimary { cluster: ClusterName, data_directory: PathBuf },
+    /// Make the cluster start in recovery (`standby.signal`), whenever it starts.
+    MarkStandby { data_directory: PathBuf },
+    /// Recover a cluster that was cut off, reachable for nobody meanwhile, and stop it in order.
+    RecoverCluster { cluster: ClusterName, data_directory: PathBuf },
+    /// Copy a stopped cluster beside it.
+    KeepData { data_directory: PathBuf, to: PathBuf },
+    /// Let the replication role read what pg_rewind reads.
+    GrantRewind { cluster: ClusterName, role: Word },
+    /// Take a stopped cluster back to where it left the primary's history, and mark it as a standby.
+    Rewind { cluster: ClusterName, data_directory: PathBuf, conninfo: String },
     /// `pg_promote()`, and wait for it.
     Promote { cluster: ClusterName },
     /// `CHECKPOINT`.
@@ -195,6 +205,11 @@ impl Action {
                 format!("copy the primary into PostgreSQL {cluster}{old}")
             }
             Action::FollowPrimary { cluster, .. } => format!("make PostgreSQL {cluster} start as a standby, and start it"),
+            Action::MarkStandby { .. } => "write standby.signal".into(),
+            Action::RecoverCluster { cluster, .. } => format!("recover PostgreSQL {cluster} alone, and stop it"),
+            Action::KeepData { to, .. } => format!("keep its data as {}", to.display()),
+            Action::GrantRewind { role, .. } => format!("let role {role} read what pg_rewind reads"),
+            Action::Rewind { cluster, .. } => format!("rewind PostgreSQL {cluster} to where the histories part"),
             Action::Promote { cluster } => format!("promote PostgreSQL {cluster}"),
             Action::Checkpoint { cluster } => format!("checkpoint PostgreSQL {cluster}"),
             Action::ProveWrite { cluster } => format!("write a row to PostgreSQL {cluster}"),

@@ -53,8 +53,12 @@ pub enum Verb {
         #[arg(required = true, value_name = "SPEC")]
         specs: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of the spec, for editors
-    Schema,
+    /// Print a JSON Schema: of the spec, for editors, or of what otr prints and saves
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value_t = Contract::Spec)]
+        of: Contract,
+    },
     /// Ask every host whether it can be reached, read and changed
     Doctor,
     /// Show how each host differs from the spec, and each standby from production
@@ -72,6 +76,12 @@ pub enum Verb {
     Sessions(SessionsArgs),
     /// Make a standby production, after production is down
     Promote(PromoteArgs),
+    /// Let production and standby change places; nothing is lost
+    Switchover(SwitchoverArgs),
+    /// Make an old production a standby of the new one
+    Rejoin(RejoinArgs),
+    /// Say whether a service may start on this host (systemd asks, as ExecCondition)
+    Guard(GuardArgs),
     /// Play plan, apply, sync, power cut and promote on a simulated pair
     Demo,
     /// Record what the hosts answer, as fixtures for tests and bug reports
@@ -100,6 +110,17 @@ pub struct SessionsArgs {
     /// Is this session on both sides? Where the cookie is: file:PATH (a jar or the bare id) or env:NAME
     #[arg(long, value_name = "SOURCE")]
     pub cookie: Option<String>,
+}
+
+/// What others rely on, each with a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Contract {
+    /// The spec
+    Spec,
+    /// What plan, apply and sync print with --json
+    Report,
+    /// What plan --out saves
+    Plan,
 }
 
 /// Which resources.
@@ -208,6 +229,55 @@ pub struct PromoteArgs {
     /// Change the one line of the spec afterwards, and nothing else in it
     #[arg(long)]
     pub write_spec: bool,
+}
+
+/// Options of `switchover`.
+#[derive(Debug, Args)]
+pub struct SwitchoverArgs {
+    /// The standby that becomes production; the only one if absent
+    pub host: Option<HostName>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only look whether it could be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Begin though the pair is not all as the spec says
+    #[arg(long)]
+    pub despite_drift: bool,
+    /// Change the one line of the spec afterwards, and nothing else in it
+    #[arg(long)]
+    pub write_spec: bool,
+}
+
+/// Options of `rejoin`.
+#[derive(Debug, Args)]
+pub struct RejoinArgs {
+    /// The old production
+    pub host: HostName,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only show how it would follow and what would be discarded
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Keep a copy of data that only the old production has
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub keep_diverged: bool,
+}
+
+/// Options of `guard`.
+#[derive(Debug, Args)]
+pub struct GuardArgs {
+    /// The service that is about to start
+    #[arg(value_name = "UNIT", required_unless_present = "answer")]
+    pub unit: Option<String>,
+    /// Print this host's epoch and role, for a peer
+    #[arg(long, conflicts_with = "unit")]
+    pub answer: bool,
+    /// What the guard knows; apply writes it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

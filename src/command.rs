@@ -28,15 +28,18 @@ mod check;
 mod demo;
 mod doctor;
 mod follow;
+mod guard;
 mod man;
 mod notify;
 mod plan;
 mod progress;
 mod promote;
 mod record;
+mod rejoin;
 mod serve;
 mod sessions;
 mod status;
+mod switchover;
 mod sync;
 
 /// How a run ended, for the shell.
@@ -64,7 +67,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.verb {
         Verb::Check { specs } => check::run(global, &specs),
-        Verb::Schema => check::schema(),
+        Verb::Schema { of } => check::schema(of),
         Verb::Doctor => doctor::run(global),
         Verb::Plan(args) => plan::run(global, &args),
         Verb::Apply(args) => apply::run(global, &args),
@@ -73,6 +76,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Status => status::run(global),
         Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
+        Verb::Switchover(args) => switchover::run(global, &args),
+        Verb::Rejoin(args) => rejoin::run(global, &args),
+        Verb::Guard(args) => guard::run(&args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),
         Verb::Ansible => Ok(ansible::from_stdin()),
@@ -94,6 +100,8 @@ pub(crate) struct Session {
 pub(crate) struct Ready {
     pub spec: Spec,
     pub files: Rendered,
+    /// The spec as a host keeps it for its timers.
+    text: String,
 }
 
 impl Session {
@@ -127,20 +135,16 @@ impl Session {
     /// The spec as it is, or as it will be after a promotion.
     pub fn ready(&self, spec: Spec) -> Ready {
         let files = self.templates.files(&spec, &self.secrets);
-        Ready { spec, files }
+        let changed = (spec.production != self.loaded.spec.production)
+            .then(|| crate::spec::edit::with_production(&self.loaded.text, &spec.production))
+            .flatten();
+        Ready { spec, files, text: changed.unwrap_or_else(|| self.loaded.text.clone()) }
     }
 }
 
 impl Ready {
     pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
-        Inputs {
-            spec: &self.spec,
-            secrets: &session.secrets,
-            files: &self.files,
-            program: &session.program,
-            text: &session.loaded.text,
-            promoting,
-        }
+        Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, program: &session.program, text: &self.text, promoting }
     }
 }
 
@@ -210,7 +214,7 @@ pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: 
         .collect();
     let summary = summary(&resources);
     let changed = summary.changed > 0 || resources.iter().any(|r| r.state == State::Change && r.outcome.is_none());
-    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, notes: Vec::new() }
+    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
 }
 
 /// Prints a report in the form asked for.

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::action::Moved;
+use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::host::HostError;
 use crate::name::HostName;
 use crate::plan::check::{Violation, check};
-use crate::plan::{Item, Plan, Verdict};
+use crate::plan::{Item, Plan, Verdict, split};
 use crate::report::{Outcome, ResourceReport, State};
 use crate::resource::{Change, ResourceId, Wanted};
 use crate::spec::{Role, Spec};
@@ -73,7 +74,10 @@ pub fn converge(fleet: &Fleet, wanted: &[Wanted], limits: &Limits<'_>, watch: &d
     let mut rounds = 0;
     while rounds < ROUNDS {
         let full = run.held.is_empty();
-        let plan = run.look();
+        let (plan, facts) = run.look();
+        if let Some(words) = run.split_brain(&facts).filter(|_| full) {
+            return Err(Violation::SplitBrain(words));
+        }
         if let Some(violation) = check(&plan, limits.spec, limits.promoting).into_iter().next() {
             return Err(violation);
         }
@@ -124,11 +128,23 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Looks at what does not hold yet.
-    fn look(&self) -> Plan {
+    /// Looks at what does not hold yet; at the beginning, whether two hosts take writes.
+    fn look(&self) -> (Plan, Facts) {
         let open: Vec<&Wanted> = self.wanted.iter().filter(|w| !self.held.contains(&w.resource.id())).collect();
-        let facts = self.fleet.look(open.iter().flat_map(|w| w.resource.looks()));
-        Plan::make(open, &facts)
+        let split = if self.held.is_empty() && self.limits.promoting.is_none() { split::looks(self.limits.spec) } else { Vec::new() };
+        let facts = self.fleet.look(open.iter().flat_map(|w| w.resource.looks()).chain(split));
+        (Plan::make(open, &facts), facts)
+    }
+
+    /// Two productions, none of which a person gave up.
+    fn split_brain(&self, facts: &Facts) -> Option<String> {
+        let (hosts, words) = split::split_brain(self.limits.spec, facts).filter(|_| self.limits.promoting.is_none())?;
+        let named = hosts.iter().any(|host| self.limits.consent.contains(host));
+        let loser = hosts.iter().find(|host| **host != self.limits.spec.production);
+        let how = loser.map_or_else(String::new, |loser| {
+            format!(": write it as `production:` in the spec (now {}), then `otr rejoin {loser}` or `apply --replace-data {loser}` for the other", self.limits.spec.production)
+        });
+        (!named).then_some(words + &how)
     }
 
     fn look_at_all(&self) -> Plan {

@@ -112,4 +112,9 @@ pub trait Connect: Sync {
     /// # Errors
     /// It cannot be reached, or its identity is not the known one.
     fn connect(&self, host: &HostName) -> Result<Box<dyn Host>, HostError>;
+
+    /// Whether it answers at all, found out in about a second.
+    fn is_up(&self, host: &HostName) -> bool {
+        self.connect(host).is_ok()
+    }
 }

@@ -19,44 +19,48 @@
 //! secret   ->
 //! format   -> secret
 //! look     -> name secret
-//! action   -> look name secret
+//! action   -> guard look name secret
 //! facts    -> look name secret
+//! epoch    -> facts name
+//! guard    -> epoch name spec
 //! session  -> secret
 //! storage  ->
 //! spec     -> look name secret session storage template
 //! template -> name secret spec
-//! resource -> action facts format look name secret spec storage
-//! wanted   -> action look name resource secret session spec storage
-//! plan     -> action facts name resource spec
-//! status   -> facts history look name resource spec wanted
+//! resource -> action epoch facts format guard look name secret spec storage
+//! wanted   -> action epoch guard look name resource secret session spec storage
+//! plan     -> action epoch facts look name resource spec
+//! status   -> epoch facts history look name plan resource spec wanted
 //! sessions -> facts look name spec wanted
 //! history  -> spec
 //! filestore -> action look name
-//! host     -> action filestore look name secret spec storage
+//! host     -> action epoch filestore guard look name secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action name plan promote resource secret sessions status
-//! converge -> action fleet host name plan report resource spec
+//! converge -> action facts fleet host name plan report resource spec
 //! sync     -> action converge fleet look name plan report resource spec wanted
-//! promote  -> action converge facts fleet history look name report resource spec wanted
+//! promote  -> action converge epoch facts fleet history host look name plan report resource spec wanted
 //! cli      -> name
-//! command  -> action cli converge facts filestore fleet history host look name plan promote report resource secret sessions spec status sync template wanted
+//! command  -> action cli converge epoch facts filestore fleet guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: facts format look name plan report resource session sessions status storage wanted
+//! pure: epoch facts format guard look name plan report resource session sessions status storage wanted
 //! ```
 
 pub mod action;
 pub mod cli;
 pub mod command;
 pub mod converge;
+pub mod epoch;
 pub mod facts;
 pub mod filestore;
 pub mod fleet;
 pub mod format;
+pub mod guard;
 pub mod history;
 pub mod host;
 pub mod look;

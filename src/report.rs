@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::name::HostName;
@@ -18,7 +19,7 @@ pub mod status;
 pub mod text;
 
 /// What a run saw, did and left.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// The version of this format. Fields are only ever added to a version.
     pub version: u32,
@@ -34,13 +35,16 @@ pub struct Report {
     pub summary: Summary,
     /// Something was changed, or (for a plan) would be.
     pub changed: bool,
+    /// Two hosts take writes; a note names them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub split_brain: bool,
     /// What a person should know besides.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 /// One host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HostReport {
     /// Its name.
     pub host: HostName,
@@ -56,7 +60,7 @@ pub struct HostReport {
 }
 
 /// How a resource stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "as in plan::Verdict")]
 pub enum State {
@@ -68,7 +72,7 @@ pub enum State {
 }
 
 /// What became of a resource that had to change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was changed and holds now.
@@ -80,7 +84,7 @@ pub enum Outcome {
 }
 
 /// One resource.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ResourceReport {
     /// Where.
     pub host: HostName,
@@ -94,10 +98,10 @@ pub struct ResourceReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// How it differed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
     /// What was or would be done.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionReport>,
     /// What it waits for, or comes after.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +115,7 @@ pub struct ResourceReport {
 }
 
 /// One action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ActionReport {
     /// In a few words.
     pub title: String,
@@ -123,7 +127,7 @@ pub struct ActionReport {
 }
 
 /// Counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "as State and Outcome")]
 pub struct Summary {
     pub holds: usize,

@@ -2,8 +2,10 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod epoch;
 pub mod file;
 pub mod filestore;
+pub mod guard;
 pub mod idle;
 pub mod mount;
 pub mod odoo_conf;
@@ -13,11 +15,14 @@ pub mod postgres;
 pub mod program;
 pub mod promotion;
 pub mod redis;
+pub mod rejoin;
 pub mod session;
+pub mod switchover;
 pub mod unit;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::action::Action;
@@ -26,7 +31,7 @@ use crate::look::Look;
 use crate::name::HostName;
 
 /// What kind of thing a resource is. The word stands in reports and after `--only`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
@@ -47,11 +52,12 @@ pub enum Kind {
     Sessions,
     SessionModule,
     Promotion,
+    Epoch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -69,6 +75,7 @@ impl Kind {
         Kind::Sessions,
         Kind::SessionModule,
         Kind::Promotion,
+        Kind::Epoch,
     ];
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -90,6 +97,7 @@ impl Kind {
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",
+            Kind::Epoch => "epoch",
         }
     }
 }
@@ -119,7 +127,7 @@ impl fmt::Display for ResourceId {
 }
 
 /// A value as it may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shown {
     /// Nothing is there, or nothing is wanted.
@@ -147,7 +155,7 @@ impl From<Option<String>> for Shown {
 }
 
 /// How one aspect of a thing differs from what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The aspect: an option's name, `mode`, `version of odoo-14`.
     pub what: String,

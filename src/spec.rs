@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub mod check;
 pub mod data;
 pub mod edit;
+pub mod failover;
 pub mod host;
 pub mod load;
 pub mod odoo;
@@ -23,6 +24,7 @@ pub mod tree;
 pub mod value;
 
 pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
+pub use failover::{BootWithoutPeer, Failover};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};
@@ -78,6 +80,9 @@ pub struct Spec {
     /// Timers that run otr on the standbys (systemd.time(7) calendar events).
     #[serde(default)]
     pub schedule: Schedule,
+    /// Promotion, switchover, and the guard that keeps an old production down.
+    #[serde(default)]
+    pub failover: Failover,
     /// Values for templates, as `vars.NAME`.
     #[serde(default)]
     pub vars: IndexMap<String, OptionValue>,

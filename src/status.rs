@@ -3,14 +3,18 @@
 
 use serde::Serialize;
 
+use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::history::{Copied, Ran};
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
+use crate::plan::split::split_brain;
+use crate::resource::postgres::ClusterAt;
+use crate::resource::postgres::settings::{below, five};
 use crate::resource::unit::clock;
-use crate::spec::{Role, Spec};
-use crate::wanted::{cluster_at, stamp};
+use crate::spec::{Access, Role, Spec};
+use crate::wanted::{cluster_at, guarded, stamp};
 
 mod filestore;
 mod redis;
@@ -32,6 +36,9 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Production's PostgreSQL gives no answer.
     pub production_silent: bool,
+    /// Two hosts take writes: which, and how far each is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_brain: Option<String>,
     /// A standby could be promoted now.
     pub ready: bool,
     /// Why not.
@@ -53,6 +60,15 @@ pub struct HostStatus {
     /// PostgreSQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgresql: Option<PostgresStatus>,
+    /// What was last decided about who is production: its number and that host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// Whether an old production would stay down: `set`, `not set`, or why there is no guard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<&'static str>,
+    /// The parameters in which a standby is below its primary.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<String>,
     /// Odoo's service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub odoo: Option<&'static str>,
@@ -117,6 +133,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         }
         let Some(at) = cluster_at(spec, host) else { continue };
         add(Look::Server(at.cluster.clone()));
+        add(Look::Cluster(at.cluster.clone()));
+        add(Look::Content(Epoch::path(spec.name.as_str())));
+        add(Look::Path(guard_file(&at)));
         if let (Some(odoo), Role::Standby) = (&spec.odoo, spec.role(host)) {
             for database in &odoo.databases {
                 let directory = odoo.data_dir.join("filestore").join(database.as_str());
@@ -131,6 +150,24 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     looks
 }
 
+/// What makes systemd ask the guard before it starts PostgreSQL.
+fn guard_file(at: &ClusterAt) -> std::path::PathBuf {
+    format!("/etc/systemd/system/{}.d/otr-guard.conf", at.unit()).into()
+}
+
+fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
+    if spec.hosts.get(&at.host).is_some_and(|host| host.access == Access::Observe) {
+        return Some("none: otr only observes this host");
+    }
+    if !spec.failover.guard {
+        return Some("none: the spec says `guard: false`");
+    }
+    if !guarded(spec, &at.host) {
+        return Some("none: no managed peer could be asked");
+    }
+    Some(if facts.path(&at.host, &guard_file(at)).ok()?.is_some() { "set" } else { "not set: `otr apply` sets it" })
+}
+
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
     let production = server(spec, facts, &spec.production);
@@ -142,13 +179,25 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     }
     let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
     let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent)).collect();
-    let ready = each.iter().any(Vec::is_empty);
+    let split = split_brain(spec, facts).map(|(_, words)| words);
+    obstacles.extend(split.clone());
+    let ready = split.is_none() && each.iter().any(Vec::is_empty);
     if !ready {
         obstacles.extend(each.into_iter().flatten());
     }
     let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
     let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
-    Status { version: 1, verb: "status", spec: spec.name.to_string(), hosts, production_silent: silent, ready, obstacles, would_lose }
+    Status {
+        version: 1,
+        verb: "status",
+        spec: spec.name.to_string(),
+        hosts,
+        production_silent: silent,
+        split_brain: split,
+        ready,
+        obstacles,
+        would_lose,
+    }
 }
 
 fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Server> {
@@ -162,6 +211,9 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         role: role.as_str(),
         error: facts.unreachable(host).map(str::to_owned),
         postgresql: None,
+        epoch: None,
+        guard: None,
+        below: Vec::new(),
         odoo: None,
         redis: None,
         filestores: Vec::new(),
@@ -185,6 +237,9 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
             }
             Err(error) => unseen.push(error.to_string()),
         }
+        status.guard = guard(spec, facts, &at);
+        status.epoch = Epoch::seen(facts, host, spec.name.as_str()).ok().filter(|epoch| epoch.number > 0).map(|epoch| epoch.to_string());
+        status.below = below_recorded(facts, &at);
         for database in spec.odoo.iter().flat_map(|odoo| &odoo.databases).filter(|_| role == Role::Standby) {
             match filestore_status(spec, facts, host, database) {
                 Ok(Some(filestore)) => status.filestores.push(filestore),
@@ -214,6 +269,14 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     }
     status.unseen = unseen;
     status
+}
+
+/// The five parameters against those the primary last had, as the standby's control data has them.
+fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
+    let Ok(Some(server)) = at.server(facts) else { return Vec::new() };
+    let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
+    let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
+    recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
 }
 
 fn postgres_status(server: Option<&Server>, production: Option<&Server>, now: Option<f64>) -> PostgresStatus {
@@ -254,6 +317,7 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         return vec![format!("{name} cannot be reached")];
     }
     let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
+    found.extend(host.below.iter().map(|what| format!("{name} would shut down when promoted: {what}")));
     match &host.postgresql {
         Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),
         Some(server) => {

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::name::{HostName, UnitName};
+use crate::action::Attributes;
+use crate::name::{HostName, Mode, UnitName, Word};
 use crate::resource::{Resource, ResourceId, Wanted};
 use crate::secret::{SecretError, Secrets, Text};
-use crate::spec::{OptionValue, Role, Setting, Spec};
+use crate::spec::{Access, OptionValue, Role, Setting, Spec};
 
 mod base;
 mod database;
+mod guard;
 mod odoo;
 mod redis;
 mod schedule;
@@ -20,7 +22,8 @@ mod sessions;
 mod storage;
 mod sync;
 
-pub use database::{cluster_at, slot_of};
+pub use database::{cluster_at, follows, slot_of};
+pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS};
 pub use sync::stamp;
 
@@ -81,6 +84,17 @@ impl List<'_> {
     }
 }
 
+/// Whether otr may change a host.
+fn managed(spec: &Spec, host: &HostName) -> bool {
+    spec.hosts.get(host).is_some_and(|host| host.access == Access::Manage)
+}
+
+/// Owner and mode of a file of root's.
+pub fn root_file(mode: u32) -> Option<Attributes> {
+    let root: Word = "root".parse().ok()?;
+    Some(Attributes { owner: root.clone(), group: root, mode: Mode(mode) })
+}
+
 /// What every member must be: `plan` and `apply`. Standbys first.
 pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
     let mut hosts: Vec<&HostName> = inputs.spec.standbys().collect();
@@ -95,16 +109,18 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let mut software = base::software(&mut list);
     // Nothing of Odoo's is written before its file systems are there.
     software.extend(storage::mounts(&mut list, &software.clone()));
+    let epoch = guard::epoch(&mut list);
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
     let files = base::files(&mut list, &software);
-    let database = database::cluster(&mut list, &software);
+    let database = database::cluster(&mut list, &[software.clone(), epoch.clone()].concat());
     let redis = redis::server(&mut list, &software);
     let sessions = sessions::module(&mut list, &software, &redis);
     let program = schedule::program(&mut list);
+    guard::guard(&mut list, &software, program.clone());
     let before = [database.clone(), program.clone().into_iter().collect()].concat();
     sync::filestore(&mut list, &before, &directories);
-    let needs: Vec<ResourceId> = [software, directories, configuration, files, database, redis, sessions].concat();
+    let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list, program);
     list.wanted

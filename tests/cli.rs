@@ -122,10 +122,32 @@ fn without_a_spec_it_says_where_one_could_be() {
     assert!(err(&assert).contains("--spec FILE"), "{}", err(&assert));
 }
 
+/// What others rely on is written down: a change of it is a change of these files.
+/// `OTR_BLESS=1 cargo test --test cli schema` writes those of the report and the saved plan anew.
 #[test]
-fn the_schema_is_the_file() {
-    let schema = out(&otr(&["schema"]).assert().code(0));
-    assert_eq!(schema.trim_end(), fs::read_to_string("specs/schema.json").unwrap().trim_end());
+fn each_schema_is_its_file() {
+    assert_eq!(out(&otr(&["schema"]).assert().code(0)), out(&otr(&["schema", "spec"]).assert().code(0)));
+    for (of, path) in [("spec", "specs/schema.json"), ("report", "specs/report.schema.json"), ("plan", "specs/plan.schema.json")] {
+        let schema = out(&otr(&["schema", of]).assert().code(0));
+        if std::env::var_os("OTR_BLESS").is_some() && of != "spec" {
+            fs::write(path, &schema).unwrap();
+        }
+        assert_eq!(schema.trim_end(), fs::read_to_string(path).unwrap().trim_end(), "{path}");
+    }
+}
+
+#[test]
+fn a_report_is_as_its_schema_says() {
+    let mut schema: serde_json::Value = serde_json::from_str(&fs::read_to_string("specs/report.schema.json").unwrap()).unwrap();
+    // A text or an object, which the reader of the spec's schema does not know.
+    schema["$defs"]["Shown"] = serde_json::json!({ "additionalProperties": {} });
+    let reports: Vec<serde_json::Value> = serde_json::from_str(&out(&otr(&["demo", "--json"]).assert().code(0))).unwrap();
+    for report in reports.iter().filter(|report| ["plan", "apply", "sync"].contains(&report["verb"].as_str().unwrap())) {
+        assert_eq!(report["version"], 1);
+        let text = serde_json::to_string_pretty(report).unwrap();
+        let problems = otr::spec::schema::validate(&otr::spec::tree::Tree::parse(&text).unwrap(), &schema);
+        assert!(problems.is_empty(), "{}: {problems:?}", report["verb"]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Exit, print};
-use crate::cli::Global;
+use crate::cli::{Contract, Global};
 use crate::spec::load::read;
 use crate::spec::problem::render_all;
 
@@ -47,8 +47,13 @@ pub fn run(global: &Global, specs: &[PathBuf]) -> Result<Exit> {
     Ok(exit)
 }
 
-/// Prints the JSON Schema.
-pub fn schema() -> Result<Exit> {
-    print(&serde_json::to_string_pretty(&crate::spec::schema::schema())?)?;
+/// Prints a JSON Schema.
+pub fn schema(of: Contract) -> Result<Exit> {
+    let schema = match of {
+        Contract::Spec => crate::spec::schema::schema(),
+        Contract::Report => schemars::schema_for!(crate::report::Report).to_value(),
+        Contract::Plan => schemars::schema_for!(super::plan::Saved).to_value(),
+    };
+    print(&serde_json::to_string_pretty(&schema)?)?;
     Ok(Exit::Done)
 }

@@ -16,7 +16,7 @@ use crate::converge::{Limits, Silent, converge};
 use crate::fleet::Fleet;
 use crate::host::simulated::World;
 use crate::name::HostName;
-use crate::promote::{PromoteReport, Promotion, promote};
+use crate::promote::{PromoteReport, Promotion, Verb, promote};
 use crate::report::text::Style;
 use crate::report::{Outcome, Report, promotion, text};
 use crate::resource::{Kind, Wanted};
@@ -138,6 +138,11 @@ impl Stage {
         let ready = self.session.ready(self.session.loaded.spec.with_production(&self.new));
         let fleet = self.open(&ready, None)?;
         Ok(promote(&Promotion {
+            verb: Verb::Promote,
+            connect: None,
+            before: None,
+            keep_diverged: true,
+            despite_drift: false,
             fleet: &fleet,
             inputs: ready.inputs(&self.session, true),
             host: &self.new,

@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use super::{Exit, Ready, Session, locked, open_fleet, report, select, show};
 use crate::cli::{Global, PlanArgs, Selection};
-use crate::converge::plan;
 use crate::fleet::Fleet;
+use crate::plan::{Plan, split};
 use crate::report::{Report, State, of_plan};
 use crate::resource::Wanted;
 use crate::wanted::all;
@@ -29,11 +29,14 @@ pub fn run(global: &Global, args: &PlanArgs) -> Result<Exit> {
 
 /// Looks once and makes the report of a plan.
 pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
-    let plan = plan(fleet, wanted);
+    let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&ready.spec)));
+    let plan = Plan::make(wanted, &facts);
     let observed = ready.spec.members().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));
-    report.notes =
-        crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")).collect();
+    let split = split::split_brain(&ready.spec, &facts).map(|(_, words)| words);
+    report.split_brain = split.is_some();
+    report.notes = split.into_iter().collect();
+    report.notes.extend(crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     report
 }
 
@@ -41,7 +44,10 @@ pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
 pub fn exit(report: &Report, detailed: bool) -> Exit {
     let managed = |r: &&crate::report::ResourceReport| !report.hosts.iter().any(|h| h.host == r.host && h.observed);
     let unreachable = report.hosts.iter().any(|h| h.error.is_some());
-    if unreachable || report.resources.iter().filter(managed).any(|r| matches!(r.state, State::Unseen | State::Refused)) {
+    if report.split_brain
+        || unreachable
+        || report.resources.iter().filter(managed).any(|r| matches!(r.state, State::Unseen | State::Refused))
+    {
         Exit::Failed
     } else if detailed && report.resources.iter().any(|r| matches!(r.state, State::Change | State::Waits)) {
         Exit::Drift
@@ -52,11 +58,16 @@ pub fn exit(report: &Report, detailed: bool) -> Exit {
 
 /// A plan on disk. It is never carried out itself: `apply` makes the plan anew and compares,
 /// so nothing of it needs to be trusted, and it holds no secret.
-#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Saved {
+    /// The version of this format.
     version: u32,
+    /// The hosts it was limited to.
     pub hosts: Vec<crate::name::HostName>,
+    /// The kinds it was limited to.
     pub only: Vec<String>,
+    /// What did not hold.
+    #[schemars(with = "Vec<crate::report::ResourceReport>")]
     resources: Vec<serde_json::Value>,
 }
 

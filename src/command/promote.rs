@@ -9,7 +9,7 @@ use crate::cli::{Global, PromoteArgs};
 use crate::fleet::Fleet;
 use crate::host::HostError;
 use crate::name::HostName;
-use crate::promote::{Promotion, nothing_to_do, only_standby, promote};
+use crate::promote::{PromoteReport, Promotion, Verb, nothing_to_do, only_standby, promote};
 use crate::report::promotion::render;
 use crate::spec::{Role, Spec};
 use crate::wanted::{SERVICES, TIMERS};
@@ -28,18 +28,10 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         Err((host, error)) => return locked(global, &host, &error),
     };
     if spec.production == host && nothing_to_do(&fleet, spec, &host) {
-        let said = format!("{host} is production already, in the spec and in fact; nothing to do");
-        match global.json {
-            true => print(
-                &serde_json::json!({ "version": 1, "verb": "promote", "host": host, "steps": [], "next": [said], "promoted": true })
-                    .to_string(),
-            )?,
-            false => print(&said)?,
-        }
-        return Ok(Exit::Done);
+        return nothing(global, "promote", &host);
     }
     if !args.dry_run {
-        if let Err((host, error)) = lock(&fleet, &host) {
+        if let Err((host, error)) = lock(&fleet, "promote", &[&host]) {
             return locked(global, &host, &error);
         }
         if !args.yes {
@@ -54,20 +46,30 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     };
     let progress = Progress::new(global);
     let promotion = Promotion {
+        verb: Verb::Promote,
+        connect: Some(session.connector.as_ref()),
         fleet: &fleet,
         inputs: ready.inputs(&session, true),
+        before: None,
         host: &host,
         old: &old,
+        keep_diverged: true,
+        despite_drift: false,
         stated_down: stated.as_ref(),
         watch: &progress,
         dry_run: args.dry_run,
     };
-    let mut report = promote(&promotion);
+    let report = promote(&promotion);
     progress.finish();
-    if report.promoted && args.write_spec {
-        crate::spec::edit::write_production(&session.loaded.path, &host)?;
+    end(global, &session, report, args.write_spec)
+}
+
+/// Writes the spec's one line where asked to, prints the report, and chooses the exit code.
+pub(super) fn end(global: &Global, session: &Session, mut report: PromoteReport, write_spec: bool) -> Result<Exit> {
+    if report.promoted && write_spec {
+        crate::spec::edit::write_production(&session.loaded.path, &report.host)?;
         report.next.retain(|line| !line.starts_with("change one line"));
-        report.next.insert(0, format!("{} now says `production: {host}`", session.loaded.path.display()));
+        report.next.insert(0, format!("{} now says `production: {}`", session.loaded.path.display(), report.host));
     }
     match global.json {
         true => print(&serde_json::to_string_pretty(&report)?)?,
@@ -77,14 +79,28 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
+/// Says that the host is production already.
+pub(super) fn nothing(global: &Global, verb: &str, host: &HostName) -> Result<Exit> {
+    let said = format!("{host} is production already, in the spec and in fact; nothing to do");
+    match global.json {
+        true => print(
+            &serde_json::json!({ "version": 1, "verb": verb, "host": host, "steps": [], "next": [said], "promoted": true }).to_string(),
+        )?,
+        false => print(&said)?,
+    }
+    Ok(Exit::Done)
+}
+
 /// A timer's sync on the standby must not keep a promotion waiting: it is stopped. What it
 /// had copied stays; what it was copying never took its place.
-fn lock(fleet: &Fleet, host: &HostName) -> Result<(), (HostName, HostError)> {
-    let take = || fleet.lock([host], &super::holder("promote"));
+pub(super) fn lock(fleet: &Fleet, verb: &str, hosts: &[&HostName]) -> Result<(), (HostName, HostError)> {
+    let take = || fleet.lock(hosts.iter().copied(), &super::holder(verb));
     let Err((_, HostError::Locked { .. })) = take() else { return take() };
-    for unit in TIMERS.into_iter().chain(SERVICES).filter_map(|name| name.parse().ok()) {
-        // A unit that is not there cannot be stopped, and need not be.
-        let _ = fleet.act(host, &Action::Unit { unit, verb: UnitVerb::Stop });
+    for host in hosts {
+        for unit in TIMERS.into_iter().chain(SERVICES).filter_map(|name| name.parse().ok()) {
+            // A unit that is not there cannot be stopped, and need not be.
+            let _ = fleet.act(host, &Action::Unit { unit, verb: UnitVerb::Stop });
+        }
     }
     for _ in 0..20 {
         if take().is_ok() {
@@ -96,7 +112,7 @@ fn lock(fleet: &Fleet, host: &HostName) -> Result<(), (HostName, HostError)> {
 }
 
 /// Who was production: the spec's, or, where the spec was changed already, the other member.
-fn old_production(spec: &Spec, host: &HostName) -> Result<HostName> {
+pub(super) fn old_production(spec: &Spec, host: &HostName) -> Result<HostName> {
     if !spec.hosts.contains_key(host) {
         bail!("{host}: the spec has no such host");
     }

@@ -1,5 +1,8 @@
 //! Which kind of host a name of the spec is. Makes connections, uses none.
 
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use super::{Connect, Host, HostError, local, openssh, ssh};
@@ -27,5 +30,13 @@ impl Connect for Connector {
         } else {
             ssh::open(spec, self.accept_new)?
         }))
+    }
+
+    /// A TCP connection to its SSH port. A name only ~/.ssh/config knows is not asked: such a host
+    /// counts as silent, as it was when it could not be reached before.
+    fn is_up(&self, host: &HostName) -> bool {
+        let Some(spec) = self.hosts.get(host) else { return false };
+        let address = (spec.address.as_str(), spec.port.unwrap_or(22)).to_socket_addrs().ok().and_then(|mut all| all.next());
+        address.is_some_and(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
     }
 }

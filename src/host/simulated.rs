@@ -17,6 +17,7 @@ mod effects;
 mod faults;
 pub mod files;
 pub mod filestore;
+mod guard;
 mod looks;
 mod machine;
 mod mounts;
@@ -26,6 +27,7 @@ pub mod pair;
 pub mod postgres;
 mod python;
 pub mod redis;
+mod rejoin;
 mod scram;
 mod sessions;
 mod settings;
@@ -161,6 +163,7 @@ impl State {
 
     /// Lets everything happen that happens by itself.
     fn settle(&mut self) {
+        guard::settle(&mut self.machines);
         streaming::settle(&mut self.machines, &mut self.fitting, self.now);
         redis::settle(&mut self.machines);
     }

@@ -18,6 +18,12 @@ pub struct Cluster {
     pub running: bool,
     /// `standby.signal` is there.
     pub standby_signal: bool,
+    /// A pg_rewind began and did not end: the data is neither old nor new.
+    #[serde(default)]
+    pub rewinding: bool,
+    /// Copies of data that a rejoin discarded.
+    #[serde(default)]
+    pub kept: Vec<String>,
 }
 
 /// pg_controldata.
@@ -29,6 +35,29 @@ pub struct ClusterState {
     pub system_identifier: String,
     /// `Latest checkpoint's TimeLineID`.
     pub timeline: u32,
+    /// `Latest checkpoint location`: where its record begins; `X/Y`.
+    #[serde(default)]
+    pub checkpoint: Option<String>,
+    /// Its pages tell which of them changed (checksums, or `wal_log_hints`), as pg_rewind needs.
+    #[serde(default)]
+    pub rewindable: bool,
+    /// The five parameters as the last primary had them.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, u64>,
+    /// Where each earlier timeline ended, from the newest history file.
+    #[serde(default)]
+    pub history: Vec<(u32, String)>,
+}
+
+impl ClusterState {
+    /// It took writes when it last ran, whatever it is to be next.
+    pub fn was_primary(&self) -> bool {
+        !matches!(self.state.as_str(), "shut down in recovery" | "in archive recovery")
+    }
+    /// It ended in order: nothing is left to recover.
+    pub fn is_clean(&self) -> bool {
+        self.state.starts_with("shut down")
+    }
 }
 
 /// The server, or why it gives no answer though nothing is broken.
@@ -55,6 +84,9 @@ pub struct Server {
     pub replay_lsn: Option<String>,
     /// The commit time of the last replayed transaction, seconds since the epoch.
     pub last_replayed_at: Option<f64>,
+    /// When a primary last wrote WAL, seconds since the epoch, where the login may see that.
+    #[serde(default)]
+    pub last_write_at: Option<f64>,
     /// Replay waits (a parameter mismatch, or by hand).
     pub replay_paused: bool,
     /// The WAL receiver, if one runs.
@@ -131,8 +163,12 @@ data=$(sed -n "s/^[[:space:]]*data_directory[[:space:]]*=[[:space:]]*'\([^']*\)'
 echo "data $data"
 systemctl is-active --quiet postgresql@{version}-{name}.service && echo running
 [ -e "$data/standby.signal" ] && echo standby
+[ -e "$data.otr-rewinding" ] && echo rewinding
+for kept in "$data".otr-diverged-*; do case $kept in *.new) ;; *) [ ! -e "$kept" ] || echo "kept $kept";; esac; done
 if [ -e "$data/global/pg_control" ]; then
   LC_ALL=C /usr/lib/postgresql/{version}/bin/pg_controldata "$data"
+  last=$(ls "$data"/pg_wal/*.history 2>/dev/null | tail -n 1)
+  [ -z "$last" ] || sed 's/^/history /' "$last"
 elif ! [ -e "$data/PG_VERSION" ] && [ -d "$data" ] && ! ls "$data" >/dev/null 2>&1; then
   if [ "$(id -u)" = 0 ]; then ls "$data" >/dev/null; else echo hidden; fi
 fi; :"#
@@ -148,6 +184,10 @@ pub(super) fn read_cluster(reply: &Reply, limit: u64) -> Result<Option<Cluster>,
             state: state.to_owned(),
             system_identifier: id.to_owned(),
             timeline: timeline.parse().map_err(|e| SightError::Unreadable(format!("timeline: {e}")))?,
+            checkpoint: field("Latest checkpoint location").map(str::to_owned),
+            rewindable: field("wal_log_hints setting") == Some("on") || field("Data page checksum version").is_some_and(|v| v != "0"),
+            parameters: PARAMETERS.iter().filter_map(|(name, said)| Some(((*name).to_owned(), field(said)?.parse().ok()?))).collect(),
+            history: text.lines().filter_map(|line| history(line.strip_prefix("history ")?)).collect(),
         }),
         _ if text.lines().any(|line| line == "hidden") => {
             return Err(SightError::Denied(format!("{data} is readable only by postgres")));
@@ -159,7 +199,25 @@ pub(super) fn read_cluster(reply: &Reply, limit: u64) -> Result<Option<Cluster>,
         state,
         running: text.lines().any(|line| line == "running"),
         standby_signal: text.lines().any(|line| line == "standby"),
+        rewinding: text.lines().any(|line| line == "rewinding"),
+        kept: text.lines().filter_map(|line| line.strip_prefix("kept ")).map(str::to_owned).collect(),
     }))
+}
+
+/// The five parameters, and what pg_controldata calls them.
+const PARAMETERS: [(&str, &str); 5] = [
+    ("max_connections", "max_connections setting"),
+    ("max_worker_processes", "max_worker_processes setting"),
+    ("max_wal_senders", "max_wal_senders setting"),
+    ("max_prepared_transactions", "max_prepared_xacts setting"),
+    ("max_locks_per_transaction", "max_locks_per_xact setting"),
+];
+
+/// A line of a history file: timeline, where it ended, why.
+fn history(line: &str) -> Option<(u32, String)> {
+    let mut words = line.split_whitespace();
+    let timeline = words.next()?.parse().ok()?;
+    Some((timeline, words.next().filter(|lsn| lsn_bytes(lsn).is_some())?.to_owned()))
 }
 
 /// How a script talks to the server: as postgres where it may, else as itself.
@@ -183,6 +241,7 @@ SELECT pg_is_in_recovery() AS standby \gset
 \set verifiers 'NULL::text'
 \set authid 'pg_roles'
 \set errors 'NULL::json'
+\set wrote 'NULL::float8'
 \if :super
   \set verifiers 'r.rolpassword'
   \set authid 'pg_authid'
@@ -194,6 +253,9 @@ SELECT pg_is_in_recovery() AS standby \gset
 \else
   \set lsn 'pg_current_wal_flush_lsn()'
   \set paused 'false'
+  \if :super
+    \set wrote '(SELECT extract(epoch FROM (pg_stat_file($$pg_wal/$$ || pg_walfile_name(pg_current_wal_lsn()), true)).modification))'
+  \endif
 \endif
 SELECT json_build_object(
  'in_recovery', pg_is_in_recovery(),
@@ -202,6 +264,7 @@ SELECT json_build_object(
  'lsn', :lsn,
  'replay_lsn', pg_last_wal_replay_lsn(),
  'last_replayed_at', extract(epoch FROM pg_last_xact_replay_timestamp()),
+ 'last_write_at', :wrote,
  'replay_paused', :paused,
  'receiver', (SELECT json_build_object('status', status, 'slot', slot_name, 'sender', sender_host, 'timeline', received_tli,
    'latest_end_lsn', latest_end_lsn, 'last_message_at', extract(epoch FROM last_msg_receipt_time)) FROM pg_stat_wal_receiver),
@@ -247,10 +310,14 @@ mod tests {
 
     #[test]
     fn control_data_is_read() {
-        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint's TimeLineID:       2\n";
+        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
         let cluster = read_cluster(&Reply { stdout: stdout.into(), ..Reply::default() }, 1).unwrap().unwrap();
         assert!(cluster.running && !cluster.standby_signal);
-        assert_eq!(cluster.state.unwrap(), ClusterState { state: "in production".into(), system_identifier: "7000".into(), timeline: 2 });
+        let state = cluster.state.unwrap();
+        assert!(state.was_primary() && !state.is_clean() && state.rewindable);
+        assert_eq!((state.system_identifier.as_str(), state.timeline, state.checkpoint.as_deref()), ("7000", 2, Some("0/5000060")));
+        assert_eq!(state.parameters, BTreeMap::from([("max_prepared_transactions".to_owned(), 7)]));
+        assert_eq!(state.history, [(1, "0/3000148".to_owned())]);
         assert_eq!(read_cluster(&Reply::default(), 1), Ok(None));
     }
 }

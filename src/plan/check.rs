@@ -39,6 +39,9 @@ pub enum Violation {
         /// Which unit.
         unit: String,
     },
+    /// Two hosts take writes, and nobody said which is right.
+    #[error("{0}")]
+    SplitBrain(String),
     /// Data would be copied from a host onto itself.
     #[error("{host} would fetch data from itself")]
     FetchesFromItself {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::loss::Position;
-use super::{Promotion, StepOutcome, StepReport, look, steps::STEPS};
+use super::{Promotion, StepOutcome, StepReport, Verb, look};
 use crate::action::Action;
 use crate::look::Look;
 use crate::name::HostName;
@@ -44,7 +44,14 @@ pub enum Event {
         #[serde(default)]
         error: Option<String>,
     },
-    /// The promotion is complete.
+    /// It failed early enough, and the old production was put back into service.
+    PutBack {
+        /// When.
+        at: String,
+        /// Whether it was.
+        done: bool,
+    },
+    /// All is complete.
     End {
         /// When.
         at: String,
@@ -56,6 +63,9 @@ pub enum Event {
 pub struct Begin {
     /// When.
     pub at: String,
+    /// `promote`, `switchover` or `rejoin`.
+    #[serde(default = "promote")]
+    pub verb: String,
     /// Who becomes production.
     pub host: HostName,
     /// Who was.
@@ -66,6 +76,10 @@ pub struct Begin {
     pub stated_down: Option<HostName>,
     /// Where the data stood.
     pub before: Option<Position>,
+}
+
+fn promote() -> String {
+    Verb::Promote.as_str().into()
 }
 
 /// The journal of one promotion.
@@ -84,10 +98,11 @@ pub(super) fn now() -> String {
 impl<'a> Journal<'a> {
     /// Reads the journal that is there.
     pub(super) fn new(promotion: &'a Promotion<'a>) -> Self {
-        let path = path(promotion.inputs.spec);
+        let path = path(promotion.inputs.spec, promotion.verb);
         let facts = look(promotion, promotion.host, &[Look::Content(path.clone())]);
         let text = facts.content(promotion.host, &path).ok().and_then(|c| c.as_ref()).map(|c| c.text.clone()).unwrap_or_default();
-        let open = open(&text).filter(|begin| begin.host == *promotion.host);
+        let open =
+            open(&text).filter(|begin| begin.host == *promotion.host && (promotion.verb != Verb::Rejoin || begin.old == *promotion.old));
         Self { promotion, path, begun: open.is_some(), open }
     }
 
@@ -107,6 +122,7 @@ impl<'a> Journal<'a> {
             let position = super::loss::position(self.promotion)?;
             let begin = Begin {
                 at: now(),
+                verb: self.promotion.verb.as_str().to_owned(),
                 host: self.promotion.host.clone(),
                 old: self.promotion.old.clone(),
                 left_timeline: position.timeline,
@@ -130,10 +146,15 @@ impl<'a> Journal<'a> {
             seen: report.seen.clone(),
             error: report.error.clone(),
         })?;
-        if report.outcome == StepOutcome::Done && STEPS.last().is_some_and(|step| step.name == report.step) {
+        if report.outcome == StepOutcome::Done && self.promotion.verb.steps().last().is_some_and(|step| step.name == report.step) {
             self.append(&Event::End { at: now() })?;
         }
         Ok(())
+    }
+
+    /// Notes that production was put back; nothing is open then.
+    pub(super) fn put_back(&self, done: bool) -> Result<(), String> {
+        if self.begun { self.append(&Event::PutBack { at: now(), done }) } else { Ok(()) }
     }
 
     fn append(&self, event: &Event) -> Result<(), String> {
@@ -143,9 +164,10 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// Where the journal of a spec is, on the host that is promoted.
-pub(super) fn path(spec: &crate::spec::Spec) -> PathBuf {
-    format!("/var/lib/otr/promotion-{}.jsonl", spec.name).into()
+/// Where the journal of a spec is, on the host that becomes production or is it.
+pub fn path(spec: &crate::spec::Spec, verb: Verb) -> PathBuf {
+    let name = if verb == Verb::Rejoin { "rejoin" } else { "promotion" };
+    format!("/var/lib/otr/{name}-{}.jsonl", spec.name).into()
 }
 
 /// The promotion a journal leaves open. A last line that broke off is no event.
@@ -154,7 +176,7 @@ pub(super) fn open(text: &str) -> Option<Begin> {
     for line in text.lines() {
         match serde_json::from_str(line) {
             Ok(Event::Begin(begin)) => open = Some(begin),
-            Ok(Event::End { .. }) => open = None,
+            Ok(Event::End { .. } | Event::PutBack { done: true, .. }) => open = None,
             _ => {}
         }
     }
@@ -169,6 +191,7 @@ mod tests {
     fn a_promotion_is_open_until_its_end() {
         let begin = Begin {
             at: "t".into(),
+            verb: "promote".into(),
             host: "erp2".parse().unwrap(),
             old: "erp1".parse().unwrap(),
             left_timeline: 1,

@@ -1,15 +1,20 @@
 //! The table of steps. A new step is a new row.
 
 use super::journal::Journal;
-use super::{Progress, Promotion, fence, look, loss, smoke};
+use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
 use crate::action::Action;
+use crate::epoch::Epoch;
 use crate::look::Look;
-use crate::resource::Wanted;
+use crate::name::HostName;
+use crate::plan::check::may_change;
+use crate::resource::epoch::Raised;
+use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, on, stamp};
+use crate::resource::{Resource, ResourceId, Wanted};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, on, root_file, slot_of, stamp};
 
-type Seen = Result<Option<String>, String>;
+pub(super) type Seen = Result<Option<String>, String>;
 
 /// One step.
 pub struct Step {
@@ -19,6 +24,8 @@ pub struct Step {
     pub about: &'static str,
     /// It changes the host (or asks for it); a dry run stops before the first such step.
     pub changes: bool,
+    /// A failure here puts the old production back into service.
+    pub undo: bool,
     /// Seconds to wait for what happens by itself.
     pub patience: u64,
     /// Whether the step may begin.
@@ -29,99 +36,71 @@ pub struct Step {
     pub(crate) after: fn(&Promotion<'_>, &mut Progress) -> Seen,
 }
 
-/// The steps in order. The journal is begun by the first step that changes something.
-pub const STEPS: &[Step] = &[
-    Step {
-        name: "preflight",
-        about: "The standby can be promoted.",
-        changes: false,
-        patience: 0,
-        guard: preflight,
-        wanted: nothing,
-        after: no_more,
-    },
-    Step {
-        name: "fence",
-        about: "The old production can no longer write.",
-        changes: false,
-        patience: 0,
-        guard: fence::proof,
-        wanted: nothing,
-        after: no_more,
-    },
-    Step {
-        name: "timers",
-        about: "Nothing copies from the old production any more.",
-        changes: true,
-        patience: 30,
-        guard: position,
-        wanted: timers,
-        after: no_more,
-    },
-    Step {
-        name: "replay",
-        about: "All that was received is replayed.",
-        changes: true,
-        patience: 600,
-        guard: position,
-        wanted: replayed,
-        after: no_more,
-    },
-    Step {
-        name: "promote",
-        about: "PostgreSQL takes writes, on a new timeline.",
-        changes: true,
-        patience: 30,
-        guard: pass,
-        wanted: promoted,
-        after: timeline,
-    },
-    Step {
-        name: "checkpoint",
-        about: "The new timeline is on disk.",
-        changes: true,
-        patience: 30,
-        guard: pass,
-        wanted: checkpointed,
-        after: no_more,
-    },
-    Step { name: "write", about: "A row can be written.", changes: true, patience: 0, guard: pass, wanted: nothing, after: prove_write },
-    Step {
-        name: "bundles",
-        about: "Asset bundles whose files are lost are made again.",
-        changes: true,
-        patience: 0,
-        guard: pass,
-        wanted: bundles,
-        after: no_more,
-    },
-    Step {
-        name: "production-mode",
-        about: "Configuration, Redis and Odoo are as production's.",
-        changes: true,
-        patience: 60,
-        guard: pass,
-        wanted: production_mode,
-        after: no_more,
-    },
-    Step {
-        name: "smoke-test",
-        about: "Odoo answers: its login page and every asset on it.",
-        changes: true,
-        patience: 0,
-        guard: pass,
-        wanted: nothing,
-        after: smoke::test,
-    },
+/// The steps of a verb as the page of procedures shows them.
+pub fn drawn(verb: Verb) -> String {
+    let mut text = format!("`otr {}`\n\n```text\n", verb.as_str());
+    let steps = verb.steps();
+    for (at, step) in steps.iter().enumerate() {
+        let turns = steps.get(at + 1).is_some_and(|next| step.undo && !next.undo);
+        let how = match (step.changes, step.undo) {
+            (false, _) => "looks",
+            (true, true) => "can go back",
+            (true, false) => "",
+        };
+        text += format!("{:>2}  {:<16} {:<12} {}", at + 1, step.name, how, step.about).trim_end();
+        text += if turns {
+            "\n    ───────────────── the point of no return ─────────────────\n"
+        } else {
+            "\n"
+        };
+    }
+    text + "```\n"
+}
+
+/// A step that only looks.
+pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
+    Step { name, about, changes: false, undo: false, patience: 0, guard: pass, wanted: nothing, after: no_more }
+}
+
+/// A step that changes something.
+pub(super) const fn changing(name: &'static str, about: &'static str) -> Step {
+    Step { changes: true, patience: 30, ..looking(name, about) }
+}
+
+/// The steps of `promote`. The journal is begun by the first that changes something.
+pub const PROMOTE: &[Step] = &[
+    Step { guard: preflight, ..looking("preflight", "The standby can be promoted.") },
+    Step { guard: fence::proof, ..looking("fence", "The old production can no longer write.") },
+    Step { guard: position, wanted: timers, ..changing("timers", "Nothing copies from the old production any more.") },
+    Step { guard: position, wanted: replayed, patience: 600, ..changing("replay", "All that was received is replayed.") },
+    Step { guard: epoch, wanted: raised, ..EPOCH },
+    SLOT,
+    Step { guard: fence::again, ..SERVER },
+    CHECKPOINT,
+    WRITE,
+    Step { wanted: bundles, ..changing("bundles", "Asset bundles whose files are lost are made again.") },
+    PRODUCTION,
+    SMOKE,
 ];
 
-fn nothing(_: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+/// Steps that a planned and an unplanned promotion share.
+pub(super) const EPOCH: Step = changing("epoch", "Every host in reach knows that the old production is one no more.");
+pub(super) const SLOT: Step = Step { wanted: slots, ..changing("slot", "WAL is kept for those that will follow.") };
+pub(super) const SERVER: Step =
+    Step { wanted: promoted, after: timeline, ..changing("promote", "PostgreSQL takes writes, on a new timeline.") };
+pub(super) const CHECKPOINT: Step = Step { wanted: checkpointed, ..changing("checkpoint", "The new timeline is on disk.") };
+pub(super) const WRITE: Step = Step { after: prove_write, ..changing("write", "A row can be written.") };
+pub(super) const PRODUCTION: Step =
+    Step { wanted: production_mode, patience: 60, ..changing("production-mode", "Configuration, Redis and Odoo are as production's.") };
+pub(super) const SMOKE: Step = Step { after: smoke::test, ..changing("smoke-test", "Odoo answers: its login page and every asset on it.") };
+
+pub(super) fn nothing(_: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     Vec::new()
 }
-fn pass(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
+pub(super) fn pass(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     Ok(None)
 }
-fn no_more(_: &Promotion<'_>, _: &mut Progress) -> Seen {
+pub(super) fn no_more(_: &Promotion<'_>, _: &mut Progress) -> Seen {
     Ok(None)
 }
 
@@ -140,9 +119,13 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     let Some(server) = at.server(&facts).map_err(|e| e.to_string())? else {
         return Err(format!("PostgreSQL {} does not run on {host}: systemctl start {}", at.cluster, at.unit()));
     };
+    progress.promoted = !server.in_recovery;
     if let Some(open) = journal.open() {
         progress.left = Some(open.left_timeline);
-        progress.before.clone_from(&open.before);
+        if progress.promoted {
+            // Until then where the data stands is seen anew: production may have gone on meanwhile.
+            progress.before.clone_from(&open.before);
+        }
         return Ok(Some(format!("a promotion begun {} goes on", open.at)));
     }
     if !server.in_recovery {
@@ -158,6 +141,15 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             "replay is paused on {host}: PostgreSQL would shut down instead of being promoted. Its log names the parameter that is lower than production's; raise it, restart, and run this again"
         ));
     }
+    let recorded = look(promotion, host, &[Look::Cluster(at.cluster.clone())]);
+    let recorded = recorded.cluster(host, &at.cluster).map_err(|e| e.to_string())?.as_ref().and_then(|c| c.state.as_ref());
+    if let Some(mismatch) = recorded.and_then(|state| below(&five(&server.settings), &state.parameters).into_iter().next()) {
+        return Err(format!(
+            "PostgreSQL on {host} would shut down instead of being promoted: {mismatch}. Raise it in {} and restart {}",
+            at.settings_file().display(),
+            at.unit()
+        ));
+    }
     if let Some(error) = server.file_errors.first() {
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
@@ -165,14 +157,14 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     Ok(Some(format!("a standby on timeline {}, replayed up to {}", server.timeline, server.replay_lsn.clone().unwrap_or_default())))
 }
 
-fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
+pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
     if progress.before.is_none() {
         progress.before = Some(loss::position(promotion)?);
     }
     Ok(None)
 }
 
-fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+pub(super) fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     let unit = |name: &str| {
         let unit = name.parse().ok()?;
         let resource = Unit { host: promotion.host.clone(), unit, state: UnitState::Stopped, reads: Vec::new(), reloads: false };
@@ -181,7 +173,54 @@ fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     TIMERS.into_iter().chain(SERVICES).filter_map(unit).collect()
 }
 
-fn wish(promotion: &Promotion<'_>, goal: Goal) -> Vec<Wanted> {
+/// The epoch of this promotion: above all that any host in reach knows.
+pub(super) fn epoch(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
+    let installation = promotion.inputs.spec.name.as_str();
+    let looks = reachable(promotion).map(|host| (host.clone(), Look::Content(Epoch::path(installation))));
+    let facts = promotion.fleet.look(looks.collect::<Vec<_>>());
+    let mut known = Vec::new();
+    for host in reachable(promotion) {
+        known.push(Epoch::seen(&facts, host, installation).map_err(|e| e.to_string())?);
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Once it takes writes nothing new is decided.
+    let epoch = match progress.promoted || promotion.verb == Verb::Rejoin {
+        true => Epoch::kept(&known, promotion.host, now),
+        false => Epoch::raised(&known, promotion.host, now),
+    };
+    let seen = format!("epoch {epoch}");
+    progress.epoch = Some(epoch);
+    Ok(Some(seen))
+}
+
+/// The members that can be told, those that follow first: the old production must not start.
+fn reachable<'a>(promotion: &'a Promotion<'_>) -> impl Iterator<Item = &'a HostName> {
+    let spec = promotion.inputs.spec;
+    spec.members().filter(|host| *host == promotion.host || (may_change(spec, host) && promotion.fleet.unreachable(host).is_none()))
+}
+
+pub(super) fn raised(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let (Some(epoch), Some(attributes)) = (&progress.epoch, root_file(0o644)) else { return Vec::new() };
+    let raised = |host: &HostName| Raised {
+        host: host.clone(),
+        installation: promotion.inputs.spec.name.to_string(),
+        epoch: epoch.clone(),
+        attributes: attributes.clone(),
+    };
+    let hosts: Vec<&HostName> = reachable(promotion).collect();
+    let others: Vec<ResourceId> = hosts.iter().filter(|host| **host != promotion.host).map(|host| raised(host).id()).collect();
+    hosts
+        .into_iter()
+        .map(|host| Wanted { resource: Box::new(raised(host)), needs: if host == promotion.host { others.clone() } else { Vec::new() } })
+        .collect()
+}
+
+fn slots(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+    let spec = promotion.inputs.spec;
+    spec.standbys().filter_map(|standby| slot_of(spec, standby)).flat_map(|name| wish(promotion, Goal::Slot { name })).collect()
+}
+
+pub(super) fn wish(promotion: &Promotion<'_>, goal: Goal) -> Vec<Wanted> {
     let at = cluster_at(promotion.inputs.spec, promotion.host);
     at.into_iter().map(|at| Wanted { resource: Box::new(Wish { at, goal: goal.clone() }), needs: Vec::new() }).collect()
 }
@@ -199,6 +238,7 @@ fn checkpointed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 }
 
 fn timeline(promotion: &Promotion<'_>, progress: &mut Progress) -> Seen {
+    progress.promoted = true;
     Ok(progress.left.map(|left| format!("{} leaves timeline {left}", promotion.host)))
 }
 
@@ -223,4 +263,32 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 
 fn production_mode(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `OTR_BLESS=1 cargo test --lib steps` writes the page anew.
+    #[test]
+    fn the_page_of_procedures_shows_these_steps() {
+        let page = std::fs::read_to_string("docs/failover.md").unwrap();
+        let (open, close) = ("<!-- steps: made from the program's own table; a test compares -->\n", "<!-- end of steps -->");
+        let (head, rest) = page.split_once(open).unwrap();
+        let (shown, tail) = rest.split_once(close).unwrap();
+        let drawn = [Verb::Promote, Verb::Switchover, Verb::Rejoin].map(drawn).join("\n");
+        if std::env::var_os("OTR_BLESS").is_some() {
+            std::fs::write("docs/failover.md", format!("{head}{open}{drawn}{close}{tail}")).unwrap();
+        } else {
+            assert_eq!(shown, drawn);
+        }
+    }
+
+    #[test]
+    fn no_two_steps_of_a_verb_share_a_name() {
+        for verb in [Verb::Promote, Verb::Switchover, Verb::Rejoin] {
+            let names: std::collections::BTreeSet<&str> = verb.steps().iter().map(|step| step.name).collect();
+            assert_eq!(names.len(), verb.steps().len(), "{verb:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The report of a promotion as people read it at 3 a.m. Pure.
+//! The report of a promotion, switchover or rejoin as people read it at 3 a.m. Pure.
 
 use std::fmt::Write;
 
@@ -8,7 +8,12 @@ use crate::promote::{PromoteReport, StepOutcome};
 /// Text of a promotion's report.
 pub fn render(report: &PromoteReport, style: Style) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "promote {} in place of {} ({})", report.host, report.old_production, report.spec);
+    let (host, old) = (&report.host, &report.old_production);
+    let head = match report.verb {
+        "rejoin" => format!("rejoin {old} as a standby of {host}"),
+        verb => format!("{verb} {host} in place of {old}"),
+    };
+    let _ = writeln!(out, "{head} ({})", report.spec);
     for step in &report.steps {
         let (mark, colour) = match step.outcome {
             StepOutcome::Done => ("✓", "32"),
@@ -27,6 +32,26 @@ pub fn render(report: &PromoteReport, style: Style) -> String {
         for line in step.error.iter().flat_map(|error| error.lines()) {
             let _ = writeln!(out, "      {}", paint(style, "31", line));
         }
+    }
+    if let Some(parting) = &report.rejoin {
+        let _ = writeln!(out, "\nWhat only {old} has");
+        match &parting.discards {
+            None => drop(writeln!(out, "  database: nothing")),
+            Some((from, to)) => drop(writeln!(out, "  database: its WAL from {from} to {to}, which is discarded ({})", parting.words)),
+        }
+        match parting.files.len() {
+            0 => drop(writeln!(out, "  files: none")),
+            count => drop(writeln!(out, "  files: {count}, which stay where they are, unused:")),
+        }
+        for file in &parting.files {
+            let _ = writeln!(out, "    {file}");
+        }
+        for unseen in &parting.unseen {
+            let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
+        }
+    }
+    if let Some(seconds) = report.downtime {
+        let _ = writeln!(out, "\nNobody could work for {seconds:.1} s");
     }
     if let Some(lost) = &report.lost {
         let _ = writeln!(out, "\nWhat was lost");
@@ -47,6 +72,9 @@ pub fn render(report: &PromoteReport, style: Style) -> String {
         for unseen in &lost.unseen {
             let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
         }
+    }
+    if report.next.is_empty() {
+        return out;
     }
     let _ = writeln!(out, "\nWhat you do now");
     for (number, line) in report.next.iter().enumerate() {

@@ -51,6 +51,10 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         words.extend(server.last_transaction.as_ref().map(|at| format!("last transaction {at}")));
         let _ = writeln!(out, "  PostgreSQL  {}", words.join(", "));
     }
+    if host.epoch.is_some() || host.guard.is_some_and(|guard| guard != "set") {
+        let epoch = host.epoch.as_deref().unwrap_or("0: nothing was ever promoted");
+        let _ = writeln!(out, "  Epoch       {epoch}, guard {}", host.guard.unwrap_or("not seen"));
+    }
     if let Some(odoo) = host.odoo {
         let _ = writeln!(out, "  Odoo        {odoo}");
     }

@@ -24,6 +24,11 @@ pub enum Goal {
     Replayed,
     /// It takes writes, on a new timeline.
     Promoted,
+    /// The slot of the one that will follow is there, before its WAL could go.
+    Slot {
+        /// Its name.
+        name: String,
+    },
     /// The new timeline is on disk: without a checkpoint pg_rewind may find nothing to do.
     Checkpointed {
         /// The timeline before the promotion.
@@ -33,8 +38,9 @@ pub enum Goal {
 
 impl Resource for Promotion {
     fn id(&self) -> ResourceId {
-        let name = match self.goal {
+        let name = match &self.goal {
             Goal::Replayed => "replayed",
+            Goal::Slot { name } => name,
             Goal::Promoted => "promoted",
             Goal::Checkpointed { .. } => "checkpointed",
         };
@@ -62,6 +68,11 @@ impl Resource for Promotion {
                     _ => Decision::Holds,
                 }
             }
+            Goal::Slot { name } if server.slots.contains_key(name) => Decision::Holds,
+            Goal::Slot { name } => Decision::from_parts(
+                vec![Difference::new("slot", super::Shown::Absent, "physical")],
+                vec![Action::CreateSlot { cluster, slot: name.clone() }],
+            ),
             Goal::Promoted if server.in_recovery => {
                 Decision::from_parts(vec![Difference::new("server", "a standby", "a primary")], vec![Action::Promote { cluster }])
             }

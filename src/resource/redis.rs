@@ -39,7 +39,7 @@ pub struct Redis {
     pub maxmemory: Option<Memory>,
     /// The other members: an empty replica is not promoted while one of them has the keys.
     pub others: Vec<HostName>,
-    /// A promotion runs: the replica may become a primary.
+    /// A promotion runs: the replica may become a primary, and the old primary a replica.
     pub promoting: bool,
 }
 
@@ -243,7 +243,7 @@ impl Resource for Redis {
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Restart });
         }
         let keys = sight.keys();
-        if primary.is_some() && sight.info("role") == Some("master") && keys > 0 {
+        if primary.is_some() && !self.promoting && sight.info("role") == Some("master") && keys > 0 {
             change.discards = Some(format!("Redis on {}: {keys} keys, which replication replaces by production's", self.host));
         }
         if !change.differences.is_empty() {

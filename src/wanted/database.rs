@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::List;
+use super::{Inputs, List};
 use crate::look::ClusterName;
 use crate::name::HostName;
 use crate::resource::postgres::hba::Hba;
@@ -30,25 +30,36 @@ pub fn slot_of(spec: &Spec, host: &HostName) -> Option<String> {
     spec.replication.as_ref().filter(|r| r.slot).map(|_| slot_name(host))
 }
 
+fn reach(spec: &Spec, host: &HostName) -> Reach {
+    Reach { host: host.clone(), said: spec.hosts.get(host).and_then(|h| h.reached_at()).map(str::to_owned) }
+}
+
+/// Whom a standby follows, and how it logs in there.
+pub fn follows(inputs: Inputs<'_>, host: &HostName) -> Option<Follows> {
+    let (spec, replication) = (inputs.spec, inputs.spec.replication.as_ref()?);
+    let production = cluster_at(spec, &spec.production).filter(|_| spec.role(host) == Role::Standby)?;
+    Some(Follows {
+        production,
+        reach: reach(spec, &spec.production),
+        login: format!(
+            "user={} application_name={} sslmode=require passfile={} connect_timeout=5",
+            replication.user,
+            slot_name(host),
+            password(inputs, replication).path.display()
+        ),
+        slot: slot_of(spec, host),
+    })
+}
+
 /// Everything of PostgreSQL on one host.
 pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let spec = list.spec().clone();
     let (Some(replication), Some(at)) = (&spec.replication, cluster_at(&spec, list.host)) else { return Vec::new() };
     let standbys: Vec<HostName> = spec.standbys().cloned().collect();
-    let reach = |host: &HostName| Reach { host: host.clone(), said: spec.hosts.get(host).and_then(|h| h.reached_at()).map(str::to_owned) };
-    let password = password(list, replication);
+    let reach = |host: &HostName| reach(&spec, host);
+    let password = password(list.inputs, replication);
     let production = ClusterAt { host: spec.production.clone(), ..at.clone() };
-    let follows = (list.role == Role::Standby).then(|| Follows {
-        production: production.clone(),
-        reach: reach(&spec.production),
-        login: format!(
-            "user={} application_name={} sslmode=require passfile={} connect_timeout=5",
-            replication.user,
-            slot_name(list.host),
-            password.path.display()
-        ),
-        slot: slot_of(&spec, list.host),
-    });
+    let follows = follows(list.inputs, list.host);
     let synchronous = match (replication.mode, list.role) {
         (ReplicationMode::Sync, Role::Production) => standbys.iter().map(slot_name).collect(),
         _ => Vec::new(),
@@ -58,7 +69,12 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     let mut done = vec![
         file.clone(),
         list.add(
-            Hba { at: at.clone(), role: replication.user.clone(), peers: spec.members().filter(|h| *h != list.host).map(reach).collect() },
+            Hba {
+                at: at.clone(),
+                role: replication.user.clone(),
+                peers: spec.members().filter(|h| *h != list.host).map(reach).collect(),
+                rewind: spec.members().all(|host| super::managed(&spec, host)),
+            },
             software,
         ),
     ];
@@ -145,14 +161,14 @@ fn parameter(value: &OptionValue) -> String {
     }
 }
 
-fn password(list: &List<'_>, replication: &Replication) -> Password {
-    let spec = list.spec();
+fn password(inputs: Inputs<'_>, replication: &Replication) -> Password {
+    let spec = inputs.spec;
     let managed = |host: &&HostName| spec.hosts.get(*host).is_some_and(|h| h.access == Access::Manage);
     let mut holders: Vec<HostName> = Vec::new();
     holders.extend(std::iter::once(&spec.production).filter(managed).cloned());
     holders.extend(spec.standbys().filter(managed).cloned());
     Password {
-        said: replication.password.as_ref().map(|setting| list.inputs.setting(setting).map(|text| Secret::new(text.expose()))),
+        said: replication.password.as_ref().map(|setting| inputs.setting(setting).map(|text| Secret::new(text.expose()))),
         path: "/var/lib/postgresql/.otr.pgpass".into(),
         role: replication.user.clone(),
         maker: spec.standbys().find(managed).cloned().or_else(|| holders.first().cloned()),

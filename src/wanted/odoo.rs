@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::List;
+use super::{List, root_file};
 use crate::action::Attributes;
-use crate::name::{Mode, UnitName, Word};
+use crate::name::{Mode, UnitName};
 use crate::resource::ResourceId;
-use crate::resource::file::{Directory, File};
+use crate::resource::file::Directory;
+use crate::resource::guard::DropIn;
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
-use crate::secret::Text;
 use crate::session::server_wide;
 use crate::spec::{OptionValue, Role};
 
@@ -95,16 +95,9 @@ fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
     let spec = list.spec();
     let database = spec.replication.as_ref().map(|_| "postgresql.service".to_owned());
     let servers: Vec<String> = database.into_iter().chain(spec.redis.as_ref().map(|redis| redis.unit().to_string())).collect();
-    let Ok(root) = "root".parse::<Word>() else { return };
-    if servers.is_empty() {
-        return;
-    }
+    let Some(attributes) = root_file(0o644).filter(|_| !servers.is_empty()) else { return };
     let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
-    let file = File {
-        host: list.host.clone(),
-        path: format!("/etc/systemd/system/{unit}.d/otr.conf").into(),
-        content: Ok(Text::Plain(text)),
-        attributes: Attributes { owner: root.clone(), group: root, mode: Mode(0o644) },
-    };
+    let path = format!("/etc/systemd/system/{unit}.d/otr.conf").into();
+    let file = DropIn { host: list.host.clone(), unit: unit.clone(), path, text, attributes };
     list.add(file, &[]);
 }

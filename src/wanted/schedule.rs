@@ -1,6 +1,6 @@
 //! Timers that run otr on the standbys. On production they are stopped: a promotion ends them.
 
-use super::List;
+use super::{List, guarded};
 use crate::action::Attributes;
 use crate::action::transfer::PROGRAM;
 use crate::name::{Mode, UnitName};
@@ -28,13 +28,14 @@ const FOLLOW: &str = "otr-follow.service";
 
 const SPEC: &str = "/etc/otr/spec.yaml";
 
-/// This very program on a standby: it keeps the stores there, and timers start it.
+/// This very program: on a standby it keeps the stores, and timers start it; systemd asks it as the guard.
 pub fn program(list: &mut List<'_>) -> Option<ResourceId> {
     let spec = list.spec();
     let stores = spec.odoo.as_ref().is_some_and(|odoo| !odoo.databases.is_empty());
     let timers = runs_there(spec);
     let managed = spec.hosts.get(list.host).is_some_and(|host| host.access == Access::Manage);
-    if !(stores || timers) || list.role != Role::Standby || !managed {
+    let standby = (stores || timers) && list.role == Role::Standby && managed;
+    if !standby && !guarded(spec, list.host) {
         return None;
     }
     let program = program::Program {

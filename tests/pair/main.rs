@@ -20,6 +20,7 @@ mod otr;
 mod pair;
 mod runner;
 mod snapshot;
+mod writer;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
 mod converging;
+mod failover;
 mod killed;
 mod kinds;
 mod plans;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use otr::host::simulated::World;
 use otr::plan::check::may_change;
+use otr::plan::{Plan, split};
 use otr::report::text::{Style, render};
 use otr::report::{HostReport, Report, of_plan, summary};
 use otr::spec::load::parse;
@@ -72,7 +73,9 @@ fn tamper(stage: &Stage, name: &str) {
 
 fn plan_text(stage: &Stage) -> String {
     let fleet = stage.fleet();
-    let plan = otr::converge::plan(&fleet, &stage.wanted());
+    let wanted = stage.wanted();
+    let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&stage.spec)));
+    let plan = Plan::make(&wanted, &facts);
     let observed: BTreeMap<_, _> = stage.spec.members().map(|host| (host.clone(), !may_change(&stage.spec, host))).collect();
     let hosts = stage.spec.hosts.iter().map(|(name, host)| HostReport {
         host: name.clone(),
@@ -82,7 +85,8 @@ fn plan_text(stage: &Stage) -> String {
         error: fleet.unreachable(name),
     });
     let resources = of_plan(&plan, &observed);
-    let notes = otr::plan::check::check(&plan, &stage.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")).collect();
+    let mut notes: Vec<String> = split::split_brain(&stage.spec, &facts).into_iter().map(|(_, words)| words).collect();
+    notes.extend(otr::plan::check::check(&plan, &stage.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     let report = Report {
         version: 1,
         verb: "plan",
@@ -91,6 +95,7 @@ fn plan_text(stage: &Stage) -> String {
         summary: summary(&resources),
         resources,
         changed: false,
+        split_brain: false,
         notes,
     };
     render(&report, Style::default())

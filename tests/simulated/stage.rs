@@ -12,7 +12,7 @@ use otr::host::simulated::filestore::sha1;
 use otr::name::HostName;
 use otr::plan::check::Violation;
 use otr::plan::{Plan, Verdict};
-use otr::promote::{PromoteReport, Promotion, promote};
+use otr::promote::{PromoteReport, Promotion, Verb, promote};
 use otr::report::ResourceReport;
 use otr::resource::{Kind, Wanted};
 use otr::secret::{SecretSource, Secrets};
@@ -141,15 +141,40 @@ impl Stage {
         let old = erp1();
         self.with_inputs(&spec, true, |inputs| {
             promote(&Promotion {
-                fleet: &fleet,
-                inputs,
-                host: &erp2(),
-                old: &old,
                 stated_down: stated_down.then_some(&old),
-                watch: &Silent,
-                dry_run: false,
+                connect: Some(&self.world),
+                ..promotion(Verb::Promote, &fleet, inputs, (&erp2(), &old))
             })
         })
+    }
+
+    /// The two change places; does not change this stage's spec.
+    pub fn switchover(&self) -> PromoteReport {
+        let (old, new) = (self.spec.production.clone(), self.other());
+        let spec = self.spec.with_production(&new);
+        let fleet = Fleet::open(&self.world, spec.members());
+        self.with_inputs(&spec, true, |inputs| {
+            self.with_inputs(&self.spec, true, |before| {
+                promote(&Promotion { before: Some(before), ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
+            })
+        })
+    }
+
+    /// The host that is not production follows it.
+    pub fn rejoin(&self) -> PromoteReport {
+        let fleet = self.fleet();
+        let old = self.other();
+        self.with_inputs(&self.spec, true, |inputs| promote(&promotion(Verb::Rejoin, &fleet, inputs, (&self.spec.production, &old))))
+    }
+
+    /// The host that the spec does not call production.
+    pub fn other(&self) -> HostName {
+        if self.spec.production == erp1() { erp2() } else { erp1() }
+    }
+
+    /// The same world, with the spec's one line naming a host.
+    pub fn with_production(&self, host: &HostName) -> Self {
+        Self { spec: self.spec.with_production(host), ..self.clone() }
     }
 
     /// The same world, with the spec's one line changed.
@@ -188,6 +213,23 @@ impl Stage {
 
     pub fn odoo_starts_on_standby(&self) -> usize {
         self.world.starts(&erp2(), "odoo.service")
+    }
+}
+
+fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): (&'a HostName, &'a HostName)) -> Promotion<'a> {
+    Promotion {
+        verb,
+        connect: None,
+        fleet,
+        inputs,
+        before: None,
+        host,
+        old,
+        keep_diverged: true,
+        despite_drift: false,
+        stated_down: None,
+        watch: &Silent,
+        dry_run: false,
     }
 }
 

@@ -13,7 +13,6 @@ from ansible_collections.otr.otr.plugins.plugin_utils.program import Target
 class OtrAction(ActionBase):
     """Sends a task's parameters to otr on the target, and gives back its answer."""
 
-    TRANSFERS_FILES = True
     _supports_async = True
     _supports_check_mode = True
     _supports_diff = True

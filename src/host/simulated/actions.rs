@@ -5,6 +5,7 @@ use std::path::Path;
 use super::State;
 use super::files::Node;
 use super::machine::Machine;
+use super::rejoin::rewind;
 use super::streaming::{Backup, base_backup};
 use crate::action::{Action, Attributes};
 use crate::host::HostError;
@@ -17,6 +18,9 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
     if let Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } = action {
         let backup = Backup { cluster, directory: data_directory, conninfo, slot: slot.as_deref(), keep_old: *keep_old };
         return base_backup(machines, fitting, host, backup).map_err(failed);
+    }
+    if let Action::Rewind { cluster, data_directory, conninfo } = action {
+        return rewind(machines, fitting, host, (cluster, data_directory, conninfo)).map_err(failed);
     }
     let Some(machine) = machines.get_mut(host) else { return Err(failed("no such machine".into())) };
     match action {
@@ -53,6 +57,10 @@ impl Machine {
             Action::ResetSetting { cluster, name } => self.reset_setting(cluster, name),
             Action::MakeUpPassword { path, role } => self.make_up_password(path, role.as_str()),
             Action::FollowPrimary { cluster, data_directory } => self.follow_primary(cluster, data_directory),
+            Action::MarkStandby { data_directory } => self.mark_standby(data_directory),
+            Action::RecoverCluster { cluster, data_directory } => self.recover_cluster(cluster, data_directory),
+            Action::KeepData { data_directory, to } => self.keep_data(data_directory, to),
+            Action::GrantRewind { cluster, .. } => self.prove_write(cluster),
             Action::Promote { cluster } => self.promote(cluster),
             Action::Checkpoint { cluster } => self.checkpoint(cluster),
             Action::ProveWrite { cluster } => self.prove_write(cluster),
@@ -62,7 +70,7 @@ impl Machine {
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
             Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
-            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } => {
+            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } | Action::Rewind { .. } => {
                 Err("the simulator does this for the world, not for one machine".into())
             }
         }

@@ -10,6 +10,7 @@ use super::postgres::Cluster;
 use super::python::Modules;
 use super::redis::Redis;
 use super::units::{Start, UnitState};
+use crate::guard::Answer;
 use crate::look::accounts::Accounts;
 use crate::look::{Machine as Sight, Mounted, Packages};
 use crate::name::HostName;
@@ -51,6 +52,10 @@ pub struct Machine {
     pub clusters: BTreeMap<(u32, String), Cluster>,
     /// The Redis server.
     pub redis: Redis,
+    /// What the guard of each other machine's address would hear from it.
+    pub neighbours: BTreeMap<String, Answer>,
+    /// It was production since it booted.
+    pub(super) production: bool,
     /// What is mounted, besides what a boot needs.
     pub mounts: BTreeMap<PathBuf, Mounted>,
     /// Directories nobody can write to.
@@ -85,6 +90,8 @@ impl Machine {
             python: BTreeMap::new(),
             clusters: BTreeMap::new(),
             redis: Redis::default(),
+            neighbours: BTreeMap::new(),
+            production: false,
             mounts: BTreeMap::new(),
             immutable: BTreeSet::new(),
             lock: None,
@@ -141,6 +148,7 @@ impl Machine {
     pub fn power_off(&mut self) {
         self.powered = false;
         self.lock = None;
+        self.production = false;
         for unit in self.units.values_mut() {
             unit.active = false;
             unit.failed = false;
@@ -151,6 +159,7 @@ impl Machine {
         }
         for cluster in self.clusters.values_mut() {
             cluster.server = None;
+            cluster.leaving = None;
         }
         self.redis.power_off();
         self.mounts.clear();

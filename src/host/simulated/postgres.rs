@@ -20,6 +20,8 @@ pub struct Cluster {
     pub data: Option<Data>,
     /// The running server.
     pub server: Option<Server>,
+    /// A server that stops sends its standbys all it has, last of all that it stopped.
+    pub leaving: Option<Server>,
     /// Data directories that were kept when the cluster was replaced.
     pub kept: Vec<(PathBuf, Data)>,
 }
@@ -33,6 +35,8 @@ pub struct Data {
     pub timeline: u32,
     /// The timeline of the last checkpoint, as pg_control has it.
     pub checkpoint_timeline: u32,
+    /// Where the last checkpoint's record begins.
+    pub checkpoint: u64,
     /// `Database cluster state`.
     pub state: String,
     /// Where each earlier timeline ended.
@@ -117,6 +121,7 @@ impl Data {
             system_identifier,
             timeline: 1,
             checkpoint_timeline: 1,
+            checkpoint: 0x164_0000,
             state: "shut down".into(),
             forks: Vec::new(),
             lsn: 0x164_0000,
@@ -195,6 +200,7 @@ impl Machine {
             // Recovery ends with a checkpoint.
             data.checkpoint_timeline = data.timeline;
             data.state = "in production".into();
+            data.checkpoint = data.lsn;
             data.commit(data.written.committed_at, 0x78, |_| ());
         }
         cluster.server = Some(Server {
@@ -219,9 +225,11 @@ impl Machine {
             data.state = if server.in_recovery { "shut down in recovery" } else { "shut down" }.into();
             data.checkpoint_timeline = data.timeline;
             if !server.in_recovery {
+                data.checkpoint = data.lsn;
                 data.commit(data.written.committed_at, 0x78, |_| ());
             }
         }
+        cluster.leaving = Some(server).filter(|server| !server.in_recovery);
     }
 
     /// Reads the configuration again. What only a restart changes is marked; a file with errors changes nothing.
@@ -268,10 +276,16 @@ impl Machine {
             state: data.state.clone(),
             system_identifier: data.system_identifier.clone(),
             timeline: data.checkpoint_timeline,
+            checkpoint: Some(lsn_text(data.checkpoint)),
+            rewindable: true,
+            parameters: data.parameters.clone(),
+            history: data.forks.iter().map(|(timeline, lsn)| (*timeline, lsn_text(*lsn))).collect(),
         });
         Ok(Some(ClusterSight {
             running: self.is_active(&format!("postgresql@{}-{}.service", key.0, key.1)),
             standby_signal: self.files.get(directory.join("standby.signal")).is_some(),
+            rewinding: false,
+            kept: self.clusters.get(&key).into_iter().flat_map(|c| &c.kept).map(|(path, _)| path.display().to_string()).collect(),
             data_directory: directory.display().to_string(),
             state,
         }))
@@ -303,6 +317,7 @@ impl Machine {
             lsn: Some(lsn_text(data.lsn)),
             replay_lsn: server.in_recovery.then(|| lsn_text(data.replayed)),
             last_replayed_at: Some(data.content.committed_at).filter(|at| server.in_recovery && *at > 0.0),
+            last_write_at: Some(data.written.committed_at).filter(|at| !server.in_recovery && *at > 0.0),
             replay_paused: server.replay_paused,
             receiver: server.receiver.clone(),
             slots: data.slots.iter().map(slot).collect(),

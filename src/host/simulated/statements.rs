@@ -114,12 +114,14 @@ impl Machine {
         server.replay_paused = false;
         server.receiver = None;
         self.files.remove_tree(&directory.join("standby.signal"));
+        self.production = true;
         Ok(())
     }
 
     pub(super) fn checkpoint(&mut self, cluster: &ClusterName) -> Done {
         let (_, data) = self.serving(cluster)?;
         data.checkpoint_timeline = data.timeline;
+        data.checkpoint = data.lsn;
         Ok(())
     }
 

@@ -19,10 +19,10 @@ type Key = (u32, String);
 
 /// The words of a `primary_conninfo`.
 #[derive(Debug, Clone, Default)]
-struct Conninfo(BTreeMap<String, String>);
+pub(super) struct Conninfo(BTreeMap<String, String>);
 
 impl Conninfo {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
         Self(pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect())
     }
@@ -32,7 +32,12 @@ impl Conninfo {
 }
 
 /// The primary a standby's conninfo leads to, or what a client there would be told.
-fn connect(machines: &Machines, fitting: &mut Fitting, standby: &HostName, conninfo: &Conninfo) -> Result<(HostName, Key), String> {
+pub(super) fn connect(
+    machines: &Machines,
+    fitting: &mut Fitting,
+    standby: &HostName,
+    conninfo: &Conninfo,
+) -> Result<(HostName, Key), String> {
     let (host, port) = (conninfo.get("host"), if conninfo.get("port").is_empty() { "5432" } else { conninfo.get("port") });
     let no = |why: &str| {
         format!(
@@ -116,6 +121,25 @@ fn password(machine: &Machine, path: &Path, host: &str, port: &str, user: &str) 
 
 /// Lets WAL flow as far as it now can, on every machine.
 pub fn settle(machines: &mut Machines, fitting: &mut Fitting, now: f64) {
+    for cluster in machines.values_mut().flat_map(|machine| machine.clusters.values_mut()) {
+        if cluster.server.is_some() {
+            cluster.leaving = None;
+        } else {
+            cluster.server.clone_from(&cluster.leaving);
+        }
+    }
+    flow(machines, fitting, now);
+    for cluster in machines.values_mut().flat_map(|machine| machine.clusters.values_mut()) {
+        if cluster.leaving.take().is_some() {
+            cluster.server = None;
+        }
+    }
+    for machine in machines.values_mut() {
+        stop_overtaken(machine);
+    }
+}
+
+fn flow(machines: &mut Machines, fitting: &mut Fitting, now: f64) {
     let mut standbys = Vec::new();
     for (host, machine) in machines.iter_mut() {
         for (key, cluster) in &mut machine.clusters {
@@ -137,9 +161,6 @@ pub fn settle(machines: &mut Machines, fitting: &mut Fitting, now: f64) {
     for (host, key, conninfo, slot, _) in standbys {
         // Why it does not stream stands in the server's log, which nobody looks at.
         let _ = stream(machines, fitting, (&host, &key), &conninfo, &slot, now);
-    }
-    for machine in machines.values_mut() {
-        stop_overtaken(machine);
     }
 }
 
@@ -178,6 +199,7 @@ fn stream(
     }
     data.timeline = source.timeline;
     data.checkpoint_timeline = source.timeline;
+    data.checkpoint = source.checkpoint;
     data.forks = source.forks;
     data.lsn = source.lsn;
     data.written = source.written;

@@ -213,6 +213,10 @@ impl Machine {
         if self.is_active(unit) {
             return Ok(());
         }
+        if self.ask_guard(unit).is_err() {
+            // systemd skips the start and says that all went well.
+            return Ok(());
+        }
         let at = self.tick();
         let (definition, stale, uptime, pid) = (self.definition(unit), self.is_stale(unit), self.uptime(), self.pid());
         let oneshot = self.unit_file(unit).is_some_and(|path| self.files.text(path).lines().any(|line| line.trim() == "Type=oneshot"));

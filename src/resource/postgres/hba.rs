@@ -16,6 +16,8 @@ pub struct Hba {
     pub role: Word,
     /// The other members.
     pub peers: Vec<Reach>,
+    /// They may rewind themselves from here: `otr rejoin` does, where otr manages both.
+    pub rewind: bool,
 }
 
 impl Resource for Hba {
@@ -38,7 +40,9 @@ impl Resource for Hba {
         let Some(current) = facts.content(&self.at.host, &path).map_err(|error| self.with_the_lines(error, facts))? else {
             return Ok(Decision::waits(format!("PostgreSQL cluster {} (a package makes it)", self.at.cluster)));
         };
-        let is = hba_lines(&current.text);
+        // A line for pg_rewind does no harm where none is wanted.
+        let mut is = hba_lines(&current.text);
+        is.retain(|line| self.rewind || !line.starts_with("hostssl postgres "));
         let mut lines = Vec::new();
         for peer in &self.peers {
             // A peer that cannot be asked for its addresses keeps the lines it has.
@@ -67,11 +71,14 @@ impl Resource for Hba {
 
 impl Hba {
     fn lines_for(&self, peer: &Reach, facts: &Facts) -> Result<Vec<String>, FactError> {
-        let line = |address: &std::net::IpAddr| {
+        // pg_rewind reads its source over an ordinary connection.
+        let databases: &[&str] = if self.rewind { &["replication", "postgres"] } else { &["replication"] };
+        let mut lines = Vec::new();
+        for address in peer.sources(facts)? {
             let bits = if address.is_ipv4() { 32 } else { 128 };
-            format!("hostssl replication {} {address}/{bits} scram-sha-256", self.role)
-        };
-        Ok(peer.sources(facts)?.iter().map(line).collect())
+            lines.extend(databases.iter().map(|database| format!("hostssl {database} {} {address}/{bits} scram-sha-256", self.role)));
+        }
+        Ok(lines)
     }
 
     /// Who may not read the file (an observed host's login) is told what must stand in it.
@@ -101,7 +108,7 @@ mod tests {
         let denied = SightError::Denied("Permission denied".into());
         let seen = [(Look::Accounts, Ok(Sight::Accounts(accounts))), (Look::Content(at.hba_file()), Err(denied))];
         let facts = Facts::new([(host, Ok(seen.into()))].into());
-        let hba = Hba { at, role: "otr_repl".parse().unwrap(), peers: vec![peer] };
+        let hba = Hba { at, role: "otr_repl".parse().unwrap(), peers: vec![peer], rewind: false };
         let error = hba.decide(&facts).unwrap_err().to_string();
         assert!(error.contains("\nhostssl replication otr_repl 10.0.0.12/32 scram-sha-256\n"), "{error}");
     }

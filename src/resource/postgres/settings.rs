@@ -15,6 +15,20 @@ use crate::resource::{Change, Decision, Difference, Kind, Resource, ResourceId, 
 pub const AT_LEAST_PRODUCTIONS: [&str; 5] =
     ["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
 
+/// The five parameters of a running server.
+pub fn five(settings: &BTreeMap<String, crate::look::Setting>) -> BTreeMap<String, u64> {
+    AT_LEAST_PRODUCTIONS.iter().filter_map(|name| Some(((*name).to_owned(), settings.get(*name)?.value.parse().ok()?))).collect()
+}
+
+/// Those of the five in which a standby is below its primary: promoting it would end in its shutdown.
+pub fn below(own: &BTreeMap<String, u64>, primary: &BTreeMap<String, u64>) -> Vec<String> {
+    let lower = |(name, theirs): (&String, &u64)| {
+        let own = own.get(name).filter(|own| *own < theirs)?;
+        Some(format!("{name} is {own}, on production {theirs}"))
+    };
+    primary.iter().filter_map(lower).collect()
+}
+
 /// The settings of one host.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -7,10 +7,12 @@ mod glusterfs;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod rejoin;
 mod sessions;
 mod stage;
 mod standby;
 mod storage;
+mod switchover;
 mod tamper;
 mod tamperings;
 
@@ -29,10 +31,13 @@ pub fn all() -> Vec<Chapter> {
         broken::apply(),           // 9
         broken::promote(),         // 9
         sessions::redis(),         // 10
+        sessions::tls(),           // 10
         sessions::files(),         // 10
         sessions::database(),      // 10
         storage::chapter(),        // 11
         glusterfs::chapter(),      // 12
         filestore::chapter(),      // 13
+        switchover::chapter(),     // 14
+        rejoin::chapter(),         // 15
     ]
 }

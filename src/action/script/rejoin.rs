@@ -1,0 +1,60 @@
+//! What brings an old production back as a standby. PostgreSQL is stopped in all of these.
+
+use std::path::Path;
+
+use crate::guard::PRODUCTION_SINCE_BOOT;
+use crate::look::{ClusterName, quote, quote_path};
+
+/// `standby.signal`; `data` is quoted.
+pub(super) fn mark(data: &str) -> String {
+    format!("rm -f {PRODUCTION_SINCE_BOOT}\nrunuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}")
+}
+
+/// Single-user mode recovers and stops in order without a socket for anybody. It refuses a
+/// standby, so the mark is set again afterwards; the epoch keeps the service down meanwhile.
+pub(super) fn recover(cluster: &ClusterName, data: &str) -> String {
+    let (version, name) = (cluster.version, quote(cluster.name.as_str()));
+    // Debian's place for it is made by pg_ctlcluster and gone after a boot; from 15 on there is none.
+    let statistics = if version < 15 { " -c stats_temp_directory=pg_stat_tmp" } else { "" };
+    format!(
+        "rm -f {data}/standby.signal\n\
+         runuser -u postgres -- /usr/lib/postgresql/{version}/bin/postgres --single -D {data} \
+         -c config_file=/etc/postgresql/{version}/{name}/postgresql.conf{statistics} template1 </dev/null >/dev/null\n{}",
+        mark(data)
+    )
+}
+
+/// The copy has its name only when it is whole.
+pub(super) fn keep(data: &Path, to: &Path) -> String {
+    let new = quote(&format!("{}.new", to.display()));
+    let parent = quote_path(to.parent().unwrap_or(to));
+    let (data, to) = (quote_path(data), quote_path(to));
+    format!(
+        "[ ! -e {to} ] || exit 0\nrm -rf -- {new}\ncp -a --reflink=auto -- {data} {new}\nsync -f {new}\nmv -T -- {new} {to}\nsync {parent}"
+    )
+}
+
+/// The functions pg_rewind calls on its source (PostgreSQL's documentation of pg_rewind).
+pub(super) fn grants(role: &str) -> String {
+    [
+        "pg_ls_dir(text, boolean, boolean)",
+        "pg_stat_file(text, boolean)",
+        "pg_read_binary_file(text)",
+        "pg_read_binary_file(text, bigint, bigint, boolean)",
+    ]
+    .map(|function| format!("GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO \"{role}\";"))
+    .join("\n")
+}
+
+/// Cut off midway the data is neither the old nor the new: a mark outside of it says so.
+pub(super) fn rewind(cluster: &ClusterName, data: &Path, conninfo: &str) -> String {
+    let under_way = quote(&format!("{}.otr-rewinding", data.display()));
+    let data = quote_path(data);
+    format!(
+        "touch {under_way}\nsync {under_way}\n\
+         runuser -u postgres -- /usr/lib/postgresql/{}/bin/pg_rewind --target-pgdata={data} --source-server={}\n{}\nrm -f {under_way}",
+        cluster.version,
+        quote(conninfo),
+        mark(&data)
+    )
+}

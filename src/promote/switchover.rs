@@ -1,0 +1,203 @@
+//! Switchover: planned, and nothing is lost. Until the old production's end is proven to be on
+//! the other host, a failure puts it back into service; from then on there is only forward.
+
+use super::journal::Journal;
+use super::steps::{
+    CHECKPOINT, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, Seen, Step, WRITE, changing, epoch, looking, position, raised, timers,
+};
+use super::{Progress, Promotion, look};
+use crate::converge::plan;
+use crate::look::postgres::lsn_bytes;
+use crate::look::{Look, Server};
+use crate::plan::Verdict;
+use crate::plan::split::{self, split_brain};
+use crate::resource::postgres::ClusterAt;
+use crate::resource::postgres::settings::{below, five};
+use crate::resource::rejoin::Marked;
+use crate::resource::switchover::{CaughtUp, Stopped};
+use crate::resource::unit::{Unit, UnitState};
+use crate::resource::{Kind, Resource, Wanted};
+use crate::wanted::{all, cluster_at, data, on};
+
+/// The steps in order.
+pub const SWITCHOVER: &[Step] = &[
+    Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
+    Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
+    Step { wanted: files, patience: 60, ..before("files", "Files are copied while users still work.") },
+    Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
+    Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },
+    Step { wanted: stopped, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
+    Step { wanted: caught_up, ..before("proof", "The new production has replayed its last byte.") },
+    // The point of no return: everything is on the new production, and only it may start as one.
+    Step { guard: epoch, wanted: handed_over, ..EPOCH },
+    SLOT,
+    SERVER,
+    CHECKPOINT,
+    WRITE,
+    PRODUCTION,
+    SMOKE,
+    Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
+];
+
+const fn before(name: &'static str, about: &'static str) -> Step {
+    Step { undo: true, ..changing(name, about) }
+}
+
+/// How far behind the standby may be when it begins, in bytes: what is sent in seconds.
+const NEAR: u64 = 64 << 20;
+
+fn server<'a>(facts: &'a crate::facts::Facts, at: &ClusterAt) -> Result<&'a Server, String> {
+    let server = at.server(facts).map_err(|e| e.to_string())?;
+    server.ok_or_else(|| format!("PostgreSQL {} does not run on {}: systemctl start {}", at.cluster, at.host, at.unit()))
+}
+
+fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journal<'_>) -> Seen {
+    let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
+    let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else {
+        return Err("the spec has no `replication:`, so there is no standby to switch to".into());
+    };
+    for name in [host, old] {
+        let facts = look(promotion, name, &[Look::Machine]);
+        if let Some(why) = facts.unreachable(name) {
+            return Err(format!("{name} cannot be reached: {why}. Where production is lost, `otr promote {host}` is the way"));
+        }
+        if !facts.machine(name).map_err(|e| e.to_string())?.root {
+            return Err(format!("otr is not root on {name}; a switchover changes both hosts: say `become: sudo`, or log in as root"));
+        }
+    }
+    let facts = promotion.fleet.look(
+        split::looks(spec)
+            .into_iter()
+            .chain([(old.clone(), Look::Cluster(there.cluster.clone())), (host.clone(), Look::Cluster(here.cluster.clone()))]),
+    );
+    let new = server(&facts, &here)?;
+    progress.promoted = !new.in_recovery;
+    if let Some((_, words)) = split_brain(spec, &facts) {
+        return Err(words);
+    }
+    if let Some(open) = journal.open() {
+        progress.left = Some(open.left_timeline);
+        if progress.promoted {
+            progress.before.clone_from(&open.before);
+        }
+        return Ok(Some(format!("a {} begun {} goes on", open.verb, open.at)));
+    }
+    if progress.promoted {
+        return Err(format!("{host} takes writes already (timeline {}), and no switchover to it is open", new.timeline));
+    }
+    let primary = server(&facts, &there)?;
+    if primary.in_recovery {
+        return Err(format!("PostgreSQL on {old} is a standby, not production; correct `production:` in the spec"));
+    }
+    ready(host, old, new, primary)?;
+    if let Some(mismatch) = below(&five(&new.settings), &five(&primary.settings)).first() {
+        return Err(format!("{host} would not take over: {mismatch}; `otr apply` raises it there"));
+    }
+    if !promotion.despite_drift {
+        as_the_spec_says(promotion)?;
+    }
+    progress.left = Some(new.timeline);
+    Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
+}
+
+fn ready(host: &crate::name::HostName, old: &crate::name::HostName, new: &Server, primary: &Server) -> Result<(), String> {
+    if new.system_identifier != primary.system_identifier {
+        return Err(format!("{host} is no copy of {old}: their systems differ; `otr apply` shows it"));
+    }
+    if new.replay_paused {
+        return Err(format!("replay is paused on {host}; find out why, then SELECT pg_wal_replay_resume()"));
+    }
+    let status = new.receiver.as_ref().map_or("no receiver runs", |receiver| receiver.status.as_str());
+    if status != "streaming" {
+        return Err(format!("{host} does not stream from {old}: {status}"));
+    }
+    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+    match (position(&primary.lsn), position(&new.replay_lsn)) {
+        (Some(written), Some(replayed)) if written.saturating_sub(replayed) <= NEAR => Ok(()),
+        (Some(written), Some(replayed)) => {
+            Err(format!("{host} is {} bytes behind {old}; wait until it has caught up", written.saturating_sub(replayed)))
+        }
+        _ => Err(format!("how far {host} is behind {old} cannot be seen")),
+    }
+}
+
+/// The way back must work too, so everything but data in motion must be as the spec says.
+fn as_the_spec_says(promotion: &Promotion<'_>) -> Result<(), String> {
+    let Some(before) = promotion.before else { return Ok(()) };
+    let moving = |kind: Kind| matches!(kind, Kind::Filestore | Kind::Sessions);
+    let drift: Vec<String> = plan(promotion.fleet, &all(before))
+        .items
+        .into_iter()
+        .filter(|item| item.verdict != Verdict::Holds && !moving(item.id.kind))
+        .map(|item| item.id.to_string())
+        .collect();
+    match drift.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "the pair is not as the spec says, so it is not known that both hosts can do the other's work: {}. \
+             `otr apply` mends it; --despite-drift goes on as it is",
+            drift.join(", ")
+        )),
+    }
+}
+
+fn one(resource: impl Resource + 'static) -> Vec<Wanted> {
+    vec![Wanted { resource: Box::new(resource), needs: Vec::new() }]
+}
+
+/// What holds before the new production takes writes means nothing afterwards.
+fn while_standby(promotion: &Promotion<'_>, progress: &Progress, wanted: impl FnOnce() -> Vec<Wanted>) -> Vec<Wanted> {
+    if progress.promoted || promotion.before.is_none() { Vec::new() } else { wanted() }
+}
+
+fn files(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    while_standby(promotion, progress, || promotion.before.map(data).unwrap_or_default())
+}
+
+fn odoo_stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let Some(odoo) = &promotion.inputs.spec.odoo else { return Vec::new() };
+    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
+    while_standby(promotion, progress, || one(unit))
+}
+
+fn stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let Some(at) = cluster_at(promotion.inputs.spec, promotion.old) else { return Vec::new() };
+    while_standby(promotion, progress, || one(Stopped { at }))
+}
+
+fn caught_up(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let spec = promotion.inputs.spec;
+    let (Some(at), Some(old)) = (cluster_at(spec, promotion.host), cluster_at(spec, promotion.old)) else { return Vec::new() };
+    while_standby(promotion, progress, || one(CaughtUp { at, old }))
+}
+
+/// The epoch, and whatever starts on the old production starts as a standby.
+fn handed_over(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let mut wanted = raised(promotion, progress);
+    if let Some(at) = cluster_at(promotion.inputs.spec, promotion.old) {
+        wanted.extend(one(Marked { at }));
+    }
+    wanted
+}
+
+fn follows(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+    on(promotion.inputs, promotion.old)
+}
+
+/// Streaming, on production's timeline, through its slot: `pg_is_in_recovery()` proves nothing.
+pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress) -> Seen {
+    let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
+    let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else { return Ok(None) };
+    let facts = promotion.fleet.look(split::looks(spec));
+    let (primary, standby) = (server(&facts, &here)?, server(&facts, &there)?);
+    let Some(receiver) = standby.receiver.as_ref().filter(|receiver| receiver.status == "streaming") else {
+        return Err(format!("{old} does not stream from {host}; its PostgreSQL log says why"));
+    };
+    if receiver.timeline != primary.timeline {
+        return Err(format!("{old} receives timeline {}, {host} is on {}", receiver.timeline, primary.timeline));
+    }
+    if let Some(slot) = crate::wanted::slot_of(spec, old).filter(|slot| !primary.slots.get(slot).is_some_and(|slot| slot.active)) {
+        return Err(format!("{old} streams, but slot {slot} on {host} is not in use: WAL it needs may be thrown away"));
+    }
+    Ok(Some(format!("{old} streams from {host} on timeline {}", primary.timeline)))
+}
