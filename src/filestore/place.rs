@@ -231,7 +231,10 @@ impl Place {
 
     /// Ends the work on it: nothing of otr's own stays but the quarantine.
     pub fn close(self) {
-        // Not empty means that something failed before, which was told.
+        for name in list_own(&self.store, NEW).unwrap_or_default() {
+            let _ = unlinkat(&self.new, name.as_slice(), AtFlags::empty());
+        }
+        // What cannot be removed is so because something failed before, which was told.
         let _ = unlinkat(&self.store, NEW, AtFlags::REMOVEDIR);
     }
 }
