@@ -50,7 +50,7 @@ class Machine:
             "PermitRootLogin prohibit-password\nUseDNS no\n"
             # An empty home: bash reads ~/.bashrc at every session, and who opens many would pay for it.
             f"SetEnv HOME={self.home}\n"
-            "MaxSessions 20\nLogLevel VERBOSE\n"
+            "MaxSessions 20\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n"
         )
         # Where sshd as root gives its rights away.
         os.makedirs("/run/sshd", exist_ok=True)

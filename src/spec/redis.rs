@@ -180,9 +180,10 @@ impl Redis {
     pub fn beside(&self, name: &str) -> PathBuf {
         self.config().parent().unwrap_or(Path::new("/etc")).join(name)
     }
-    /// The authority's certificate, where otr writes it.
+    /// The authority's certificate, where otr writes it: Odoo reads it too, and Debian lets nobody
+    /// but Redis into /etc/redis.
     pub fn authority(&self) -> Option<PathBuf> {
-        self.tls.as_ref().map(|_| self.beside("otr-ca.crt"))
+        self.tls.as_ref().map(|_| "/etc/ssl/otr-redis-ca.crt".into())
     }
 }
 

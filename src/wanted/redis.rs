@@ -70,7 +70,7 @@ fn settings(list: &List<'_>, redis: &Wish) -> BTreeMap<String, Result<Text, crat
         set("tls-port", Some(redis.port.to_string()));
         set("tls-cert-file", at("otr-redis.crt"));
         set("tls-key-file", at("otr-redis.key"));
-        set("tls-ca-cert-file", at("otr-ca.crt"));
+        set("tls-ca-cert-file", redis.authority().map(|path| path.display().to_string()));
         set("tls-auth-clients", Some(yes(tls.verify_clients).into()));
         set("tls-replication", Some("yes".into()));
     } else if redis.port != 6379 {
@@ -89,11 +89,14 @@ fn files(list: &mut List<'_>, redis: &Wish, software: &[ResourceId], attributes:
     let host = list.host.clone();
     let mut done = Vec::new();
     if let Some(tls) = &redis.tls {
+        let authority = redis.authority().unwrap_or_default();
         // The authority's certificate is for Odoo too; the key for nobody else.
-        for (name, content, mode) in
-            [("otr-ca.crt", &tls.authority, 0o644), ("otr-redis.crt", &tls.certificate, 0o644), ("otr-redis.key", &tls.key, 0o600)]
-        {
-            let path = redis.beside(name);
+        let files = [
+            (authority, &tls.authority, 0o644),
+            (redis.beside("otr-redis.crt"), &tls.certificate, 0o644),
+            (redis.beside("otr-redis.key"), &tls.key, 0o600),
+        ];
+        for (path, content, mode) in files {
             let content = list.inputs.setting(content).map(|text| text.map(|text| format!("{}\n", text.trim_end())));
             let file = File { host: host.clone(), path: path.clone(), content, attributes: attributes(mode) };
             done.push((path, list.add(file, software)));

@@ -323,7 +323,8 @@ fn redis_gets_users_certificates_and_a_share_of_the_memory() {
     }
     assert_eq!(files.get("/etc/redis/otr-redis.key").map(|entry| entry.mode), Some(0o600));
     assert!(!files.text("/etc/redis/otr-users.acl").contains(" y "), "passwords stand there as digests");
-    let url = "ODOO_SESSION_REDIS_URL=\"rediss://odoo:y@localhost:6380/0?ssl_cert_reqs=required&ssl_ca_certs=%2Fetc%2Fredis%2Fotr-ca.crt\"";
+    let url =
+        "ODOO_SESSION_REDIS_URL=\"rediss://odoo:y@localhost:6380/0?ssl_cert_reqs=required&ssl_ca_certs=%2Fetc%2Fssl%2Fotr-redis-ca.crt\"";
     assert!(files.text("/etc/otr/odoo-sessions.env").contains(url));
 }
 

@@ -26,7 +26,8 @@ fn a_file_is_replaced_whole_and_its_first_predecessor_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (path, backups) = (dir.path().join("it's $x.conf"), dir.path().join("backup"));
     std::fs::write(&path, "first").unwrap();
-    let inode = std::fs::metadata(&path).unwrap().ino();
+    // Held open, or its inode could be given to a later one.
+    let first = std::fs::File::open(&path).unwrap();
     for text in ["second\n", "third \u{e5} without newline", ""] {
         let output = run(&Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes(0o640) }, &backups);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -34,7 +35,7 @@ fn a_file_is_replaced_whole_and_its_first_predecessor_kept() {
     }
     let metadata = std::fs::metadata(&path).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o640);
-    assert_ne!(metadata.ino(), inode, "renamed, not written in place");
+    assert_ne!(metadata.ino(), first.metadata().unwrap().ino(), "renamed, not written in place");
     let kept = format!("{}{}", backups.display(), path.display());
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "first");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Chapter> {
         broken::apply(),           // 9
         broken::promote(),         // 9
         sessions::redis(),         // 10
+        sessions::tls(),           // 10
         sessions::files(),         // 10
         sessions::database(),      // 10
         storage::chapter(),        // 11

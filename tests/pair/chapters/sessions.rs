@@ -28,6 +28,17 @@ const PATCH: &str = "cd /usr/local/lib/python3.9/dist-packages/odoo/addons/redis
 const VENDORED: &str = "cd /usr/local/lib/python3.9/dist-packages/odoo/addons/session_db\n\
                         sed -i 's/^import werkzeug.contrib.sessions/from odoo.tools._vendor import sessions/; s/werkzeug.contrib.sessions/sessions/' pg_session_store.py";
 
+const MODULE: &str =
+    "sessions: {store: redis, module: mangono-addon-redis-session-store, version: 2.4.1, prefix: acme, expiration: 1h, patched: true}\n";
+
+/// What its admin did before: the module of that version, mended.
+fn module(pair: &Pair) -> Result<()> {
+    pair.lab.call(&[&["wheels"], &WHEELS[..]].concat())?;
+    ["erp1", "erp2"]
+        .iter()
+        .try_for_each(|host| pair.lab.sh(host, &format!("pip3 install -q mangono-addon-redis-session-store==2.4.1\n{PATCH}")).map(drop))
+}
+
 pub fn redis() -> Chapter {
     Chapter::new("sessions_redis", Scene::Standby)
         .step("a_module_that_this_redis_cannot_serve_is_refused_with_the_reason", |pair| {
@@ -79,7 +90,6 @@ pub fn redis() -> Chapter {
             ensure!(pair.lab.holds("erp1", "grep -q '^requirepass' /etc/redis/redis.conf && test $(stat -c %a /etc/redis/redis.conf) = 640")?, "it is not whole");
             still(pair, "erp1")
         })
-        .step("tls_users_and_a_share_of_the_memory", secure)
         .step("the_power_is_cut_and_comes_back", |pair| {
             // `appendfsync everysec`: the session is older than a second.
             pair.lab.sh("erp1", "sleep 1.5")?;
@@ -88,9 +98,15 @@ pub fn redis() -> Chapter {
             still(pair, "erp1")
         })
         .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", |pair| {
-            pair.settle_with(&["--tls", "--cacert", "/etc/redis/otr-ca.crt"])?;
+            pair.settle()?;
             promoted(pair)
         })
+}
+
+pub fn tls() -> Chapter {
+    Chapter::new("sessions_tls", Scene::Standby)
+        .step("tls_users_and_a_share_of_the_memory", secure)
+        .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", promoted)
 }
 
 pub fn files() -> Chapter {
@@ -201,10 +217,10 @@ fn secure(pair: &mut Pair) -> Result<()> {
     ensure!(made.success(), "no certificates");
     let tls = "redis:\n  tls: {certificate: {secret: \"file:redis.crt\"}, key: {secret: \"file:redis.key\"}, authority: {secret: \"file:ca.crt\"}}\n  \
                users: {odoo: {password: {secret: \"env:ACME_REPLICATION_PASSWORD\"}, keys: [\"session:*\"], commands: [\"+@all\", \"-@admin\"]}}\n";
-    pair.otr.vary(SPEC, "secure.yaml", |text| {
-        text.replace("redis:\n", tls).replace("maxmemory: 64mb", "maxmemory: 2%").replace("patched: true}", "patched: true, user: odoo}")
+    module(pair)?;
+    pair.otr.vary("pair.yaml", SPEC, |text| {
+        text.replace("redis:\n", tls).replace("maxmemory: 64mb", "maxmemory: 2%") + MODULE.replace("}", ", user: odoo}").as_str()
     })?;
-    std::fs::rename(pair.otr.spec("secure.yaml"), pair.otr.spec(SPEC))?;
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     ensure!(!pair.lab.holds("erp1", "timeout 5 redis-cli ping")?, "it still answers without TLS");
