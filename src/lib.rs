@@ -28,7 +28,7 @@
 //! spec     -> look name secret session storage template
 //! template -> name secret spec
 //! resource -> action epoch facts format guard look name secret spec storage
-//! wanted   -> action epoch guard look name resource secret session spec storage
+//! wanted   -> action guard look name resource secret session spec storage
 //! plan     -> action epoch facts look name resource spec
 //! status   -> epoch facts history look name plan resource spec wanted
 //! sessions -> facts look name spec wanted
