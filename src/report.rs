@@ -36,7 +36,6 @@ pub struct Report {
     /// Something was changed, or (for a plan) would be.
     pub changed: bool,
     /// Two hosts take writes; a note names them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub split_brain: bool,
     /// What a person should know besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

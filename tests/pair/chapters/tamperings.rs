@@ -23,6 +23,7 @@ pub struct Tampering {
 
 const UNIT_2: &[(&str, &str)] = &[("erp2", "unit")];
 const UNIT_1: &[(&str, &str)] = &[("erp1", "unit")];
+const FILE_2: &[(&str, &str)] = &[("erp2", "file")];
 const NOTHING: &[(&str, &str)] = &[];
 
 macro_rules! rows {
@@ -68,8 +69,8 @@ pub const TAMPERINGS: &[Tampering] = rows! {
         => "odoo-conf" ["workers"] also UNIT_1, check "erp1" "grep -qx 'workers = 2' /etc/odoo/odoo.conf && systemctl is-active -q odoo && grep -q 'Ask Kim' /etc/odoo/odoo.conf";
 
     // Odoo's service.
-    "odoo_started_on_the_standby" on "erp2": "systemctl unmask odoo 2>/dev/null; systemctl enable --now odoo 2>/dev/null; sleep 1; systemctl is-active -q odoo"
-        => "unit" ["odoo.service", "masked"] also NOTHING, check "erp2" "! systemctl is-active -q odoo && test $(systemctl is-enabled odoo) = masked";
+    "odoo_started_on_the_standby" on "erp2": "systemctl unmask odoo 2>/dev/null; rm /etc/systemd/system/odoo.service.d/otr-guard.conf; systemctl daemon-reload; systemctl enable --now odoo 2>/dev/null; sleep 1; systemctl is-active -q odoo"
+        => "unit" ["odoo.service", "masked"] also FILE_2, check "erp2" "! systemctl is-active -q odoo && test $(systemctl is-enabled odoo) = masked";
     "odoo_unmasked_on_the_standby" on "erp2": "systemctl unmask odoo 2>/dev/null"
         => "unit" ["odoo.service", "masked"] also NOTHING, check "erp2" "test $(systemctl is-enabled odoo) = masked";
     "odoo_stopped_on_production" on "erp1": "systemctl stop odoo"
@@ -108,12 +109,12 @@ pub const TAMPERINGS: &[Tampering] = rows! {
         => "unit" ["postgresql@13-main.service"] also &[("erp2", "standby"), ("erp2", "postgresql"), ("erp2", "filestore"), ("erp2", "sessions")], check "erp1" "cd /; runuser -u postgres -- psql -Atc 'select state from pg_stat_replication' | grep -qx streaming";
 
     // The filestore.
-    "file_deleted" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; find . -path ./checklist -prune -o -type f -size +20k -print | sort | head -1 | xargs rm"
+    "file_deleted" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; find . \\( -path ./checklist -o -path ./.otr-quarantine \\) -prune -o -type f -size +20k -print | sort | head -1 | xargs rm"
         => "filestore" ["acme"] also NOTHING, check "erp2" "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; for f in $(cd /; runuser -u postgres -- psql -Atc \"select distinct store_fname from ir_attachment where store_fname <> ''\" acme); do test -f $f || exit 1; done";
-    "file_truncated" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; find . -path ./checklist -prune -o -type f -size +20k -print | sort | head -1 | xargs truncate -s 100"
-        => "filestore" ["acme"] also NOTHING, check "erp2" "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; for f in $(find . -path ./checklist -prune -o -type f -print); do s=$(sha1sum <$f); test ${s%% *} = ${f##*/} || exit 1; done";
-    "one_byte_flipped" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; f=$(find . -path ./checklist -prune -o -type f -size +20k -print | sort | head -1); printf '\\377\\000\\377' | dd of=$f bs=1 seek=5000 conv=notrunc status=none"
-        => "filestore" ["acme"] also NOTHING, check "erp2" "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; for f in $(find . -path ./checklist -prune -o -type f -print); do s=$(sha1sum <$f); test ${s%% *} = ${f##*/} || exit 1; done";
+    "file_truncated" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; find . \\( -path ./checklist -o -path ./.otr-quarantine \\) -prune -o -type f -size +20k -print | sort | head -1 | xargs truncate -s 100"
+        => "filestore" ["acme"] also NOTHING, check "erp2" "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; for f in $(find . \\( -path ./checklist -o -path ./.otr-quarantine \\) -prune -o -type f -print); do s=$(sha1sum <$f); test ${s%% *} = ${f##*/} || exit 1; done";
+    "one_byte_flipped" on "erp2": "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; f=$(find . \\( -path ./checklist -o -path ./.otr-quarantine \\) -prune -o -type f -size +20k -print | sort | head -1); printf '\\377\\000\\377' | dd of=$f bs=1 seek=5000 conv=notrunc status=none"
+        => "filestore" ["acme"] also NOTHING, check "erp2" "cd /var/lib/odoo/.local/share/Odoo/filestore/acme; for f in $(find . \\( -path ./checklist -o -path ./.otr-quarantine \\) -prune -o -type f -print); do s=$(sha1sum <$f); test ${s%% *} = ${f##*/} || exit 1; done";
     "filestore_level_of_root" on "erp2": "chown root:root /var/lib/odoo/.local/share"
         => "directory" ["/var/lib/odoo/.local/share", "root"] also NOTHING, check "erp2" "test -z \"$(find /var/lib/odoo ! -user odoo)\"";
 
