@@ -55,6 +55,7 @@ struct Wish {
     keep: bool,
     reuse: bool,
     filters: Vec<String>,
+    skips: Vec<String>,
 }
 
 impl Wish {
@@ -66,6 +67,7 @@ impl Wish {
                 "--list" => wish.list = true,
                 "--keep" => wish.keep = true,
                 "--reuse" => (wish.keep, wish.reuse) = (true, true),
+                "--skip" => wish.skips.extend(arguments.next()),
                 "--test-threads" | "--format" | "--color" => drop(arguments.next()),
                 option if option.starts_with('-') => {}
                 filter => wish.filters.push(filter.to_owned()),
@@ -75,7 +77,8 @@ impl Wish {
     }
 
     fn takes(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+        let skipped = self.skips.iter().any(|skip| name.contains(skip.as_str()));
+        !skipped && (self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str())))
     }
 }
 
