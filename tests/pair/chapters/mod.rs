@@ -31,6 +31,7 @@ pub fn all() -> Vec<Chapter> {
         broken::apply(),           // 9
         broken::promote(),         // 9
         sessions::redis(),         // 10
+        sessions::tls(),           // 10
         sessions::files(),         // 10
         sessions::database(),      // 10
         storage::chapter(),        // 11
@@ -41,10 +42,6 @@ pub fn all() -> Vec<Chapter> {
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
         chapters.push(glusterfs::chapter());
-    }
-    // Server, replica and users were seen to hold behind TLS; Odoo's side was mended since and not run again.
-    if std::env::var_os("OTR_PAIR_TLS").is_some() {
-        chapters.push(sessions::tls());
     }
     chapters
 }
