@@ -2,7 +2,7 @@
 //! prints, framed by marks nobody can guess.
 //!
 //! Programs go to the shell's standard input, never into arguments: they hold secrets. How
-//! bytes travel is the business of [`super::wire`]; the two ends of a copy are in [`copy`].
+//! bytes travel is the business of [`super::wire`]; the two ends of a copy are in `shell/copy.rs`.
 
 use std::collections::BTreeSet;
 use std::io::Read;

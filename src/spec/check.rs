@@ -1,7 +1,7 @@
 //! The meaning of a spec: what a schema cannot say, because it concerns two places at once or
 //! the world outside.
 //!
-//! [`check`] is pure; [`templates`] reads the template files and nothing else.
+//! [`check`] is pure; [`templates()`] reads the template files and nothing else.
 
 use super::Spec;
 use super::problem::Problem;

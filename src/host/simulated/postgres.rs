@@ -1,6 +1,6 @@
 //! PostgreSQL 13 on one simulated machine: a cluster's data and its server.
 //!
-//! What passes between two servers is in [`super::streaming`], statements in [`super::statements`].
+//! What passes between two servers is in `streaming`, statements in `statements`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub struct Data {
     pub written: Content,
     /// The content at `replayed`: what queries see.
     pub content: Content,
-    /// [`PARAMETERS`] of the primary, as its WAL says.
+    /// `PARAMETERS` of the primary, as its WAL says.
     pub parameters: BTreeMap<String, u64>,
     /// Slots by name; `true` where its WAL is lost.
     pub slots: BTreeMap<String, bool>,
