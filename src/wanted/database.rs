@@ -30,7 +30,7 @@ pub fn slot_of(spec: &Spec, host: &HostName) -> Option<String> {
     spec.replication.as_ref().filter(|r| r.slot).map(|_| slot_name(host))
 }
 
-fn reach(spec: &Spec, host: &HostName) -> Reach {
+pub(super) fn reach(spec: &Spec, host: &HostName) -> Reach {
     Reach { host: host.clone(), said: spec.hosts.get(host).and_then(|h| h.reached_at()).map(str::to_owned) }
 }
 

@@ -1,5 +1,6 @@
 //! The boot guard and the epoch it compares, on every managed host.
 
+use super::database::reach;
 use super::{List, cluster_at, managed, root_file};
 use crate::action::transfer::PROGRAM;
 use crate::guard::Config;
@@ -7,8 +8,7 @@ use crate::name::UnitName;
 use crate::resource::ResourceId;
 use crate::resource::epoch::Agreed;
 use crate::resource::file::File;
-use crate::resource::guard::{DropIn, GuardConfig};
-use crate::resource::postgres::Reach;
+use crate::resource::guard::GuardConfig;
 use crate::resource::unit::{Unit, UnitState};
 use crate::secret::Text;
 use crate::spec::Spec;
@@ -39,10 +39,6 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<Resou
     }
     let host = list.host.clone();
     let peers = spec.members().filter(|peer| **peer != host && managed(&spec, peer));
-    let reach = |peer: &crate::name::HostName| Reach {
-        host: peer.clone(),
-        said: spec.hosts.get(peer).and_then(|h| h.reached_at()).map(str::to_owned),
-    };
     let failover = &spec.failover;
     let config = Config {
         host: host.clone(),
@@ -56,7 +52,7 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<Resou
         boot_without_peer: failover.boot_without_peer,
     };
     let mut needs: Vec<ResourceId> = program.into_iter().collect();
-    needs.push(list.add(GuardConfig { config, peers: peers.map(reach).collect(), attributes: attributes.clone() }, &[]));
+    needs.push(list.add(GuardConfig { config, peers: peers.map(|peer| reach(&spec, peer)).collect(), attributes: attributes.clone() }, &[]));
     needs.extend(answering(list, &needs.clone()));
     let mut guards = vec![(at.unit(), "")];
     guards.extend(spec.odoo.as_ref().map(|odoo| (odoo.unit.clone(), "After")));
@@ -71,7 +67,7 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<Resou
             PROGRAM
         );
         let path = format!("/etc/systemd/system/{unit}.d/otr-guard.conf").into();
-        list.add(DropIn { host: host.clone(), unit, path, text, attributes: attributes.clone() }, &needs);
+        list.add(File { host: host.clone(), path, content: Ok(text.into()), attributes: attributes.clone() }, &needs);
     }
 }
 

@@ -7,8 +7,7 @@ use super::{List, root_file};
 use crate::action::Attributes;
 use crate::name::{Mode, UnitName};
 use crate::resource::ResourceId;
-use crate::resource::file::Directory;
-use crate::resource::guard::DropIn;
+use crate::resource::file::{Directory, File};
 use crate::resource::odoo_conf::{OdooConf, rendered};
 use crate::resource::unit::{Unit, UnitState};
 use crate::session::server_wide;
@@ -98,6 +97,6 @@ fn boots_after_its_servers(list: &mut List<'_>, unit: &UnitName) {
     let Some(attributes) = root_file(0o644).filter(|_| !servers.is_empty()) else { return };
     let text = format!("# Written by otr.\n[Unit]\nAfter={}\n\n[Service]\nRestart=on-failure\nRestartSec=5\n", servers.join(" "));
     let path = format!("/etc/systemd/system/{unit}.d/otr.conf").into();
-    let file = DropIn { host: list.host.clone(), unit: unit.clone(), path, text, attributes };
+    let file = File { host: list.host.clone(), path, content: Ok(text.into()), attributes };
     list.add(file, &[]);
 }
