@@ -33,6 +33,7 @@ pub use software::{Clone as CloneSpec, Packages, Pip};
 pub use storage::{Mount, MountStyle, Storage};
 pub use value::{Memory, OptionValue, Percent, Setting, Size, Span};
 
+use crate::look::ClusterName;
 use crate::name::{HostName, Word};
 use crate::secret::SecretSource;
 use requirement::PackageSpec;
@@ -112,6 +113,12 @@ impl Role {
 }
 
 impl Spec {
+    /// The replicated PostgreSQL cluster: the same name on every member.
+    pub fn cluster(&self) -> Option<ClusterName> {
+        let replication = self.replication.as_ref()?;
+        Some(ClusterName { version: replication.postgresql, name: replication.cluster.clone(), port: replication.port })
+    }
+
     /// The role of a host: production by the spec's one line, else standby unless it says witness.
     pub fn role(&self, host: &HostName) -> Role {
         match self.hosts.get(host) {

@@ -11,6 +11,7 @@ use crate::look::Look;
 use crate::name::HostName;
 use crate::plan::check::{Violation, may_change};
 use crate::plan::{Item, Verdict};
+use crate::report::text::size;
 use crate::report::{Outcome, ResourceReport, State};
 use crate::resource::filestore::STATE;
 use crate::resource::{Change, Difference, Kind, ResourceId, Shown, Wanted};
@@ -167,14 +168,4 @@ fn report(id: &ResourceId, action: &Action, done: Result<Kept, String>) -> Resou
     report.state = if error.is_some() { State::Change } else { State::Holds };
     report.error = error;
     report
-}
-
-/// Bytes for people.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..=9_999 => format!("{bytes} bytes"),
-        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
-        10_000_000..=9_999_999_999 => format!("{} MiB", bytes >> 20),
-        _ => format!("{} GiB", bytes >> 30),
-    }
 }

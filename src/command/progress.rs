@@ -11,8 +11,8 @@ use crate::action::Moved;
 use crate::cli::Global;
 use crate::converge::Watch;
 use crate::host::HostError;
+use crate::report::text::size;
 use crate::resource::ResourceId;
-use crate::sync::size;
 
 /// Says what happens while it happens.
 pub struct Progress {

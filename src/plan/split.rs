@@ -2,26 +2,21 @@
 
 use crate::epoch::Epoch;
 use crate::facts::Facts;
-use crate::look::{ClusterName, Look, Server, ServerSight};
+use crate::look::{Look, Server, ServerSight};
 use crate::name::HostName;
 use crate::resource::unit::clock;
 use crate::spec::Spec;
 
-fn cluster(spec: &Spec) -> Option<ClusterName> {
-    let replication = spec.replication.as_ref()?;
-    Some(ClusterName { version: replication.postgresql, name: replication.cluster.clone(), port: replication.port })
-}
-
 /// What must be seen of every member.
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
-    let Some(cluster) = cluster(spec) else { return Vec::new() };
+    let Some(cluster) = spec.cluster() else { return Vec::new() };
     let epoch = Epoch::path(spec.name.as_str());
     spec.members().flat_map(|host| [Look::Server(cluster.clone()), Look::Content(epoch.clone())].map(|look| (host.clone(), look))).collect()
 }
 
 /// Members that take writes on the same system, if they are several, and how far each is.
 pub fn split_brain(spec: &Spec, facts: &Facts) -> Option<(Vec<HostName>, String)> {
-    let cluster = cluster(spec)?;
+    let cluster = spec.cluster()?;
     let server = |host: &HostName| match facts.server(host, &cluster) {
         Ok(ServerSight::Up(server)) if !server.in_recovery && !server.databases.is_empty() => Some(server.as_ref()),
         _ => None,

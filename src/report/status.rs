@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::text::{Style, paint};
+use super::text::{Style, paint, size};
 use crate::status::{HostStatus, RedisStatus, Status};
 
 /// Text of a status; its last line says whether a promotion could begin.
@@ -107,13 +107,5 @@ fn render_redis(out: &mut String, redis: &RedisStatus, style: Style) {
     if redis.full {
         let full = paint(style, "31", "full:");
         let _ = writeln!(out, "              {full} it refuses every write, so nobody can log in (maxmemory-policy noeviction)");
-    }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..=9_999 => format!("{bytes} bytes"),
-        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
-        _ => format!("{} MiB", bytes >> 20),
     }
 }

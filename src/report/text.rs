@@ -33,6 +33,16 @@ pub fn render(report: &Report, style: Style) -> String {
     out
 }
 
+/// Bytes for people.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} bytes"),
+        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
+        10_000_000..=9_999_999_999 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
+}
+
 const BOLD: &str = "1";
 const RED: &str = "31";
 const GREEN: &str = "32";

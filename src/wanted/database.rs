@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{Inputs, List};
-use crate::look::ClusterName;
 use crate::name::HostName;
 use crate::resource::postgres::hba::Hba;
 use crate::resource::postgres::password::{PassFile, Password};
@@ -20,9 +19,7 @@ use crate::spec::{Access, OptionValue, Replication, ReplicationMode, Role, Spec}
 
 /// The replicated cluster on a host.
 pub fn cluster_at(spec: &Spec, host: &HostName) -> Option<ClusterAt> {
-    let replication = spec.replication.as_ref()?;
-    let cluster = ClusterName { version: replication.postgresql, name: replication.cluster.clone(), port: replication.port };
-    Some(ClusterAt { host: host.clone(), cluster })
+    Some(ClusterAt { host: host.clone(), cluster: spec.cluster()? })
 }
 
 /// The slot of a standby, if the spec wants slots.

@@ -52,7 +52,8 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<Resou
         boot_without_peer: failover.boot_without_peer,
     };
     let mut needs: Vec<ResourceId> = program.into_iter().collect();
-    needs.push(list.add(GuardConfig { config, peers: peers.map(|peer| reach(&spec, peer)).collect(), attributes: attributes.clone() }, &[]));
+    needs
+        .push(list.add(GuardConfig { config, peers: peers.map(|peer| reach(&spec, peer)).collect(), attributes: attributes.clone() }, &[]));
     needs.extend(answering(list, &needs.clone()));
     let mut guards = vec![(at.unit(), "")];
     guards.extend(spec.odoo.as_ref().map(|odoo| (odoo.unit.clone(), "After")));
