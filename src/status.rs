@@ -328,6 +328,9 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
                 found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));
             }
         }
+        None if host.unseen.is_empty() => {
+            found.push(format!("{name} has no copy of the database: the spec has no `replication:`"));
+        }
         None => {}
     }
     let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
@@ -339,4 +342,24 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         ));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_copy_of_the_database_nobody_is_ready() {
+        let text = "version: 1\nname: acme\nproduction: erp1\nhosts: {erp1: {address: 192.0.2.1}, erp2: {address: 192.0.2.2}}\n";
+        let spec = |more: &str| crate::spec::load::from_text("spec.yaml".as_ref(), format!("{text}{more}"), &[]).unwrap().spec;
+        let seen = |spec: &Spec| {
+            let hosts = spec.members().map(|host| (host.clone(), Ok(Default::default())));
+            status(spec, &Facts::new(hosts.collect()))
+        };
+        let told = seen(&spec(""));
+        assert!(!told.ready && told.obstacles.iter().any(|why| why.contains("no `replication:`")), "{:?}", told.obstacles);
+        // What was not seen is no missing copy.
+        let told = seen(&spec("replication: {postgresql: 13}\n"));
+        assert!(!told.ready && !told.obstacles.iter().any(|why| why.contains("no `replication:`")), "{:?}", told.obstacles);
+    }
 }
