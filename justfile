@@ -1,5 +1,6 @@
 # What people do here. `just` lists it.
 
+target_dir := env('CARGO_TARGET_DIR', 'target')
 target := `rustc -vV | sed -n 's/^host: //p'`
 
 default:
@@ -17,20 +18,24 @@ test *filter:
 # Two real machines (root, Debian); `just pair tamper` for one chapter
 pair *filter:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target {{ target }}
-    OTR_BIN={{ env('CARGO_TARGET_DIR', 'target') }}/{{ target }}/release/otr cargo test --test pair -- {{ filter }}
+    OTR_BIN={{ target_dir }}/{{ target }}/release/otr cargo test --test pair -- {{ filter }}
 
 # A binary that runs on machines with an older C library too
 static:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target {{ target }}
 
-# What people download, in target/dist: archive, Debian package, checksums
-dist: static
-    packaging/dist {{ env('CARGO_TARGET_DIR', 'target') }}/{{ target }}/release/otr {{ env('CARGO_TARGET_DIR', 'target') }}/dist
+# What people download, in target/dist: archive, packages, bill of materials, checksums. Needs what
+# packaging/dist names; `just dist aarch64` needs gcc-aarch64-linux-gnu too, and the target's std
+dist machine=arch():
+    packaging/build {{ machine }}
+    packaging/sbom {{ target_dir }}/dist {{ machine }}
+    OTR_DIST_HELP={{ target_dir / arch() + "-unknown-linux-gnu/dist/otr" }} \
+        packaging/dist {{ target_dir / machine + "-unknown-linux-gnu/dist/otr" }} {{ target_dir }}/dist
 
 # The Ansible collection, with this machine's otr in it
 collection: static
-    install -m755 {{ env('CARGO_TARGET_DIR', 'target') }}/{{ target }}/release/otr ansible/bin/otr-{{ arch() }}
-    ansible-galaxy collection build -f --output-path {{ env('CARGO_TARGET_DIR', 'target') }} ansible/
+    install -m755 {{ target_dir }}/{{ target }}/release/otr ansible/bin/otr-{{ arch() }}
+    ansible-galaxy collection build -f --output-path {{ target_dir }} ansible/
 
 # The simulated pair: plan, apply, power cut, promote
 demo:

@@ -34,7 +34,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub accept_new: bool,
     /// This machine is that host, whatever its address says
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, global = true, env = "OTR_HERE", value_name = "HOST")]
     pub here: Option<HostName>,
     /// Print one JSON value instead of text
     #[arg(long, global = true)]
