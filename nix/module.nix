@@ -248,7 +248,9 @@ in
       {
         assertion = lib.all (name: lib.elem name wantedCredentials) (builtins.attrNames cfg.credentials);
         message = "services.otr.credentials has ${
-          toString (lib.filter (name: !(lib.elem name wantedCredentials)) (builtins.attrNames cfg.credentials))
+          toString (
+            lib.filter (name: !(lib.elem name wantedCredentials)) (builtins.attrNames cfg.credentials)
+          )
         }, which no `credential:` of the spec names.";
       }
       {

@@ -32,17 +32,15 @@ let
       etc = lib.mapAttrs (_: file: "${file.source}") (
         lib.filterAttrs (name: _: lib.hasPrefix "otr/" name) config.environment.etc
       );
-      services = own (
-        service: {
-          inherit (service)
-            after
-            description
-            restartIfChanged
-            serviceConfig
-            wants
-            ;
-        }
-      ) config.systemd.services;
+      services = own (service: {
+        inherit (service)
+          after
+          description
+          restartIfChanged
+          serviceConfig
+          wants
+          ;
+      }) config.systemd.services;
       timers = own (timer: { inherit (timer) timerConfig wantedBy; }) config.systemd.timers;
     };
   own =
@@ -98,7 +96,8 @@ let
     "both timers" = on.systemd.timers ? otr-plan && on.systemd.timers ? otr-sync;
     "the calendar is kept" = on.systemd.timers.otr-sync.timerConfig.OnCalendar == "*:0/15";
     "the daily default" = on.systemd.timers.otr-plan.timerConfig.OnCalendar == "daily";
-    "this machine is named" = lib.hasInfix "--here" sync.ExecStart && lib.hasInfix "erp2" sync.ExecStart;
+    "this machine is named" =
+      lib.hasInfix "--here" sync.ExecStart && lib.hasInfix "erp2" sync.ExecStart;
     "more arguments come last" = lib.hasSuffix "filestore" (lib.removeSuffix "'" sync.ExecStart);
     "drift is no failure" = plan.SuccessExitStatus == [ 2 ];
     "a secret is a credential" = sync.LoadCredential == [ "redis:/run/secrets/redis" ];
@@ -108,38 +107,73 @@ let
     "the spec is in /etc" = lib.hasSuffix "/spec.yaml" "${on.environment.etc."otr/spec.yaml".source}";
 
     # Wrong types and names.
-    "enable = 1" = refused (with' { enable = 1; });
-    "an unknown option" = refused (with' { setings = { }; });
-    "an unknown option of a timer" = refused (with' { plan.cron = "daily"; });
-    "arguments as one text" = refused (with' { plan.extraArgs = "--verbose"; });
-    "a calendar as a number" = refused (with' { sync.onCalendar = 15; });
-    "a credential as a list" = refused (with' { credentials.redis = [ "/run/secrets/redis" ]; });
-    "a host as a number" = refused (with' { host = 2; });
-    "a package as a text" = refused (with' { package = "otr"; });
-    "a function in the spec" = refused (with' { settings.odoo.options.workers = x: x; });
-    "data folders as one text" = refused (with' { dataDirs = "/var/lib/odoo"; });
-    "a relative folder of templates" = refused (with' { templates = "templates"; });
+    "enable = 1" = refused (with' {
+      enable = 1;
+    });
+    "an unknown option" = refused (with' {
+      setings = { };
+    });
+    "an unknown option of a timer" = refused (with' {
+      plan.cron = "daily";
+    });
+    "arguments as one text" = refused (with' {
+      plan.extraArgs = "--verbose";
+    });
+    "a calendar as a number" = refused (with' {
+      sync.onCalendar = 15;
+    });
+    "a credential as a list" = refused (with' {
+      credentials.redis = [ "/run/secrets/redis" ];
+    });
+    "a host as a number" = refused (with' {
+      host = 2;
+    });
+    "a package as a text" = refused (with' {
+      package = "otr";
+    });
+    "a function in the spec" = refused (with' {
+      settings.odoo.options.workers = x: x;
+    });
+    "data folders as one text" = refused (with' {
+      dataDirs = "/var/lib/odoo";
+    });
+    "a relative folder of templates" = refused (with' {
+      templates = "templates";
+    });
 
     # What only the whole shows.
     "no spec" = told "settings is empty" {
       enable = true;
       settings = { };
     };
-    "production is no host" = told "production is erp9" (with' { settings.production = "erp9"; });
-    "host is no host" = told "services.otr.host is erp3" (with' { host = "erp3"; });
+    "production is no host" = told "production is erp9" (with' {
+      settings.production = "erp9";
+    });
+    "host is no host" = told "services.otr.host is erp3" (with' {
+      host = "erp3";
+    });
     "which machine is this?" = told "needs to know which host" (
       lib.recursiveUpdate (removeAttrs right [ "host" ]) { settings.hosts.erp2.address = "192.0.2.12"; }
     );
-    "sync on production" = told "which is production" (with' { host = "erp1"; });
-    "otr's own timers" = told "which NixOS owns" (with' { settings.schedule.plan = "daily"; });
+    "sync on production" = told "which is production" (with' {
+      host = "erp1";
+    });
+    "otr's own timers" = told "which NixOS owns" (with' {
+      settings.schedule.plan = "daily";
+    });
     "a missing credential" = told "lacks redis" (removeAttrs right [ "credentials" ]);
-    "a credential nobody names" = told "has odoo, which no" (with' { credentials.odoo = "/run/secrets/odoo"; });
-    "the secret itself" = told "not the secrets themselves" (with' { credentials.redis = "hunter2"; });
+    "a credential nobody names" = told "has odoo, which no" (with' {
+      credentials.odoo = "/run/secrets/odoo";
+    });
+    "the secret itself" = told "not the secrets themselves" (with' {
+      credentials.redis = "hunter2";
+    });
     "a secret in the store" = told "is in the Nix store" (with' {
       credentials.redis = "${builtins.storeDir}/00000000000000000000000000000000-redis";
     });
     "a secret file in the store" = told "is in the Nix store" (with' {
-      settings.odoo.options.admin_passwd.secret = "file:${builtins.storeDir}/00000000000000000000000000000000-odoo";
+      settings.odoo.options.admin_passwd.secret =
+        "file:${builtins.storeDir}/00000000000000000000000000000000-odoo";
     });
     "a password as plain text" = told "redis.password as plain text" (
       removeAttrs (with' { settings.redis.password = "hunter2"; }) [ "credentials" ]
