@@ -7,7 +7,6 @@ let
     concatLists
     concatMap
     concatStringsSep
-    elem
     filter
     foldl'
     head
@@ -15,7 +14,6 @@ let
     isFunction
     isList
     length
-    listToAttrs
     mapAttrs
     ;
 
