@@ -38,6 +38,8 @@ let
           description
           restartIfChanged
           serviceConfig
+          unitConfig
+          wantedBy
           wants
           ;
       }) config.systemd.services;
@@ -72,11 +74,17 @@ let
       onCalendar = "*:0/15";
       extraArgs = [ "filestore" ];
     };
+    scrub.enable = true;
+    follow = {
+      enable = true;
+      every = "500ms";
+    };
   };
   on = eval right;
   off = eval { };
   sync = on.systemd.services.otr-sync.serviceConfig;
   plan = on.systemd.services.otr-plan.serviceConfig;
+  follow = on.systemd.services.otr-follow;
 
   says = config: map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
   with' = change: lib.recursiveUpdate right change;
@@ -104,6 +112,34 @@ let
     "sync may write Odoo's data" = lib.elem "/var/lib/odoo" sync.ReadWritePaths;
     "plan may not" = !(lib.elem "/var/lib/odoo" plan.ReadWritePaths);
     "a switch starts no copy" = !on.systemd.services.otr-sync.restartIfChanged;
+    "a scrub has its timer" =
+      on.systemd.timers.otr-scrub.timerConfig.OnCalendar == "daily"
+      && lib.hasSuffix "sync scrub" on.systemd.services.otr-scrub.serviceConfig.ExecStart;
+    "following is a service" =
+      !(on.systemd.timers ? otr-follow) && lib.elem "multi-user.target" follow.wantedBy;
+    "it starts after the replica" = lib.elem "postgresql.service" follow.after;
+    "it tells systemd how it stands" =
+      follow.serviceConfig.Type == "notify" && follow.serviceConfig.WatchdogSec == 900;
+    "it begins again after a failure, and not after a promotion" =
+      follow.serviceConfig.Restart == "on-failure" && follow.unitConfig.StartLimitIntervalSec == 0;
+    "it has no time to be done in" = !(follow.serviceConfig ? TimeoutStartSec);
+    "it asks as often as said" = lib.hasInfix "--follow --every 500ms" follow.serviceConfig.ExecStart;
+    "it may write Odoo's data" = lib.elem "/var/lib/odoo" follow.serviceConfig.ReadWritePaths;
+    "all are in the sandbox" =
+      lib.all
+        (
+          unit:
+          unit.serviceConfig.ProtectSystem == "strict"
+          && unit.serviceConfig.NoNewPrivileges
+          && !(lib.elem "CAP_SYS_ADMIN" unit.serviceConfig.CapabilityBoundingSet)
+        )
+        [
+          on.systemd.services.otr-plan
+          on.systemd.services.otr-sync
+          on.systemd.services.otr-scrub
+          follow
+        ];
+
     "the spec is in /etc" = lib.hasSuffix "/spec.yaml" "${on.environment.etc."otr/spec.yaml".source}";
 
     # Wrong types and names.
@@ -157,6 +193,30 @@ let
     );
     "sync on production" = told "which is production" (with' {
       host = "erp1";
+    });
+    "following on production" = told "follow is enabled on erp1" (with' {
+      host = "erp1";
+      sync.enable = false;
+      scrub.enable = false;
+    });
+    "following without a name for this machine" = told "follow needs to know which host" (
+      lib.recursiveUpdate (removeAttrs right [ "host" ]) {
+        settings.hosts.erp2.address = "192.0.2.12";
+        sync.enable = false;
+        scrub.enable = false;
+      }
+    );
+    "production is the machine itself" = told "enabled on erp2, which is production" (
+      lib.recursiveUpdate (removeAttrs right [ "host" ]) { settings.production = "erp2"; }
+    );
+    "nothing to follow" = told "and there is none" (with' {
+      settings.odoo.databases = [ ];
+    });
+    "otr's own service" = told "use services.otr.follow" (with' {
+      settings.filestore.follow = "5s";
+    });
+    "an odd time" = refused (with' {
+      follow.every = "often";
     });
     "otr's own timers" = told "which NixOS owns" (with' {
       settings.schedule.plan = "daily";

@@ -110,6 +110,11 @@ let
       value: isText value && builtins.substring 0 1 (toString value) == "/"
     );
     package = simple "package" (value: isAttrs value && value ? outPath);
+    strMatching =
+      pattern:
+      simple "string matching the pattern ${pattern}" (
+        value: builtins.isString value && builtins.match pattern value != null
+      );
     unspecified = simple "unspecified value" (_: true);
     nullOr = type: {
       name = "null or ${type.name}";
