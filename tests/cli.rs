@@ -250,7 +250,8 @@ fn a_module_says_one_line_of_json_and_nothing_else() {
     };
     let file = serde_json::json!({ "path": directory.path().join("x"), "content": "x\n" });
     let spec = serde_json::json!({ "version": 1, "name": "acme", "production": "web", "hosts": { "web": { "address": "local" } }, "files": [file] });
-    let own = serde_json::json!({ "_ansible_version": "2.99.0", "_ansible_of_a_later_version": true, "_ansible_check_mode": true, "spec": spec });
+    let own =
+        serde_json::json!({ "_ansible_version": "2.99.0", "_ansible_of_a_later_version": true, "_ansible_check_mode": true, "spec": spec });
     let (code, said) = call(&own);
     assert_eq!((code, &said["changed"], said.get("failed")), (0, &true.into(), None), "{said}");
     let mut wrong = own.clone();
