@@ -1,5 +1,5 @@
-# services.otr: the spec as Nix values, checked while the system is built, and timers that run
-# otr on it.
+# services.otr: the spec as Nix values, checked while the system is built, and timers and a
+# service that run otr on it.
 #
 # NixOS owns packages, units and the files of /etc; otr looks at a NixOS host, and moves data to
 # it. docs/nix.md says what that means for a spec.
@@ -45,6 +45,21 @@ let
   isInStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
   secretFiles = map (lib.removePrefix "file:") (lib.filter (lib.hasPrefix "file:") (secrets spec));
 
+  # The host that this machine is, where that can be known, and what is enabled that moves data to it.
+  here =
+    if cfg.host != null then
+      cfg.host
+    else
+      let
+        local = lib.filterAttrs (_: host: (host.address or null) == "local") hosts;
+      in
+      if local == { } then null else builtins.head (builtins.attrNames local);
+  moving = lib.filter (name: cfg.${name}.enable) [
+    "sync"
+    "scrub"
+    "follow"
+  ];
+
   # Where a password could stand as plain text, which everyone could read in the Nix store.
   passwords = lib.filterAttrs (_: builtins.isString) {
     "redis.password" = spec.redis.password or null;
@@ -54,11 +69,11 @@ let
     "odoo.standby.admin_passwd" = spec.odoo.standby.admin_passwd or null;
   };
 
-  job = verb: {
+  job = verb: calendar: {
     enable = mkEnableOption "a timer for `otr ${verb}`";
     onCalendar = mkOption {
       type = types.str;
-      default = if verb == "plan" then "daily" else "hourly";
+      default = calendar;
       example = "*-*-* 02:00:00";
       description = "When, as {manpage}`systemd.time(7)` writes it.";
     };
@@ -75,12 +90,14 @@ let
     };
   };
 
-  # `plan` only looks. `sync` writes below `dataDirs`, and gives what it copied to their owner.
+  # `plan` only looks. The others write below `dataDirs`, and give what they copied to its owner.
   sandbox = writes: {
     CapabilityBoundingSet = [
       "CAP_CHOWN"
       "CAP_DAC_OVERRIDE"
+      "CAP_DAC_READ_SEARCH"
       "CAP_FOWNER"
+      "CAP_KILL"
       "CAP_SETGID" # psql runs as postgres
       "CAP_SETUID"
     ];
@@ -100,6 +117,7 @@ let
     RestrictAddressFamilies = [
       "AF_INET"
       "AF_INET6"
+      "AF_NETLINK"
       "AF_UNIX"
     ];
     RestrictNamespaces = true;
@@ -109,8 +127,8 @@ let
     UMask = "0027";
   };
 
-  service = verb: arguments: writes: {
-    description = "otr ${verb} for ${spec.name or "an Odoo"}";
+  service = name: verb: writes: {
+    description = "otr ${name} for ${spec.name or "an Odoo"}";
     after = [ "network-online.target" ];
     wants = [ "network-online.target" ];
     # A system that is switched to must not start a copy; its timer does.
@@ -132,9 +150,8 @@ let
           "--here"
           cfg.host
         ]
-        ++ [ verb ]
-        ++ arguments
-        ++ cfg.${verb}.extraArgs
+        ++ verb
+        ++ cfg.${name}.extraArgs
       );
       LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
       StateDirectory = "otr";
@@ -146,6 +163,38 @@ let
       SuccessExitStatus = [ 2 ];
     };
   };
+
+  # What goes on until the host is promoted, in place of a timer. It ends by itself, and well.
+  following =
+    let
+      once = service "follow" [
+        "sync"
+        "filestore"
+        "--follow"
+        "--every"
+        cfg.follow.every
+      ] cfg.dataDirs;
+    in
+    once
+    // {
+      after = once.after ++ [ "postgresql.service" ];
+      wantedBy = [ "multi-user.target" ];
+      restartIfChanged = true;
+      unitConfig.StartLimitIntervalSec = 0;
+      serviceConfig =
+        removeAttrs once.serviceConfig [
+          "SuccessExitStatus"
+          "TimeoutStartSec"
+        ]
+        // {
+          Type = "notify";
+          Restart = "on-failure";
+          RestartSec = 10;
+          WatchdogSec = 900;
+          TimeoutStopSec = 30;
+          Nice = 5;
+        };
+    };
 
   timer = verb: {
     description = "otr ${verb}, ${cfg.${verb}.onCalendar}";
@@ -206,8 +255,24 @@ in
       defaultText = lib.literalExpression ''[ (settings.odoo.data_dir or "/var/lib/odoo") ]'';
       description = "Where `otr sync` may write.";
     };
-    plan = job "plan";
-    sync = job "sync";
+    plan = job "plan" "daily";
+    sync = job "sync" "hourly";
+    scrub = job "sync scrub" "daily";
+    follow = {
+      enable = mkEnableOption "the service that fetches new files as their rows arrive";
+      every = mkOption {
+        type = types.strMatching "[0-9]+(ms|s|min|m|h)";
+        default = "5s";
+        example = "500ms";
+        description = "How often to ask whether anything is new.";
+      };
+      extraArgs = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [ "--accept-new" ];
+        description = "More arguments of `otr sync filestore --follow`.";
+      };
+    };
   };
 
   config = mkIf cfg.enable {
@@ -228,16 +293,24 @@ in
         assertion =
           cfg.host != null
           || lib.any (host: (host.address or null) == "local") (builtins.attrValues hosts)
-          || !cfg.sync.enable;
-        message = "services.otr.sync needs to know which host of the spec this machine is: set services.otr.host, or `address = \"local\"` for it.";
+          || moving == [ ];
+        message = "services.otr.${toString moving} needs to know which host of the spec this machine is: set services.otr.host, or `address = \"local\"` for it.";
       }
       {
-        assertion = !(cfg.sync.enable && cfg.host != null && cfg.host == production);
-        message = "services.otr.sync is enabled on ${toString cfg.host}, which is production: a sync runs on the standby.";
+        assertion = moving == [ ] || here == null || here != production;
+        message = "services.otr.${toString moving} is enabled on ${toString here}, which is production: a sync runs on the standby.";
+      }
+      {
+        assertion = !(cfg.follow.enable || cfg.scrub.enable) || (spec.odoo.databases or [ ]) != [ ];
+        message = "services.otr.follow and services.otr.scrub keep the filestores of settings.odoo.databases, and there is none.";
       }
       {
         assertion = (spec.schedule or { }) == { };
         message = "services.otr.settings.schedule makes otr write timers to /etc, which NixOS owns: use services.otr.plan and services.otr.sync in its place.";
+      }
+      {
+        assertion = !(spec ? filestore.follow || spec ? filestore.scrub);
+        message = "services.otr.settings.filestore has `follow` or `scrub`, which make otr write units to /etc, which NixOS owns: use services.otr.follow and services.otr.scrub in their place.";
       }
       {
         assertion = lib.all (name: cfg.credentials ? ${name}) wantedCredentials;
@@ -248,7 +321,9 @@ in
       {
         assertion = lib.all (name: lib.elem name wantedCredentials) (builtins.attrNames cfg.credentials);
         message = "services.otr.credentials has ${
-          toString (lib.filter (name: !(lib.elem name wantedCredentials)) (builtins.attrNames cfg.credentials))
+          toString (
+            lib.filter (name: !(lib.elem name wantedCredentials)) (builtins.attrNames cfg.credentials)
+          )
         }, which no `credential:` of the spec names.";
       }
       {
@@ -273,13 +348,18 @@ in
 
     systemd.services =
       lib.optionalAttrs cfg.plan.enable {
-        otr-plan = service "plan" [ "--detailed-exitcode" ] [ ];
+        otr-plan = service "plan" [ "plan" "--detailed-exitcode" ] [ ];
       }
       // lib.optionalAttrs cfg.sync.enable {
-        otr-sync = service "sync" [ ] cfg.dataDirs;
-      };
+        otr-sync = service "sync" [ "sync" ] cfg.dataDirs;
+      }
+      // lib.optionalAttrs cfg.scrub.enable {
+        otr-scrub = service "scrub" [ "sync" "scrub" ] cfg.dataDirs;
+      }
+      // lib.optionalAttrs cfg.follow.enable { otr-follow = following; };
     systemd.timers =
       lib.optionalAttrs cfg.plan.enable { otr-plan = timer "plan"; }
-      // lib.optionalAttrs cfg.sync.enable { otr-sync = timer "sync"; };
+      // lib.optionalAttrs cfg.sync.enable { otr-sync = timer "sync"; }
+      // lib.optionalAttrs cfg.scrub.enable { otr-scrub = timer "scrub"; };
   };
 }

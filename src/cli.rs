@@ -180,6 +180,9 @@ pub struct SyncArgs {
     /// Go on fetching what is new until this host is promoted (a service on the standby)
     #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
     pub follow: bool,
+    /// How often to ask whether anything is new; the spec's, or 5s
+    #[arg(long, value_name = "SPAN", requires = "follow", value_parser = humantime::parse_duration)]
+    pub every: Option<std::time::Duration>,
     /// Delete up to so many files that the database forgot, whatever the limits say
     #[arg(long, value_name = "N")]
     pub allow_delete: Option<u64>,

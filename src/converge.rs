@@ -157,7 +157,8 @@ impl Run<'_> {
         let mut satisfied = self.held.clone();
         // What an observed host hides is proven by trying: a standby that streams was let in.
         let hidden = |item: &&Item| matches!(item.verdict, Verdict::Unseen(_)) && !self.manages(&item.id.host);
-        satisfied.extend(plan.items.iter().filter(hidden).map(|item| item.id.clone()));
+        let settled = |item: &&Item| item.is_settled() || hidden(item);
+        satisfied.extend(plan.items.iter().filter(settled).map(|item| item.id.clone()));
         for production in [false, true] {
             let hosts: BTreeSet<&HostName> = plan
                 .items
@@ -200,6 +201,9 @@ impl Run<'_> {
         let mut done = satisfied.clone();
         for item in items {
             let Verdict::Change(change) = &item.verdict else { continue };
+            if item.is_settled() {
+                continue;
+            }
             let mut record = records.get(&item.id).cloned().unwrap_or_default();
             let consented = change.discards.is_none() || self.limits.consent.contains(&item.id.host);
             let ready = item.needs.iter().all(|need| done.contains(need) || !self.is_wanted(need));
@@ -265,14 +269,12 @@ impl Run<'_> {
                     (Some(record), _) if record.error.is_some() => Some(Outcome::Failed),
                     (Some(record), State::Holds) if record.acted => Some(Outcome::Changed),
                     (_, State::Holds) => None,
-                    _ if !self.manages(&item.id.host) => None,
+                    _ if item.is_settled() || !self.manages(&item.id.host) => None,
                     (_, State::Refused | State::Unseen) => Some(Outcome::Failed),
                     _ => Some(Outcome::NotReached),
                 };
                 if report.outcome == Some(Outcome::NotReached) && report.on.is_none() && report.discards.is_none() {
-                    let open = |need: &&ResourceId| {
-                        self.is_wanted(need) && plan.items.iter().any(|i| i.id == **need && i.verdict != Verdict::Holds)
-                    };
+                    let open = |need: &&ResourceId| self.is_wanted(need) && plan.items.iter().any(|i| i.id == **need && !i.is_settled());
                     report.on = item.needs.iter().find(open).map(ToString::to_string);
                 }
                 report

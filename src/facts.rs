@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::content::Content;
 use crate::look::{
-    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, Packages, PathSight, PythonSight, RedisSight, Seen,
+    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight, RedisSight, Seen,
     ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, TreeListing, UnitSight,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
@@ -102,6 +102,10 @@ impl Facts {
     question!(
         /// Debian packages.
         packages() -> Packages, Packages, Look::Packages
+    );
+    question!(
+        /// What a NixOS is made of; `None` on any other system.
+        nixos() -> Option<NixSystem>, Nixos, Look::Nixos
     );
     question!(
         /// What stands at a path.

@@ -16,6 +16,7 @@ pub mod content;
 pub mod filestore;
 pub mod machine;
 pub mod mounts;
+pub mod nixos;
 pub mod odoo;
 pub mod packages;
 pub mod paths;
@@ -28,6 +29,7 @@ pub mod units;
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
 pub use machine::Machine;
 pub use mounts::{MountSight, Mounted};
+pub use nixos::NixSystem;
 pub use odoo::{LoginPage, Probe};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
@@ -63,6 +65,8 @@ pub enum Look {
     Accounts,
     /// Every Debian package.
     Packages,
+    /// What a NixOS is made of; nothing on any other system.
+    Nixos,
     /// What stands at a path, without following a link there.
     Path(PathBuf),
     /// A file's bytes, up to 1 MiB.
@@ -130,6 +134,7 @@ impl std::fmt::Display for Look {
             Look::Machine => f.write_str("the machine"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
+            Look::Nixos => f.write_str("NixOS"),
             Look::Path(path) | Look::Content(path) | Look::SecretContent(path) | Look::Digest(path) | Look::Tree(path) => {
                 path.display().fmt(f)
             }
@@ -156,6 +161,7 @@ pub enum Sight {
     Machine(Machine),
     Accounts(accounts::Accounts),
     Packages(Packages),
+    Nixos(Option<NixSystem>),
     Path(PathSight),
     Content(Option<content::Content>),
     SecretContent(Option<crate::secret::Secret>),

@@ -37,6 +37,17 @@ pub struct Item {
     pub needs: Vec<ResourceId>,
 }
 
+impl Item {
+    /// Nothing of it is left for otr to do.
+    pub fn is_settled(&self) -> bool {
+        match &self.verdict {
+            Verdict::Holds => true,
+            Verdict::Change(change) => change.left_to.is_some(),
+            _ => false,
+        }
+    }
+}
+
 /// All of them, in the order of work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {

@@ -111,6 +111,9 @@ pub struct ResourceReport {
     /// Data that is lost by it, which needs consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discards: Option<String>,
+    /// Who else makes it so; otr changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
 }
 
 /// One action.
@@ -154,6 +157,7 @@ impl ResourceReport {
             on: None,
             error: None,
             discards: None,
+            left_to: None,
         };
         match &item.verdict {
             Verdict::Holds => {}
@@ -161,6 +165,7 @@ impl ResourceReport {
                 report.state = State::Change;
                 report.differences = change.differences.clone();
                 report.discards = change.discards.clone();
+                report.left_to = change.left_to.clone();
                 report.actions = change
                     .actions
                     .iter()
@@ -216,7 +221,7 @@ pub fn summary(resources: &[ResourceReport]) -> Summary {
 
 /// The resources of a plan nothing was done about, each with what comes before it.
 pub fn of_plan(plan: &Plan, observed: &BTreeMap<HostName, bool>) -> Vec<ResourceReport> {
-    let open: BTreeSet<&ResourceId> = plan.items.iter().filter(|item| item.verdict != Verdict::Holds).map(|item| &item.id).collect();
+    let open: BTreeSet<&ResourceId> = plan.items.iter().filter(|item| !item.is_settled()).map(|item| &item.id).collect();
     plan.items
         .iter()
         .map(|item| {

@@ -181,6 +181,8 @@ pub struct Change {
     pub actions: Vec<Action>,
     /// Data that is replaced by it and would be missed, in words; such a change needs consent.
     pub discards: Option<String>,
+    /// Who else makes it so, in words: otr shows such a difference, and never acts on it.
+    pub left_to: Option<String>,
 }
 
 /// A resource's verdict.
@@ -210,7 +212,7 @@ impl Decision {
     }
     /// Holds if nothing differs, else changes.
     pub fn from_parts(differences: Vec<Difference>, actions: Vec<Action>) -> Self {
-        if differences.is_empty() { Decision::Holds } else { Decision::Change(Change { differences, actions, discards: None }) }
+        if differences.is_empty() { Decision::Holds } else { Decision::Change(Change { differences, actions, ..Change::default() }) }
     }
 }
 

@@ -157,7 +157,7 @@ fn report(id: &ResourceId, action: &Action, done: Result<Kept, String>) -> Resou
         differences.push(Difference::new(format!("{} files", kept.deleted), "forgotten by the database", Shown::Absent));
     }
     let changed = !differences.is_empty();
-    let change = Change { differences, actions: vec![action.clone()], discards: None };
+    let change = Change { differences, actions: vec![action.clone()], ..Change::default() };
     let verdict = if changed { Verdict::Change(change) } else { Verdict::Holds };
     let mut report = ResourceReport::new(&Item { id: id.clone(), verdict, needs: Vec::new() }, false);
     report.outcome = match (&error, changed) {

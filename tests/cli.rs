@@ -233,3 +233,30 @@ fn a_reader_that_goes_away_is_no_panic() {
         assert!(!said.contains("panicked"), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn a_module_says_one_line_of_json_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("args");
+    let call = |arguments: &serde_json::Value| {
+        fs::write(&path, arguments.to_string()).unwrap();
+        // As Ansible calls it: with whatever environment a login has.
+        let assert = otr(&[path.to_str().unwrap()]).env("CLICOLOR_FORCE", "1").env("RUST_BACKTRACE", "1").env("TERM", "xterm").assert();
+        assert_eq!(err(&assert), "");
+        let said = out(&assert);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!said.contains('\u{1b}') && !said.contains("\\u001b"), "{said}");
+        (assert.get_output().status.code().unwrap(), serde_json::from_str::<serde_json::Value>(&said).unwrap())
+    };
+    let file = serde_json::json!({ "path": directory.path().join("x"), "content": "x\n" });
+    let spec = serde_json::json!({ "version": 1, "name": "acme", "production": "web", "hosts": { "web": { "address": "local" } }, "files": [file] });
+    let own =
+        serde_json::json!({ "_ansible_version": "2.99.0", "_ansible_of_a_later_version": true, "_ansible_check_mode": true, "spec": spec });
+    let (code, said) = call(&own);
+    assert_eq!((code, &said["changed"], said.get("failed")), (0, &true.into(), None), "{said}");
+    let mut wrong = own.clone();
+    wrong["sepc"] = 1.into();
+    let (code, said) = call(&wrong);
+    assert_eq!((code, &said["failed"]), (1, &true.into()));
+    assert!(said["msg"].as_str().unwrap().contains("did you mean `spec`?"), "{said}");
+}

@@ -68,21 +68,28 @@ fn text(from: impl Read) -> std::io::Result<String> {
 
 /// Runs a task. A panic is an answer too: without one Ansible would show a line of noise.
 fn answer(text: &str) -> Exit {
+    say(caught(|| Params::read(text).map_err(anyhow::Error::msg).and_then(|params| run(&params))))
+}
+
+/// The work's answer, whatever becomes of it.
+fn caught(work: impl FnOnce() -> Result<Answer>) -> Answer {
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
+    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(|info| {
         let mut said = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
         let at = info.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
         said.get_or_insert(at);
     }));
-    let result = catch_unwind(AssertUnwindSafe(|| Params::read(text).map_err(anyhow::Error::msg).and_then(|params| run(&params))));
-    say(match result {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(before);
+    match result {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::failed(words(&error)),
         Err(_) => {
             let at = PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
             Answer::failed(format!("otr itself failed at {at}; what it had begun may be half done: run it again, and report this"))
         }
-    })
+    }
 }
 
 fn say(answer: Answer) -> Exit {
@@ -263,6 +270,15 @@ mod tests {
         std::fs::write(&path, r#"{"_ansible_version": "2.16.19", "sepc": 1}"#).unwrap();
         assert!(!call(&[name, path.as_os_str(), name]));
         assert_eq!(as_module([name.to_owned(), path.into_os_string()].into_iter()), Some(Exit::Failed));
+    }
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        let said = caught(|| panic!("hunter2")).json();
+        assert_eq!((&said["failed"], &said["changed"]), (&json!(true), &json!(false)));
+        let message = said["msg"].as_str().unwrap();
+        // Where, and not what was said: it may hold a value.
+        assert!(message.contains("src/command/ansible.rs:") && !message.contains("hunter2"), "{message}");
     }
 
     fn spec() -> Value {

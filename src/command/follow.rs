@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_secs(5);
 const RECONCILE: Duration = Duration::from_secs(3600);
 
-pub fn run(global: &Global) -> Result<Exit> {
+pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
     let session = Session::open(global)?;
     let spec = &session.loaded.spec;
     let here = global.here.clone().or_else(|| spec.standbys().find(|host| spec.hosts.get(*host).is_some_and(|h| h.is_local())).cloned());
@@ -33,7 +33,7 @@ pub fn run(global: &Global) -> Result<Exit> {
         println!("{here} is production: there is nothing to follow");
         return Ok(Exit::Done);
     }
-    let every = spec.filestore.follow.map_or(EVERY, |span| span.0).max(Duration::from_millis(200));
+    let every = every.or(spec.filestore.follow.map(|span| span.0)).unwrap_or(EVERY).max(Duration::from_millis(200));
     let reconcile = spec.filestore.reconcile.map_or(RECONCILE, |span| span.0);
     let jobs: Vec<_> = stores(spec, Stores::default()).into_iter().filter(|(host, _)| *host == here).map(|(_, job)| job).collect();
     ensure!(!jobs.is_empty(), "the spec names no database to follow (odoo.databases)");

@@ -21,7 +21,7 @@ use crate::wanted::data;
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     if args.follow {
         ensure!(args.what == Data::Filestore, "only filestores are followed: otr sync filestore --follow");
-        return super::follow::run(global);
+        return super::follow::run(global, args.every);
     }
     let session = Session::open(global)?;
     let ready = session.ready(session.loaded.spec.clone());

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
-use super::{accounts, content, filestore, machine, mounts, odoo, packages, paths, postgres, python, quote, redis, sessions, units};
+use super::{accounts, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, units};
 use crate::name::UnitName;
 
 /// What is asked with one process.
@@ -56,6 +56,7 @@ impl Question {
                 Look::Machine => machine::script(),
                 Look::Accounts => accounts::script(),
                 Look::Packages => packages::script(),
+                Look::Nixos => nixos::script(),
                 Look::Path(path) => paths::script(&[path]),
                 Look::Content(path) | Look::SecretContent(path) => content::script(path),
                 Look::Digest(path) => content::digest_script(path),
@@ -106,6 +107,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Machine => Sight::Machine(machine::read(reply, limit)?),
         Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
         Look::Packages => Sight::Packages(packages::read(reply, limit)?),
+        Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),
         Look::Path(path) => Sight::Path(paths::read(reply.text(limit)?, &[path]).pop().unwrap_or(Err(SightError::Truncated))?),
         Look::Content(_) => Sight::Content(content::read(reply, limit)?),
         Look::SecretContent(_) => Sight::SecretContent(content::read(reply, limit)?.map(|c| crate::secret::Secret::new(c.text))),

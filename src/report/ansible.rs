@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, Report, ResourceReport, State, text};
-use crate::resource::Shown;
+use crate::resource::{Difference, Shown};
 
 /// What a module answers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +67,13 @@ pub fn of_report(report: &Report, changes: bool, diff: bool) -> Answer {
         match (resource.state, resource.outcome) {
             (State::Unseen, None) => answer.warnings.push(about(&format!("not seen: {}", resource.error.as_deref().unwrap_or_default()))),
             (State::Refused, None) => answer.warnings.push(about(resource.error.as_deref().unwrap_or_default())),
+            (State::Change, None) if resource.left_to.is_some() => {
+                answer.warnings.push(about(&format!(
+                    "{}: left to {}",
+                    differing(resource),
+                    resource.left_to.as_deref().unwrap_or_default()
+                )));
+            }
             (State::Change | State::Waits, None) if changes => {
                 answer.warnings.push(about("differs, and otr only looks here: its own admin must change it"));
             }
@@ -78,7 +85,7 @@ pub fn of_report(report: &Report, changes: bool, diff: bool) -> Answer {
     let touched = |r: &ResourceReport| r.outcome == Some(Outcome::Changed) || (r.outcome == Some(Outcome::Failed) && !r.actions.is_empty());
     answer.changed = match changes {
         true => open.iter().copied().any(touched),
-        false => open.iter().filter(|r| managed(r)).any(|r| r.state == State::Change),
+        false => open.iter().filter(|r| managed(r) && r.left_to.is_none()).any(|r| r.state == State::Change),
     };
     if !failures.is_empty() {
         let done: Vec<String> = open.iter().filter(|r| r.outcome == Some(Outcome::Changed)).map(|r| r.id().to_string()).collect();
@@ -87,7 +94,9 @@ pub fn of_report(report: &Report, changes: bool, diff: bool) -> Answer {
         answer.msg = format!("{}: {}; {so_far}", answer.msg, failures.join("; "));
     } else if diff && answer.changed {
         // Ansible shows no diff of a task that failed.
-        let shown = open.iter().filter(|r| if changes { r.outcome == Some(Outcome::Changed) } else { r.state == State::Change });
+        let shown = open
+            .iter()
+            .filter(|r| if changes { r.outcome == Some(Outcome::Changed) } else { r.state == State::Change && r.left_to.is_none() });
         answer.diff = shown.flat_map(|r| differences(r)).collect();
     }
     answer.more.insert("resources".into(), json!(open));
@@ -106,6 +115,12 @@ fn failure(resource: &ResourceReport) -> Option<String> {
         (Outcome::NotReached, ..) => "not reached".into(),
     };
     Some(format!("{}: {why}", resource.id()))
+}
+
+/// What differs, in one line.
+fn differing(resource: &ResourceReport) -> String {
+    let one = |d: &Difference| format!("{} is {}, wanted {}", d.what, word(&d.is, "absent"), word(&d.wanted, "absent"));
+    resource.differences.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// One diff for each text of several lines, and one for all else that differs.
@@ -149,7 +164,7 @@ fn word(shown: &Shown, absent: &str) -> String {
 mod tests {
     use super::super::{ActionReport, HostReport, summary};
     use super::*;
-    use crate::resource::{Difference, Kind};
+    use crate::resource::Kind;
 
     fn resource(name: &str, state: State, outcome: Option<Outcome>) -> ResourceReport {
         let changed = state == State::Change || outcome.is_some();
@@ -168,6 +183,7 @@ mod tests {
             on: None,
             error: (outcome == Some(Outcome::Failed)).then(|| "disk full".to_owned()),
             discards: None,
+            left_to: None,
         }
     }
 

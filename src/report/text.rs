@@ -113,6 +113,9 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
         let _ = writeln!(out, "      {} {discards}", paint(style, RED, "data at stake:"));
         let _ = writeln!(out, "      agree with --replace-data {}", resource.host);
     }
+    if let Some(who) = &resource.left_to {
+        let _ = writeln!(out, "      {} left to {who}", paint(style, DIM, "→"));
+    }
     if let Some(on) = &resource.on {
         let word = if resource.state == State::Change && resource.outcome.is_none() { "after" } else { "waits for" };
         let _ = writeln!(out, "      {} {word} {on}", paint(style, DIM, "…"));

@@ -140,7 +140,7 @@ impl Resource for Filestore {
         Ok(Decision::Change(Change {
             differences,
             actions: vec![Action::KeepStore { from: self.production.clone(), job }],
-            discards: None,
+            ..Change::default()
         }))
     }
 }

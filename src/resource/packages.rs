@@ -1,4 +1,4 @@
-//! Debian packages of one host: installed, at a version, held.
+//! Debian packages of one host: installed, at a version, held. On NixOS: present or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,8 @@ use crate::look::{Look, Package};
 use crate::name::{HostName, PackageName};
 use crate::spec::CloneSpec;
 use crate::spec::requirement::PackageSpec;
+
+mod nixos;
 
 /// The packages of one host.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Packages {
     pub remove: Vec<PackageName>,
     /// Take production's set and versions.
     pub clone: Option<(HostName, CloneSpec)>,
+    /// What a NixOS calls a package; `None` where it needs none.
+    pub nixos: BTreeMap<PackageName, Option<String>>,
 }
 
 impl Packages {
@@ -55,13 +59,16 @@ impl Resource for Packages {
     }
 
     fn looks(&self) -> Vec<(HostName, Look)> {
-        let there = self.clone.iter().map(|(production, _)| (production.clone(), Look::Packages));
-        std::iter::once((self.host.clone(), Look::Packages)).chain(there).collect()
+        let hosts = std::iter::once(&self.host).chain(self.clone.iter().map(|(production, _)| production));
+        hosts.flat_map(|host| [Look::Nixos, Look::Packages].map(|look| (host.clone(), look))).collect()
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        if let Some(system) = facts.nixos(&self.host)? {
+            return Ok(nixos::verify(self, system));
+        }
         let here = facts.packages(&self.host)?;
-        let there = self.clone.as_ref().map(|(production, _)| facts.packages(production)).transpose()?;
+        let there = self.clone.as_ref().map(|(production, _)| debian(facts, production)).transpose()?;
         let wanted = self.wanted(here, there);
         let mut differences = Vec::new();
         let (mut install, mut hold, mut unhold) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
@@ -116,6 +123,16 @@ impl Resource for Packages {
         if !hold.is_empty() {
             actions.push(Action::HoldPackages { packages: hold.into_iter().collect() });
         }
-        Ok(Decision::Change(Change { differences, actions, discards: None }))
+        Ok(Decision::Change(Change { differences, actions, ..Change::default() }))
+    }
+}
+
+/// The packages of a production that a Debian can take.
+fn debian<'a>(facts: &'a Facts, production: &HostName) -> Result<&'a BTreeMap<String, Package>, FactError> {
+    match facts.nixos(production)? {
+        None => facts.packages(production),
+        Some(_) => Err(FactError::Refused(format!(
+            "{production} is a NixOS: its packages cannot be cloned to a Debian; name those that are needed in packages.install"
+        ))),
     }
 }

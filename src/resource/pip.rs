@@ -90,6 +90,6 @@ impl Resource for Pip {
         if differences.is_empty() {
             return Ok(Decision::Holds);
         }
-        Ok(Decision::Change(Change { differences, actions, discards: None }))
+        Ok(Decision::Change(Change { differences, actions, ..Change::default() }))
     }
 }

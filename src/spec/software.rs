@@ -1,5 +1,6 @@
 //! Packages and Python modules.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -23,6 +24,10 @@ pub struct Packages {
     /// Standbys take production's manually installed packages, in its versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clone: Option<Clone>,
+    /// What a package is called on a NixOS host, where nixpkgs spells it otherwise; `null` where that
+    /// host needs none. Packages of a NixOS are compared, and never installed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nixos: BTreeMap<PackageName, Option<String>>,
 }
 
 /// Python modules installed with pip.

@@ -38,6 +38,7 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
             clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
+            nixos: packages.nixos.clone(),
         };
         done.push(list.add(resource, &done.clone()));
     }

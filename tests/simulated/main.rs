@@ -7,6 +7,7 @@ mod converging;
 mod failover;
 mod killed;
 mod kinds;
+mod nixos;
 mod plans;
 mod random;
 mod refusals;

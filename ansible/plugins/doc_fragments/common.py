@@ -31,5 +31,5 @@ notes:
     resource asks about them.
   - No Python is needed on the target, but for a task with C(async).
 author:
-  - the otr contributors
+  - the otr contributors (!UNKNOWN)
 """

@@ -13,13 +13,12 @@ from ansible_collections.otr.otr.plugins.plugin_utils.program import Target
 class OtrAction(ActionBase):
     """Sends a task's parameters to otr on the target, and gives back its answer."""
 
-    _supports_async = True
-    _supports_check_mode = True
-    _supports_diff = True
     # The module's name, as the program knows it.
     MODULE = "otr"
 
     def run(self, tmp=None, task_vars=None):
+        # Of the object: ansible-core up to 2.15 sets it to False in each.
+        self._supports_async = True
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         self._take_spec_file(arguments)

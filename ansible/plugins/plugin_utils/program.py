@@ -40,7 +40,8 @@ class Target:
 
     def __init__(self, action, task_vars):
         self.action = action
-        folder = task_vars.get("otr_bin") or BIN
+        # A variable of a task comes as it is written.
+        folder = action._templar.template(task_vars.get("otr_bin")) or BIN
         self.programs = programs(str(folder))
         if not self.programs:
             raise AnsibleActionFail(

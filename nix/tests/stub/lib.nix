@@ -26,12 +26,12 @@ let
         value = make name;
       }) names
     );
-  filterAttrs =
-    keep: set: removeAttrs set (filter (name: !(keep name set.${name})) (attrNames set));
+  filterAttrs = keep: set: removeAttrs set (filter (name: !(keep name set.${name})) (attrNames set));
   recursiveUpdate =
     old: new:
     if isAttrs old && isAttrs new then
-      old // mapAttrs (name: value: if old ? ${name} then recursiveUpdate old.${name} value else value) new
+      old
+      // mapAttrs (name: value: if old ? ${name} then recursiveUpdate old.${name} value else value) new
     else
       new;
 
@@ -41,14 +41,10 @@ let
     stringLength text >= stringLength suffix
     && substring (stringLength text - stringLength suffix) (-1) text == suffix;
   removePrefix =
-    prefix: text:
-    if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
+    prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
   removeSuffix =
     suffix: text:
-    if hasSuffix suffix text then
-      substring 0 (stringLength text - stringLength suffix) text
-    else
-      text;
+    if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
   hasInfix = infix: text: builtins.replaceStrings [ infix ] [ "" ] text != text;
 
   # Words of these letters need no quotes; as nixpkgs does it.
@@ -125,8 +121,7 @@ in
       let
         missing = filter (path: !(builtins.pathExists path)) fileset;
         taken = map toString fileset;
-        takes =
-          path: any (one: one == path || hasPrefix "${one}/" path || hasPrefix "${path}/" one) taken;
+        takes = path: any (one: one == path || hasPrefix "${one}/" path || hasPrefix "${path}/" one) taken;
       in
       if missing != [ ] then
         throw "fileset: there is no ${toString missing}"

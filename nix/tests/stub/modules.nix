@@ -7,7 +7,6 @@ let
     concatLists
     concatMap
     concatStringsSep
-    elem
     filter
     foldl'
     head
@@ -15,7 +14,6 @@ let
     isFunction
     isList
     length
-    listToAttrs
     mapAttrs
     ;
 
@@ -63,9 +61,11 @@ let
       fail path "has conflicting values";
   simple = name: check: {
     inherit name check;
-    merge = path: definitions: if length definitions == 1 then head definitions else one path definitions;
+    merge =
+      path: definitions: if length definitions == 1 then head definitions else one path definitions;
   };
-  isText = value: builtins.isString value || builtins.isPath value || (isAttrs value && value ? outPath);
+  isText =
+    value: builtins.isString value || builtins.isPath value || (isAttrs value && value ? outPath);
 
   # What YAML can hold; two sets are merged at every level.
   yaml = {
@@ -83,7 +83,17 @@ let
       if all isAttrs definitions then
         foldl' (
           old: new:
-          old // mapAttrs (name: value: if old ? ${name} then yaml.merge (path ++ [ name ]) [ old.${name} value ] else value) new
+          old
+          // mapAttrs (
+            name: value:
+            if old ? ${name} then
+              yaml.merge (path ++ [ name ]) [
+                old.${name}
+                value
+              ]
+            else
+              value
+          ) new
         ) { } definitions
       else if all isList definitions then
         concatLists definitions
@@ -100,6 +110,11 @@ let
       value: isText value && builtins.substring 0 1 (toString value) == "/"
     );
     package = simple "package" (value: isAttrs value && value ? outPath);
+    strMatching =
+      pattern:
+      simple "string matching the pattern ${pattern}" (
+        value: builtins.isString value && builtins.match pattern value != null
+      );
     unspecified = simple "unspecified value" (_: true);
     nullOr = type: {
       name = "null or ${type.name}";
@@ -214,7 +229,10 @@ let
             else
               fail at "was accessed but has no value defined.";
         in
-        if stray != [ ] then fail (path ++ [ (head stray) ]) "does not exist." else mapAttrs option declared;
+        if stray != [ ] then
+          fail (path ++ [ (head stray) ]) "does not exist."
+        else
+          mapAttrs option declared;
       config = walk prefix options (concatMap (module: sets module.config) loaded);
     in
     {

@@ -62,6 +62,7 @@ lib.evalModules {
           unit
           // {
             serviceConfig = section;
+            unitConfig = section;
             restartIfChanged = mkOption {
               type = types.bool;
               default = true;

@@ -58,9 +58,9 @@ let
       postInstall ? "",
     }:
     let
-      fromGit = lib.filter (package: lib.hasPrefix "git+" (package.source or "")) (
-        lib.importTOML cargoLock.lockFile
-      ).package;
+      fromGit = lib.filter (
+        package: lib.hasPrefix "git+" (package.source or "")
+      ) (lib.importTOML cargoLock.lockFile).package;
     in
     assert lib.assertMsg (fromGit == [ ]) "cargoLock.outputHashes are missing";
     mkDerivation {
@@ -121,7 +121,8 @@ let
     formats.yaml = _: {
       type = lib.types.yaml;
       # JSON is YAML.
-      generate = name: value: runCommand name { text = builtins.toJSON value; } ''printf %s "$text" > $out'';
+      generate =
+        name: value: runCommand name { text = builtins.toJSON value; } ''printf %s "$text" > $out'';
     };
   }
   // lib.genAttrs [

@@ -9,18 +9,21 @@ use serde_json::Value;
 
 use super::params::{Params, SpecSource};
 use crate::report::ansible::Answer;
+use crate::spec::load::read;
 
 pub fn run(params: &Params) -> Result<Answer> {
     let SpecSource::File(spec) = &params.spec else {
         bail!("`spec` must be a path on the target: a promotion that is taken up again needs the same spec");
     };
+    // The target is the standby itself: it is not to log in to itself.
+    let here = super::here(params, &read(spec, &[])?.spec)?.to_string();
     let program = std::env::current_exe().context("otr's own program")?;
     let mut command = Command::new(program);
-    command.arg("--json").arg("--spec").arg(spec);
+    command.arg("--json").arg("--spec").arg(spec).args(["--here", &here]);
     if params.accept_new {
         command.arg("--accept-new");
     }
-    command.arg("promote").args(params.host.as_ref().map(ToString::to_string));
+    command.args(["promote", &here]);
     command.arg(if params.check { "--dry-run" } else { "--yes" });
     if let Some(down) = &params.production_is_down {
         command.arg("--production-is-down").arg(down.to_string());

@@ -14,7 +14,10 @@ impl Machine {
         Ok(match look {
             Look::Machine => Sight::Machine(self.sight()),
             Look::Accounts => Sight::Accounts(self.accounts.clone()),
+            // A NixOS has no dpkg.
+            Look::Packages if self.nixos.is_some() => return Err(SightError::Failed("sh: dpkg: not found".into())),
             Look::Packages => Sight::Packages(self.packages.clone()),
+            Look::Nixos => Sight::Nixos(self.nixos.clone()),
             Look::Path(path) => {
                 self.enter(path)?;
                 Sight::Path(self.files.stat(path))

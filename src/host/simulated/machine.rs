@@ -12,7 +12,7 @@ use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::guard::Answer;
 use crate::look::accounts::Accounts;
-use crate::look::{Machine as Sight, Mounted, Packages};
+use crate::look::{Machine as Sight, Mounted, NixSystem, Packages};
 use crate::name::HostName;
 
 /// A machine made of values. Public, so that a test can tamper with anything.
@@ -40,6 +40,8 @@ pub struct Machine {
     pub accounts: Accounts,
     /// dpkg's list.
     pub packages: Packages,
+    /// It is a NixOS, made of this.
+    pub nixos: Option<NixSystem>,
     /// Files by path.
     pub files: Files,
     /// Units that were ever touched.
@@ -84,6 +86,7 @@ impl Machine {
                 groups: BTreeSet::from(["root", "nogroup", "adm", "ssl-cert", "www-data"].map(str::to_owned)),
             },
             packages: Packages::new(),
+            nixos: None,
             files: Files::default(),
             units: BTreeMap::new(),
             starts: Vec::new(),

@@ -85,7 +85,7 @@ impl Resource for PassFile {
                 Some(maker) if *maker == self.host => Decision::Change(Change {
                     differences: vec![Difference { what: "password".into(), is: Shown::Absent, wanted: Shown::Sensitive }],
                     actions: vec![Action::MakeUpPassword { path: path.clone(), role: self.password.role.clone() }],
-                    discards: None,
+                    ..Change::default()
                 }),
                 Some(maker) => Decision::waits(format!("the replication password, made up on {maker}")),
                 None => {
