@@ -3,5 +3,5 @@
   path = throw "tests/nix writes host.nix";
   env = { };
   # Where cargo puts the programs it builds.
-  out = "target/release";
+  out = "target/debug";
 }

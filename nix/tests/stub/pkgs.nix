@@ -72,9 +72,9 @@ let
         chmod -R u+w src
         cd src
         cmp Cargo.lock ${cargoLock.lockFile}
-        # The program itself without optimisation, for that takes most of the time; what it depends
-        # on as in any release, so that it may be built already.
-        cargo build --release --frozen --config 'profile.release.package.${pname}.opt-level=0' ${lib.optionalString buildNoDefaultFeatures "--no-default-features"}
+        # Without optimisation, for that takes most of the time; and what it depends on may be built
+        # already.
+        cargo build --frozen ${lib.optionalString buildNoDefaultFeatures "--no-default-features"}
         mkdir -p $out/bin
         find ${host.out} -maxdepth 1 -type f -executable -name ${meta.mainProgram} \
           -exec install -m755 -t $out/bin {} +
