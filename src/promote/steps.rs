@@ -4,7 +4,7 @@ use super::journal::Journal;
 use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
 use crate::action::Action;
 use crate::epoch::Epoch;
-use crate::look::Look;
+use crate::look::{CommandLine, Look};
 use crate::name::HostName;
 use crate::plan::check::may_change;
 use crate::resource::epoch::Raised;
@@ -33,7 +33,7 @@ pub struct Step {
     /// What must hold at its end.
     pub(crate) wanted: fn(&Promotion<'_>, &Progress) -> Vec<Wanted>,
     /// What is seen at its end.
-    pub(crate) after: fn(&Promotion<'_>, &mut Progress) -> Seen,
+    pub(crate) after: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
 }
 
 /// The steps of a verb as the page of procedures shows them.
@@ -71,8 +71,10 @@ pub(super) const fn changing(name: &'static str, about: &'static str) -> Step {
 pub const PROMOTE: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "The standby can be promoted.") },
     Step { guard: fence::proof, ..looking("fence", "The old production can no longer write.") },
+    Step { after: fence::command, ..changing("fence-command", "Where nothing else proves it, the spec's fence does.") },
     Step { guard: position, wanted: timers, ..changing("timers", "Nothing copies from the old production any more.") },
     Step { guard: position, wanted: replayed, patience: 600, ..changing("replay", "All that was received is replayed.") },
+    SNAPSHOT,
     Step { guard: epoch, wanted: raised, ..EPOCH },
     SLOT,
     Step { guard: fence::again, ..SERVER },
@@ -84,6 +86,8 @@ pub const PROMOTE: &[Step] = &[
 ];
 
 /// Steps that a planned and an unplanned promotion share.
+pub(super) const SNAPSHOT: Step =
+    Step { after: snapshot, ..changing("snapshot", "The command given with --snapshot-command has run, if one was.") };
 pub(super) const EPOCH: Step = changing("epoch", "Every host in reach knows that the old production is one no more.");
 pub(super) const SLOT: Step = Step { wanted: slots, ..changing("slot", "WAL is kept for those that will follow.") };
 pub(super) const SERVER: Step =
@@ -100,7 +104,7 @@ pub(super) fn nothing(_: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 pub(super) fn pass(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     Ok(None)
 }
-pub(super) fn no_more(_: &Promotion<'_>, _: &mut Progress) -> Seen {
+pub(super) fn no_more(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     Ok(None)
 }
 
@@ -162,6 +166,20 @@ pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &J
         progress.before = Some(loss::position(promotion)?);
     }
     Ok(None)
+}
+
+/// Whoever asked for a snapshot wants it before anything that cannot be undone, once.
+fn snapshot(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journal<'_>) -> Seen {
+    let Some(command) = promotion.snapshot else { return Ok(None) };
+    if progress.promoted || journal.has_done("snapshot") {
+        return Ok(Some("it ran before".into()));
+    }
+    let environment = super::hooks::environment(promotion, "snapshot", "after");
+    // As long as a copy of a large disk may take.
+    let argv = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
+    let command = CommandLine { argv, environment, seconds: 6600 };
+    promotion.fleet.act(promotion.host, &Action::Run { command }).map_err(|e| e.to_string())?;
+    Ok(promotion.snapshot.map(|command| format!("done: {command}")))
 }
 
 pub(super) fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
@@ -237,12 +255,12 @@ fn checkpointed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     wish(promotion, Goal::Checkpointed { left: progress.left.unwrap_or(0) })
 }
 
-fn timeline(promotion: &Promotion<'_>, progress: &mut Progress) -> Seen {
+fn timeline(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
     progress.promoted = true;
     Ok(progress.left.map(|left| format!("{} leaves timeline {left}", promotion.host)))
 }
 
-fn prove_write(promotion: &Promotion<'_>, _: &mut Progress) -> Seen {
+fn prove_write(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     let Some(at) = cluster_at(promotion.inputs.spec, promotion.host) else { return Ok(None) };
     promotion.fleet.act(promotion.host, &Action::ProveWrite { cluster: at.cluster }).map_err(|e| e.to_string())?;
     Ok(Some("a row was written and read".into()))
@@ -281,6 +299,18 @@ mod tests {
             std::fs::write("docs/failover.md", format!("{head}{open}{drawn}{close}{tail}")).unwrap();
         } else {
             assert_eq!(shown, drawn);
+        }
+    }
+
+    #[test]
+    fn hooks_know_every_step_that_changes_something() {
+        for (verb, (spec, names)) in [Verb::Promote, Verb::Switchover, Verb::Rejoin].into_iter().zip(crate::spec::check::failover::STEPS) {
+            assert_eq!(format!("{spec:?}").to_lowercase(), verb.as_str());
+            let mut steps: Vec<&str> = verb.steps().iter().filter(|step| step.changes).map(|step| step.name).collect();
+            if verb == Verb::Switchover {
+                steps.push("put-back");
+            }
+            assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), steps, "{verb:?}");
         }
     }
 

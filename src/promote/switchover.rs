@@ -3,7 +3,7 @@
 
 use super::journal::Journal;
 use super::steps::{
-    CHECKPOINT, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, Seen, Step, WRITE, changing, epoch, looking, position, raised, timers,
+    CHECKPOINT, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, timers,
 };
 use super::{Progress, Promotion, look};
 use crate::converge::plan;
@@ -24,6 +24,7 @@ pub const SWITCHOVER: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
     Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
     Step { wanted: files, patience: 60, ..before("files", "Files are copied while users still work.") },
+    Step { undo: true, ..SNAPSHOT },
     Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
     Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },
     Step { wanted: stopped, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
@@ -185,7 +186,7 @@ fn follows(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 }
 
 /// Streaming, on production's timeline, through its slot: `pg_is_in_recovery()` proves nothing.
-pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress) -> Seen {
+pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
     let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else { return Ok(None) };
     let facts = promotion.fleet.look(split::looks(spec));

@@ -228,6 +228,8 @@ fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): 
         keep_diverged: true,
         despite_drift: false,
         stated_down: None,
+        by: "a test",
+        snapshot: None,
         watch: &Silent,
         dry_run: false,
     }
