@@ -121,6 +121,8 @@ pub(crate) struct Progress {
     pub parting: Option<rejoin::Parting>,
     /// Nothing proves yet that the old production is down: the spec's fence is asked.
     pub must_fence: bool,
+    /// What both roles have alike was seen to be right on the new production.
+    pub sound: bool,
 }
 
 /// Runs the steps.

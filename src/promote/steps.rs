@@ -3,16 +3,18 @@
 use super::journal::Journal;
 use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
 use crate::action::Action;
+use crate::converge::plan;
 use crate::epoch::Epoch;
 use crate::look::{CommandLine, Look};
 use crate::name::HostName;
+use crate::plan::Verdict;
 use crate::plan::check::may_change;
 use crate::resource::epoch::Raised;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, on, root_file, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -83,6 +85,7 @@ pub const PROMOTE: &[Step] = &[
     Step { wanted: bundles, ..changing("bundles", "Asset bundles whose files are lost are made again.") },
     PRODUCTION,
     SMOKE,
+    COMPLETE,
 ];
 
 /// Steps that a planned and an unplanned promotion share.
@@ -97,6 +100,8 @@ pub(super) const WRITE: Step = Step { after: prove_write, ..changing("write", "A
 pub(super) const PRODUCTION: Step =
     Step { wanted: production_mode, patience: 60, ..changing("production-mode", "Configuration, Redis and Odoo are as production's.") };
 pub(super) const SMOKE: Step = Step { after: smoke::test, ..changing("smoke-test", "Odoo answers: its login page and every asset on it.") };
+
+pub(super) const COMPLETE: Step = Step { wanted: complete, patience: 60, ..changing("complete", "All the rest is as the spec says.") };
 
 pub(super) fn nothing(_: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     Vec::new()
@@ -158,7 +163,11 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
     progress.left = Some(server.timeline);
-    Ok(Some(format!("a standby on timeline {}, replayed up to {}", server.timeline, server.replay_lsn.clone().unwrap_or_default())))
+    let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
+    let unsound = unsound(promotion);
+    progress.sound = unsound.is_empty();
+    let drift = if unsound.is_empty() { String::new() } else { format!("; not as the spec says, and mended: {}", unsound.join(", ")) };
+    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{drift}")))
 }
 
 pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
@@ -279,8 +288,23 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
         .collect()
 }
 
-fn production_mode(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+/// What the role changes, and the rest too unless it was seen to be right: nobody works meanwhile.
+fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let mut wanted = on(promotion.inputs, promotion.host);
+    wanted.retain(|wanted| !progress.sound || !is_of_both_roles(wanted));
+    wanted
+}
+
+fn complete(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.host)
+}
+
+/// What both roles have alike holds on the new production; otherwise what does not.
+pub(super) fn unsound(promotion: &Promotion<'_>) -> Vec<String> {
+    let mut wanted = on(promotion.inputs, promotion.host);
+    wanted.retain(is_of_both_roles);
+    let plan = plan(promotion.fleet, &wanted);
+    plan.items.into_iter().filter(|item| item.verdict != Verdict::Holds).map(|item| item.id.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use super::journal::Journal;
 use super::steps::{
-    CHECKPOINT, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, timers,
+    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised,
+    timers, unsound,
 };
 use super::{Progress, Promotion, look};
 use crate::converge::plan;
@@ -37,6 +38,7 @@ pub const SWITCHOVER: &[Step] = &[
     WRITE,
     PRODUCTION,
     SMOKE,
+    COMPLETE,
     Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
 ];
 
@@ -98,6 +100,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         as_the_spec_says(promotion)?;
     }
     progress.left = Some(new.timeline);
+    progress.sound = unsound(promotion).is_empty();
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
 }
 

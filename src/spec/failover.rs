@@ -145,6 +145,7 @@ pub enum StepName {
     Bundles,
     ProductionMode,
     SmokeTest,
+    Complete,
     Follow,
     PutBack,
 }
@@ -176,6 +177,7 @@ impl StepName {
             StepName::Bundles => "bundles",
             StepName::ProductionMode => "production-mode",
             StepName::SmokeTest => "smoke-test",
+            StepName::Complete => "complete",
             StepName::Follow => "follow",
             StepName::PutBack => "put-back",
         }
@@ -188,10 +190,10 @@ impl StepName {
 pub enum BootWithoutPeer {
     /// Start after asking for 30 seconds: a lost standby stops nothing, but an old production that
     /// boots while the new one is unreachable takes writes beside it.
-    #[default]
     Start,
-    /// Wait until the peer answers: there are never two productions, but production stays down
-    /// as long as its standby is.
+    /// Wait until the peer answers, or a person states that it is no production: there are never
+    /// two productions, but one that boots while its standby is off waits for a person.
+    #[default]
     Wait,
     /// Do not start: a person starts it.
     StayDown,

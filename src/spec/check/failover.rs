@@ -6,13 +6,27 @@ use crate::spec::{FailoverVerb, Span, Spec, StepName};
 /// The steps of each procedure that a hook can be tied to; a test in `promote` compares.
 pub const STEPS: [(FailoverVerb, &[StepName]); 3] = {
     use StepName::{
-        Bundles, Checkpoint, Epoch, FenceCommand, Files, Follow, Join, Keep, LastFiles, Mark, ProductionMode, Promote, Proof, PutBack,
-        Recover, Replay, Slot, SmokeTest, Snapshot, Source, Stop, StopOdoo, StopPostgresql, Timers, Write,
+        Bundles, Checkpoint, Complete, Epoch, FenceCommand, Files, Follow, Join, Keep, LastFiles, Mark, ProductionMode, Promote, Proof,
+        PutBack, Recover, Replay, Slot, SmokeTest, Snapshot, Source, Stop, StopOdoo, StopPostgresql, Timers, Write,
     };
     [
         (
             FailoverVerb::Promote,
-            &[FenceCommand, Timers, Replay, Snapshot, Epoch, Slot, Promote, Checkpoint, Write, Bundles, ProductionMode, SmokeTest],
+            &[
+                FenceCommand,
+                Timers,
+                Replay,
+                Snapshot,
+                Epoch,
+                Slot,
+                Promote,
+                Checkpoint,
+                Write,
+                Bundles,
+                ProductionMode,
+                SmokeTest,
+                Complete,
+            ],
         ),
         (
             FailoverVerb::Switchover,
@@ -31,6 +45,7 @@ pub const STEPS: [(FailoverVerb, &[StepName]); 3] = {
                 Write,
                 ProductionMode,
                 SmokeTest,
+                Complete,
                 Follow,
                 PutBack,
             ],
