@@ -5,10 +5,13 @@
 
 mod converging;
 mod failover;
+mod incident;
 mod killed;
 mod kinds;
+mod parameters;
 mod plans;
 mod random;
+mod random_failover;
 mod refusals;
 mod stage;
 mod storage;
