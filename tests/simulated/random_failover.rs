@@ -165,7 +165,7 @@ fn end_well(stage: Stage) -> Result<(), TestCaseError> {
 
 /// `OTR_LIVES=3000` lives longer.
 fn lives() -> u32 {
-    std::env::var("OTR_LIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(120)
+    std::env::var("OTR_LIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
 proptest! {
