@@ -1,12 +1,15 @@
 //! Switchover: planned, and nothing is lost. Until the old production's end is proven to be on
 //! the other host, a failure puts it back into service; from then on there is only forward.
 
+use std::time::{Duration, Instant};
+
 use super::journal::Journal;
 use super::steps::{
     CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised,
     timers, unsound,
 };
 use super::{Progress, Promotion, look};
+use crate::action::Action;
 use crate::converge::plan;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Look, Server};
@@ -99,6 +102,9 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if !promotion.despite_drift {
         as_the_spec_says(promotion)?;
     }
+    if !promotion.dry_run {
+        arrives(promotion, &here, &there)?;
+    }
     progress.left = Some(new.timeline);
     progress.sound = unsound(promotion).is_empty();
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
@@ -122,6 +128,29 @@ fn ready(host: &crate::name::HostName, old: &crate::name::HostName, new: &Server
             Err(format!("{host} is {} bytes behind {old}; wait until it has caught up", written.saturating_sub(replayed)))
         }
         _ => Err(format!("how far {host} is behind {old} cannot be seen")),
+    }
+}
+
+/// How long a row may take to the standby, seconds.
+const ARRIVAL: u64 = 15;
+
+/// Behind a cut cable a receiver calls itself streaming until its timeout: only what arrives proves it.
+fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Result<(), String> {
+    let (host, old) = (promotion.host, promotion.old);
+    promotion.fleet.act(old, &Action::ProveWrite { cluster: there.cluster.clone() }).map_err(|e| e.to_string())?;
+    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+    let facts = look(promotion, old, &[Look::Server(there.cluster.clone())]);
+    let written = position(&server(&facts, there)?.lsn);
+    let deadline = Instant::now() + Duration::from_secs(ARRIVAL);
+    loop {
+        let facts = look(promotion, host, &[Look::Server(here.cluster.clone())]);
+        if position(&server(&facts, here)?.replay_lsn) >= written {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("what {old} writes does not arrive on {host} within {ARRIVAL} s; can {host} reach {old}?"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
