@@ -9,14 +9,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::converge::{Limits, Watch, converge, plan};
+use crate::converge::{Limits, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::host::Connect;
 use crate::look::Look;
 use crate::name::HostName;
-use crate::plan::Verdict;
+use crate::plan::{Plan, Verdict};
 use crate::report::{Outcome, State};
 use crate::resource::Wanted;
 use crate::spec::Spec;
@@ -133,6 +133,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
     let mut failed: Option<&Step> = None;
     let mut down: Option<Instant> = None;
     let mut downtime = None;
+    let mut seen = None;
     for step in promotion.verb.steps() {
         // A dry run shows what would follow also where production is not proven to be down.
         if failed.is_some_and(|failed| !promotion.dry_run || failed.name != "fence") {
@@ -140,7 +141,8 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
             continue;
         }
         if promotion.dry_run && step.changes {
-            steps.push(planned(promotion, step, &progress));
+            let facts = seen.get_or_insert_with(|| look_ahead(promotion, &progress));
+            steps.push(planned(promotion, step, &progress, facts));
             continue;
         }
         if step.name == "stop-odoo" && promotion.verb == Verb::Switchover && journal.open().is_none() {
@@ -192,10 +194,17 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
     }
 }
 
+/// Everything the steps of a dry run would look at, in one trip.
+fn look_ahead(promotion: &Promotion<'_>, progress: &Progress) -> Facts {
+    let steps = promotion.verb.steps().iter().filter(|step| step.changes);
+    let wanted: Vec<Wanted> = steps.flat_map(|step| (step.wanted)(promotion, progress)).collect();
+    promotion.fleet.look(wanted.iter().flat_map(|wanted| wanted.resource.looks()))
+}
+
 /// What a step would do, as far as that can be seen before those ahead of it were done.
-fn planned(promotion: &Promotion<'_>, step: &'static Step, progress: &Progress) -> StepReport {
+fn planned(promotion: &Promotion<'_>, step: &'static Step, progress: &Progress, facts: &Facts) -> StepReport {
     let mut report = StepReport::new(step.name, step.about, StepOutcome::Planned);
-    let plan = plan(promotion.fleet, &(step.wanted)(promotion, progress));
+    let plan = Plan::make(&(step.wanted)(promotion, progress), facts);
     for item in plan.items {
         if let Verdict::Change(change) = item.verdict {
             report.done.extend(change.actions.iter().map(|action| format!("{}: {}", item.id.host, action.title())));
