@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::converge::{Limits, Watch, converge};
+use crate::converge::{Limits, STILL_DIFFERS, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
@@ -227,7 +227,7 @@ fn put_back(promotion: &Promotion<'_>, before: Inputs<'_>, journal: &Journal<'_>
     let _ = hooks::run(promotion, When::Before, &mut report);
     // Production first: nobody can work until it is back.
     for host in [promotion.old, promotion.host] {
-        if let Err(error) = carry_out(promotion, before.spec, None, &on(before, host), 60, &mut report) {
+        if let Err(error) = carry_out(promotion, before.spec, None, &on(before, host), (60, false), &mut report) {
             report.outcome = StepOutcome::Failed;
             let so_far = report.error.map_or_else(String::new, |so_far| so_far + "\n");
             report.error = Some(so_far + &error);
@@ -251,7 +251,7 @@ fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, 
         }
         hooks::run(promotion, When::Before, &mut report)?;
         let wanted = (step.wanted)(promotion, progress);
-        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, step.patience, &mut report)?;
+        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, (step.patience, step.moving), &mut report)?;
         if let Some(seen) = (step.after)(promotion, progress, journal)? {
             report.seen = Some(seen)
         }
@@ -276,7 +276,7 @@ fn carry_out(
     spec: &Spec,
     promoting: Option<&HostName>,
     wanted: &[Wanted],
-    patience: u64,
+    (patience, moving): (u64, bool),
     report: &mut StepReport,
 ) -> Result<(), String> {
     if wanted.is_empty() {
@@ -297,6 +297,10 @@ fn carry_out(
         let waits = || resource.on.as_ref().map(|on| format!("waits for {on}"));
         let why = resource.error.clone().or_else(waits).or_else(|| resource.discards.clone());
         let said = format!("{}: {}", resource.id(), why.unwrap_or_else(|| "still differs".into()));
+        if moving && resource.error.as_ref().is_some_and(|error| error.starts_with(STILL_DIFFERS)) {
+            report.add("users work, so some differs again");
+            continue;
+        }
         match holds {
             true => report.warnings.push(format!("{said}; what was wanted holds all the same")),
             false => wrong.push(said),

@@ -30,6 +30,8 @@ pub struct Step {
     pub undo: bool,
     /// Seconds to wait for what happens by itself.
     pub patience: u64,
+    /// What it copies is in use: what users add meanwhile is left to a later step.
+    pub moving: bool,
     /// Whether the step may begin.
     pub(crate) guard: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
     /// What must hold at its end.
@@ -61,7 +63,7 @@ pub fn drawn(verb: Verb) -> String {
 
 /// A step that only looks.
 pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
-    Step { name, about, changes: false, undo: false, patience: 0, guard: pass, wanted: nothing, after: no_more }
+    Step { name, about, changes: false, undo: false, patience: 0, moving: false, guard: pass, wanted: nothing, after: no_more }
 }
 
 /// A step that changes something.

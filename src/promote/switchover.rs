@@ -27,7 +27,7 @@ use crate::wanted::{all, cluster_at, data, on};
 pub const SWITCHOVER: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
     Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
-    Step { wanted: files, patience: 60, ..before("files", "Files are copied while users still work.") },
+    Step { wanted: files, patience: 60, moving: true, ..before("files", "Files are copied while users still work.") },
     Step { undo: true, ..SNAPSHOT },
     Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
     Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },

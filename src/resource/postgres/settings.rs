@@ -242,6 +242,15 @@ impl Resource for LiveSettings {
             if normalised(&live.value) == normalised(value) && !live.pending_restart {
                 continue;
             }
+            let lower = |value: &str| value.parse::<u64>().ok();
+            if AT_LEAST_PRODUCTIONS.contains(&name.as_str())
+                && self.0.follows.is_some()
+                && lower(value) < lower(&live.value)
+                && !ours.contains(&setting(name, value))
+            {
+                // Production was lowered in this very run: the file comes first.
+                return Ok(Decision::waits(format!("{name} in {}", at.settings_file().display())));
+            }
             let wish = if live.pending_restart { format!("{value} (needs a restart)") } else { value.clone() };
             change.differences.push(Difference::new(name, shown(name, &live.value), shown(name, &wish)));
             restart |= live.pending_restart;
