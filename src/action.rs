@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::look::{ClusterName, Site};
+use crate::look::{ClusterName, CommandLine, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::Text;
 
@@ -163,6 +163,8 @@ pub enum Action {
     ReplicateRedis { server: RedisServer, primary: Option<(String, u16)> },
     /// Append a line to a journal, fsynced.
     AppendJournal { path: PathBuf, line: String },
+    /// Run a program of the spec's or the command line's: a hook, a fence, a snapshot.
+    Run { command: CommandLine },
     /// Put this very program there.
     InstallOtr { path: PathBuf, sha256: String },
     /// Copy a tree from another host.
@@ -218,6 +220,7 @@ impl Action {
             Action::ReplicateRedis { primary: Some((host, port)), .. } => format!("REPLICAOF {host} {port}"),
             Action::ReplicateRedis { primary: None, .. } => "REPLICAOF NO ONE".into(),
             Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
+            Action::Run { command } => format!("run {}", command.shown()),
             Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),
             Action::Fetch { from, transfer } => format!("copy {} from {from}", transfer.title()),
             Action::KeepStore { from, job } => format!("bring the filestore of {} up to date from {from}", job.database),

@@ -80,6 +80,8 @@ pub enum Verb {
     Switchover(SwitchoverArgs),
     /// Make an old production a standby of the new one
     Rejoin(RejoinArgs),
+    /// Show the record of a promotion, switchover or rejoin, and what a person has still to do
+    Incident(IncidentArgs),
     /// Say whether a service may start on this host (systemd asks, as ExecCondition)
     Guard(GuardArgs),
     /// Play plan, apply, sync, power cut and promote on a simulated pair
@@ -226,6 +228,9 @@ pub struct PromoteArgs {
     /// Only look whether it could be done
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Run this with sh on the new production before anything irreversible; a failure stops it
+    #[arg(long, value_name = "COMMAND")]
+    pub snapshot_command: Option<String>,
     /// State that this host is down, where that cannot be seen; it is put on record
     #[arg(long, value_name = "HOST")]
     pub production_is_down: Option<HostName>,
@@ -245,6 +250,9 @@ pub struct SwitchoverArgs {
     /// Only look whether it could be done
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Run this with sh on the new production before anything irreversible; a failure stops it
+    #[arg(long, value_name = "COMMAND")]
+    pub snapshot_command: Option<String>,
     /// Begin though the pair is not all as the spec says
     #[arg(long)]
     pub despite_drift: bool,
@@ -267,6 +275,26 @@ pub struct RejoinArgs {
     /// Keep a copy of data that only the old production has
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub keep_diverged: bool,
+}
+
+/// Options of `incident`.
+#[derive(Debug, Args)]
+pub struct IncidentArgs {
+    /// The last but so many: 1 is the last
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(usize))]
+    pub number: usize,
+    /// One line for each
+    #[arg(long, conflicts_with = "number")]
+    pub list: bool,
+    /// Print it as Markdown
+    #[arg(long, conflicts_with_all = ["list", "json"])]
+    pub markdown: bool,
+    /// Add a note to the last one
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["list", "number"])]
+    pub note: Option<String>,
+    /// The note says that this line of the checklist is done
+    #[arg(long, value_name = "N", requires = "note", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub done: Option<u8>,
 }
 
 /// Options of `guard`.

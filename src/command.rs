@@ -29,6 +29,7 @@ mod demo;
 mod doctor;
 mod follow;
 mod guard;
+mod incident;
 mod man;
 mod notify;
 mod plan;
@@ -78,6 +79,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Switchover(args) => switchover::run(global, &args),
         Verb::Rejoin(args) => rejoin::run(global, &args),
+        Verb::Incident(args) => incident::run(global, &args),
         Verb::Guard(args) => guard::run(&args),
         Verb::Demo => demo::run(global),
         Verb::Record { directory } => record::run(global, &directory),

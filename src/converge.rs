@@ -56,6 +56,8 @@ impl Watch for Silent {
 
 /// The same difference after this many attempts means that the action does not help.
 const ATTEMPTS: u32 = 3;
+/// How the error of such a resource begins.
+pub const STILL_DIFFERS: &str = "it still differs after";
 /// More rounds than any spec needs; a guard against two resources undoing each other.
 const ROUNDS: u32 = 40;
 
@@ -211,7 +213,7 @@ impl Run<'_> {
                 continue;
             }
             if record.attempts >= ATTEMPTS {
-                record.error = Some(format!("it still differs after {ATTEMPTS} attempts"));
+                record.error = Some(format!("{STILL_DIFFERS} {ATTEMPTS} attempts"));
                 touched.push((item.id.clone(), record));
                 continue;
             }

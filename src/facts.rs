@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::look::accounts::Accounts;
+use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
 use crate::look::{
     Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight, RedisSight, Seen,
@@ -170,6 +171,10 @@ impl Facts {
     question!(
         /// Odoo's login page.
         login_page(port: u16, database: Option<&DatabaseName>) -> LoginPage, LoginPage, Look::LoginPage { port, database: database.cloned() }
+    );
+    question!(
+        /// What a program of the spec's answers.
+        answer(command: &CommandLine) -> Answer, Command, Look::Command(command.clone())
     );
 }
 

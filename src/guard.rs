@@ -13,7 +13,8 @@ pub use crate::spec::BootWithoutPeer;
 /// Where the guard finds what it must know, on every guarded host.
 pub const CONFIG: &str = "/etc/otr/guard.json";
 
-/// Is there while this host was production since it booted: allowed by the guard, or promoted.
+/// Is there while this host was production since it booted: allowed by the guard, promoted, or
+/// put there by a person who knows that no peer is production.
 pub const PRODUCTION_SINCE_BOOT: &str = "/run/otr/production";
 
 /// What the guard must know. It does not say who is production: that is what it finds out.
@@ -150,7 +151,10 @@ pub fn decide(question: &Question<'_>) -> Verdict {
     let spec = format!("{silent} gives no answer, and the spec says `boot_without_peer: ");
     match policy {
         BootWithoutPeer::Start => Verdict::Start(spec + "start`"),
-        BootWithoutPeer::Wait => Verdict::Wait(spec + "wait`"),
+        BootWithoutPeer::Wait => {
+            let how = format!("wait`; if you know that {silent} is no production: touch {PRODUCTION_SINCE_BOOT}");
+            Verdict::Wait(spec + &how)
+        }
         BootWithoutPeer::StayDown => Verdict::Refuse(spec + "stay_down`"),
     }
 }

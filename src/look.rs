@@ -12,6 +12,7 @@ use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
 pub mod batch;
+pub mod command;
 pub mod content;
 pub mod filestore;
 pub mod machine;
@@ -26,6 +27,7 @@ pub mod redis;
 pub mod sessions;
 pub mod units;
 
+pub use command::CommandLine;
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
 pub use machine::Machine;
 pub use mounts::{MountSight, Mounted};
@@ -126,6 +128,8 @@ pub enum Look {
         /// The database to log in to.
         database: Option<DatabaseName>,
     },
+    /// What a program of the spec's answers.
+    Command(CommandLine),
 }
 
 impl std::fmt::Display for Look {
@@ -150,6 +154,7 @@ impl std::fmt::Display for Look {
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
+            Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
     }
 }
@@ -178,6 +183,7 @@ pub enum Sight {
     Mount(MountSight),
     Sessions(SessionsSight),
     LoginPage(LoginPage),
+    Command(command::Answer),
 }
 
 /// Why a thing was not seen. Never means that it is absent.

@@ -9,21 +9,22 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::converge::{Limits, Watch, converge};
+use crate::converge::{Limits, STILL_DIFFERS, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::host::Connect;
 use crate::look::Look;
 use crate::name::HostName;
+use crate::plan::{Plan, Verdict};
 use crate::report::{Outcome, State};
 use crate::resource::Wanted;
 use crate::spec::Spec;
 use crate::wanted::{Inputs, cluster_at, on};
 
 pub mod fence;
+mod hooks;
+pub mod incident;
 pub mod journal;
 pub mod loss;
 mod next;
@@ -31,9 +32,12 @@ pub mod rejoin;
 pub mod smoke;
 pub mod steps;
 pub mod switchover;
+mod told;
 
-use journal::Journal;
-use loss::Lost;
+pub use told::{HookOutcome, HookReport, PromoteReport, StepOutcome, StepReport};
+
+use hooks::When;
+use journal::{Found, Journal};
 use smoke::Smoke;
 use steps::Step;
 
@@ -90,85 +94,14 @@ pub struct Promotion<'a> {
     pub despite_drift: bool,
     /// What a person stated: this host is down.
     pub stated_down: Option<&'a HostName>,
+    /// Who began it, for the journal.
+    pub by: &'a str,
+    /// A command line for `sh` on the host that is promoted, run before anything irreversible.
+    pub snapshot: Option<&'a str>,
     /// Says what happens.
     pub watch: &'a dyn Watch,
     /// Only look.
     pub dry_run: bool,
-}
-
-/// What a promotion, switchover or rejoin did, step by step, and what was lost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PromoteReport {
-    /// The version of this format.
-    pub version: u32,
-    /// `promote`, `switchover` or `rejoin`.
-    pub verb: &'static str,
-    /// The spec's name.
-    pub spec: String,
-    /// Who became production.
-    pub host: HostName,
-    /// Who was.
-    pub old_production: HostName,
-    /// The steps in order.
-    pub steps: Vec<StepReport>,
-    /// What was lost, as far as it could be seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Lost>,
-    /// What Odoo answered at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub smoke: Option<Smoke>,
-    /// What a person has to do now.
-    pub next: Vec<String>,
-    /// How long nobody could work, seconds: from Odoo's stop to its answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub downtime: Option<f64>,
-    /// A rejoin's decision and what it discards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejoin: Option<rejoin::Parting>,
-    /// Every step succeeded, and `host` is production.
-    pub promoted: bool,
-}
-
-/// One step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StepReport {
-    /// Its word.
-    pub step: &'static str,
-    /// A sentence about it.
-    pub about: &'static str,
-    /// What became of it.
-    pub outcome: StepOutcome,
-    /// How long it took.
-    pub seconds: f64,
-    /// What was done.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub done: Vec<String>,
-    /// What was seen, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seen: Option<String>,
-    /// What went wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-impl StepReport {
-    fn new(step: &'static str, about: &'static str, outcome: StepOutcome) -> Self {
-        Self { step, about, outcome, seconds: 0.0, done: Vec::new(), seen: None, error: None }
-    }
-}
-
-/// What became of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepOutcome {
-    /// It holds.
-    Done,
-    /// It would be done.
-    Planned,
-    /// It failed; nothing after it was tried.
-    Failed,
-    /// It was not tried.
-    NotReached,
 }
 
 /// What the guards saw, handed from step to step.
@@ -186,6 +119,10 @@ pub(crate) struct Progress {
     pub promoted: bool,
     /// A rejoin's decision.
     pub parting: Option<rejoin::Parting>,
+    /// Nothing proves yet that the old production is down: the spec's fence is asked.
+    pub must_fence: bool,
+    /// What both roles have alike was seen to be right on the new production.
+    pub sound: bool,
 }
 
 /// Runs the steps.
@@ -196,10 +133,16 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
     let mut failed: Option<&Step> = None;
     let mut down: Option<Instant> = None;
     let mut downtime = None;
+    let mut seen = None;
     for step in promotion.verb.steps() {
-        if failed.is_some() || (promotion.dry_run && step.changes) {
-            let outcome = if failed.is_some() { StepOutcome::NotReached } else { StepOutcome::Planned };
-            steps.push(StepReport::new(step.name, step.about, outcome));
+        // A dry run shows what would follow also where production is not proven to be down.
+        if failed.is_some_and(|failed| !promotion.dry_run || failed.name != "fence") {
+            steps.push(StepReport::new(step.name, step.about, StepOutcome::NotReached));
+            continue;
+        }
+        if promotion.dry_run && step.changes {
+            let facts = seen.get_or_insert_with(|| look_ahead(promotion, &progress));
+            steps.push(planned(promotion, step, &progress, facts));
             continue;
         }
         if step.name == "stop-odoo" && promotion.verb == Verb::Switchover && journal.open().is_none() {
@@ -211,6 +154,9 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
         } else if step.name == "smoke-test" {
             downtime = down.map(|down| down.elapsed().as_secs_f64());
         }
+        if !step.changes {
+            journal.looked(&report);
+        }
         steps.push(report);
     }
     let put_back =
@@ -221,41 +167,75 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
     let lost = match promotion.verb {
         // A switchover has proven that nothing is missing.
         Verb::Rejoin | Verb::Switchover => None,
-        _ if promotion.dry_run || back => None,
+        _ if promotion.dry_run => loss::position(promotion).ok().and_then(|now| loss::lost(promotion, Some(&now))),
         _ => loss::lost(promotion, progress.before.as_ref()),
     };
+    if !promotion.dry_run && !back {
+        let found = Found { lost: lost.clone(), smoke: progress.smoke.clone(), downtime, rejoin: progress.parting.clone() };
+        // A journal that cannot be written must not undo what was done; the next run says it again.
+        if let (Err(error), Some(last)) = (journal.end(found, promoted), steps.last_mut()) {
+            last.add(&error);
+        }
+    }
     PromoteReport {
         version: 1,
         verb: promotion.verb.as_str(),
         spec: promotion.inputs.spec.name.to_string(),
         host: promotion.host.clone(),
         old_production: promotion.old.clone(),
-        next: next::next(promotion, promoted, back),
+        next: next::next(promotion, &steps, promoted, back),
         steps,
         lost,
         smoke: progress.smoke,
         downtime,
         rejoin: progress.parting,
         promoted,
+        dry_run: promotion.dry_run,
     }
+}
+
+/// Everything the steps of a dry run would look at, in one trip.
+fn look_ahead(promotion: &Promotion<'_>, progress: &Progress) -> Facts {
+    let steps = promotion.verb.steps().iter().filter(|step| step.changes);
+    let wanted: Vec<Wanted> = steps.flat_map(|step| (step.wanted)(promotion, progress)).collect();
+    promotion.fleet.look(wanted.iter().flat_map(|wanted| wanted.resource.looks()))
+}
+
+/// What a step would do, as far as that can be seen before those ahead of it were done.
+fn planned(promotion: &Promotion<'_>, step: &'static Step, progress: &Progress, facts: &Facts) -> StepReport {
+    let mut report = StepReport::new(step.name, step.about, StepOutcome::Planned);
+    let plan = Plan::make(&(step.wanted)(promotion, progress), facts);
+    for item in plan.items {
+        if let Verdict::Change(change) = item.verdict {
+            report.done.extend(change.actions.iter().map(|action| format!("{}: {}", item.id.host, action.title())));
+        }
+    }
+    report.hooks = hooks::planned(promotion, step.name);
+    report.seen = match step.name {
+        "fence-command" if progress.must_fence => fence::shown(promotion),
+        "snapshot" => promotion.snapshot.map(str::to_owned),
+        _ => None,
+    };
+    report
 }
 
 /// Production goes on as before: what was stopped is started.
 fn put_back(promotion: &Promotion<'_>, before: Inputs<'_>, journal: &Journal<'_>) -> StepReport {
     let mut report = StepReport::new("put-back", "The old production is back in service.", StepOutcome::Done);
     let start = Instant::now();
+    // Whatever they do, production comes back.
+    let _ = hooks::run(promotion, When::Before, &mut report);
     // Production first: nobody can work until it is back.
     for host in [promotion.old, promotion.host] {
-        let (done, result) = carry_out(promotion, before.spec, None, &on(before, host), 60);
-        report.done.extend(done);
-        if let Err(error) = result {
+        if let Err(error) = carry_out(promotion, before.spec, None, &on(before, host), (60, false), &mut report) {
             report.outcome = StepOutcome::Failed;
             let so_far = report.error.map_or_else(String::new, |so_far| so_far + "\n");
             report.error = Some(so_far + &error);
         }
     }
+    let _ = hooks::run(promotion, When::After, &mut report);
     report.seconds = start.elapsed().as_secs_f64();
-    if let Err(error) = journal.put_back(report.outcome == StepOutcome::Done) {
+    if let Err(error) = journal.put_back(&report) {
         report.seen = Some(error);
     }
     report
@@ -266,59 +246,67 @@ fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, 
     let mut report = StepReport::new(step.name, step.about, StepOutcome::Done);
     let result = (step.guard)(promotion, progress, journal).and_then(|seen| {
         report.seen = seen;
-        if step.changes && !promotion.dry_run {
+        if step.changes {
             journal.began(step.name)?;
         }
+        hooks::run(promotion, When::Before, &mut report)?;
         let wanted = (step.wanted)(promotion, progress);
-        let (done, result) = carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, step.patience);
-        report.done = done;
-        result?;
-        if let Some(seen) = (step.after)(promotion, progress)? {
+        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, (step.patience, step.moving), &mut report)?;
+        if let Some(seen) = (step.after)(promotion, progress, journal)? {
             report.seen = Some(seen)
         }
-        Ok(())
+        hooks::run(promotion, When::After, &mut report)
     });
     report.seconds = start.elapsed().as_secs_f64();
     if let Err(error) = &result {
         report.outcome = StepOutcome::Failed;
         report.error = Some(error.clone());
     }
-    if step.changes && !promotion.dry_run {
-        // A journal that cannot be written must not undo what was done; the next run says it again.
-        if let Err(error) = journal.ended(&report) {
-            report.seen = Some(format!("{} ({error})", report.seen.unwrap_or_default()));
-        }
+    if step.changes
+        && let Err(error) = journal.ended(&report)
+    {
+        report.add(&error);
     }
     report
 }
 
+/// Makes the wanted resources hold; tells what was done, and what failed though they hold.
 fn carry_out(
     promotion: &Promotion<'_>,
     spec: &Spec,
     promoting: Option<&HostName>,
     wanted: &[Wanted],
-    patience: u64,
-) -> (Vec<String>, Result<(), String>) {
+    (patience, moving): (u64, bool),
+    report: &mut StepReport,
+) -> Result<(), String> {
     if wanted.is_empty() {
-        return (Vec::new(), Ok(()));
+        return Ok(());
     }
     let consent = BTreeSet::new();
     let limits = Limits { spec, patience: Duration::from_secs(patience), consent: &consent, promoting };
-    let reports = match converge(promotion.fleet, wanted, &limits, promotion.watch) {
-        Ok(reports) => reports,
-        Err(violation) => return (Vec::new(), Err(violation.to_string())),
-    };
-    let done =
-        reports.iter().filter(|r| r.outcome == Some(Outcome::Changed)).flat_map(|r| r.actions.iter().map(|a| a.title.clone())).collect();
-    let wrong: Vec<String> = reports
-        .iter()
-        .filter(|r| r.state != State::Holds)
-        .map(|r| {
-            let why = r.error.clone().or_else(|| r.on.as_ref().map(|on| format!("waits for {on}"))).or_else(|| r.discards.clone());
-            format!("{}: {}", r.id(), why.unwrap_or_else(|| "still differs".into()))
-        })
-        .collect();
-    (done, if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) })
+    let reports = converge(promotion.fleet, wanted, &limits, promotion.watch).map_err(|violation| violation.to_string())?;
+    let mut wrong = Vec::new();
+    for resource in &reports {
+        let holds = resource.state == State::Holds;
+        if resource.outcome == Some(Outcome::Changed) {
+            report.done.extend(resource.actions.iter().map(|action| action.title.clone()));
+        }
+        if holds && resource.outcome != Some(Outcome::Failed) {
+            continue;
+        }
+        let waits = || resource.on.as_ref().map(|on| format!("waits for {on}"));
+        let why = resource.error.clone().or_else(waits).or_else(|| resource.discards.clone());
+        let said = format!("{}: {}", resource.id(), why.unwrap_or_else(|| "still differs".into()));
+        if moving && resource.error.as_ref().is_some_and(|error| error.starts_with(STILL_DIFFERS)) {
+            report.add("users work, so some differs again");
+            continue;
+        }
+        match holds {
+            true => report.warnings.push(format!("{said}; what was wanted holds all the same")),
+            false => wrong.push(said),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 /// Facts of a few looks.

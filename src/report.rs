@@ -13,6 +13,7 @@ use crate::plan::{Item, Plan, Verdict};
 use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod ansible;
+pub mod incident;
 pub mod promotion;
 pub mod sessions;
 pub mod status;

@@ -24,7 +24,7 @@ pub mod tree;
 pub mod value;
 
 pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
-pub use failover::{BootWithoutPeer, Failover};
+pub use failover::{BootWithoutPeer, Failover, FailoverVerb, Fence, Hook, HookHost, IfItFails, StepName};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};

@@ -126,6 +126,12 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     list.wanted
 }
 
+/// Whether a resource is the same in both roles: software, folders, mounts.
+pub fn is_of_both_roles(wanted: &Wanted) -> bool {
+    use crate::resource::Kind::{Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions};
+    matches!(wanted.resource.id().kind, Packages | Pip | Directory | Mount | SessionModule | Filestore | Sessions)
+}
+
 /// The data that `sync` moves to the standbys.
 pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
     let hosts: Vec<&HostName> = inputs.spec.standbys().collect();

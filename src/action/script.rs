@@ -122,6 +122,11 @@ pub fn script(action: &Action) -> String {
             let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
         }
+        Action::Run { command } => {
+            // What it leaves running must not hold otr's lock.
+            let late = format!("it did not end within {} s", command.seconds);
+            format!("code=0\n{} 9>&- || code=$?\n[ $code != 124 ] || echo {} >&2\nexit $code", command.call(), quote(&late))
+        }
         Action::InstallOtr { path, sha256 } => install_otr(path, sha256),
         Action::Fetch { .. } | Action::KeepStore { .. } => "echo 'a copy between two hosts is no script' >&2; false".into(),
     }

@@ -148,6 +148,8 @@ impl Stage {
             host: &self.new,
             old: &self.old,
             stated_down: Some(&self.old),
+            by: "otr demo",
+            snapshot: None,
             watch: &Silent,
             dry_run: false,
         }))

@@ -38,10 +38,12 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
         Some(path) => redis_role(&std::fs::read_to_string(path).with_context(|| path.display().to_string())?),
         None => role_on_disk(&config)?,
     };
-    let (own, before) = (epoch(&config)?, Path::new(PRODUCTION_SINCE_BOOT).exists());
+    let own = epoch(&config)?;
     let begun = Instant::now();
     let mut said = String::new();
     loop {
+        // Looked at anew each time: a person who knows better may put it there.
+        let before = Path::new(PRODUCTION_SINCE_BOOT).exists();
         let peers: Vec<(HostName, Option<Answer>)> = match role {
             DiskRole::Standby => Vec::new(),
             DiskRole::Primary => config.peers.iter().map(|(peer, address)| (peer.clone(), ask(address, config.port))).collect(),

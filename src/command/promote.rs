@@ -41,10 +41,11 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let stated = match &args.production_is_down {
         Some(name) if *name != old => bail!("--production-is-down {name}: production is {old}"),
         Some(name) => Some(name.clone()),
-        None if fleet.unreachable(&old).is_some() && !args.dry_run => state_down(&old)?,
+        // A fence of the spec's needs no statement.
+        None if fleet.unreachable(&old).is_some() && !args.dry_run && spec.failover.fence.is_none() => state_down(&old)?,
         None => None,
     };
-    let progress = Progress::new(global);
+    let (progress, by) = (Progress::new(global), super::holder("promote"));
     let promotion = Promotion {
         verb: Verb::Promote,
         connect: Some(session.connector.as_ref()),
@@ -56,6 +57,8 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         keep_diverged: true,
         despite_drift: false,
         stated_down: stated.as_ref(),
+        by: &by,
+        snapshot: args.snapshot_command.as_deref(),
         watch: &progress,
         dry_run: args.dry_run,
     };

@@ -31,7 +31,7 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
     if let (false, Err((host, error))) = (args.dry_run, lock(&fleet, "rejoin", &[&host, old])) {
         return locked(global, &host, &error);
     }
-    let progress = Progress::new(global);
+    let (progress, by) = (Progress::new(global), super::holder("rejoin"));
     let mut promotion = Promotion {
         verb: Verb::Rejoin,
         connect: Some(session.connector.as_ref()),
@@ -43,6 +43,8 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
         keep_diverged: args.keep_diverged,
         despite_drift: false,
         stated_down: None,
+        by: &by,
+        snapshot: None,
         watch: &progress,
         dry_run: true,
     };

@@ -38,7 +38,7 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
             }
         }
     }
-    let progress = Progress::new(global);
+    let (progress, by) = (Progress::new(global), super::holder("switchover"));
     let promotion = Promotion {
         verb: Verb::Switchover,
         connect: Some(session.connector.as_ref()),
@@ -50,6 +50,8 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
         keep_diverged: true,
         despite_drift: args.despite_drift,
         stated_down: None,
+        by: &by,
+        snapshot: args.snapshot_command.as_deref(),
         watch: &progress,
         dry_run: args.dry_run,
     };

@@ -189,6 +189,10 @@ impl State {
             self.done.push((connection.host.clone(), title));
         }
         match fault {
+            Some(Fault::FailAfter) => {
+                let title = self.done.last().map(|(_, title)| title.clone()).unwrap_or_default();
+                Err(HostError::Failed { title, status: 1, said: "it failed after all was done".into() })
+            }
             Some(_) => Err(self.snap(connection, fault)),
             None => result,
         }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
-use super::{accounts, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, units};
+use super::{
+    accounts, command, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, units,
+};
 use crate::name::UnitName;
 
 /// What is asked with one process.
@@ -43,6 +45,8 @@ impl Question {
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::LoginPage { .. }) => 180,
             Question::One(Look::Sessions(_)) => 120,
+            // Its own limit is to end it first.
+            Question::One(Look::Command(command)) => command.seconds + 10,
             _ => 20,
         }
     }
@@ -72,6 +76,7 @@ impl Question {
                 Look::Sessions(place) => sessions::script(place),
                 Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
+                Look::Command(command) => command::script(command),
             },
         }
     }
@@ -124,6 +129,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
+        Look::Command(_) => Sight::Command(command::read(reply, limit)?),
     })
 }
 

@@ -1,10 +1,15 @@
 //! Proof that the old production can no longer write. Two hosts alone cannot tell a cut
-//! cable from a death, so only what was seen or what a person states counts.
+//! cable from a death, so only what was seen, what the spec's fence proves, or what a person
+//! states counts.
+
+use std::time::{Duration, Instant};
 
 use super::journal::Journal;
-use super::{Progress, Promotion};
+use super::{Progress, Promotion, hooks, look};
+use crate::action::Action;
 use crate::fleet::Fleet;
-use crate::look::Look;
+use crate::look::{CommandLine, Look};
+use crate::spec::Fence;
 use crate::wanted::cluster_at;
 
 /// Looked at once more, now that the epoch keeps it from starting: it may have come back before.
@@ -25,10 +30,19 @@ pub(super) fn again(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
     }
 }
 
-/// Seen stopped over SSH; or unreachable, and a person said that it is down.
-pub(super) fn proof(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
+/// Seen stopped over SSH; or unreachable, and the fence or a person says that it is down.
+pub(super) fn proof(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let old = promotion.old;
     if let Some(why) = promotion.fleet.unreachable(old) {
+        if let Some(fence) = &promotion.inputs.spec.failover.fence {
+            return Ok(Some(match is_down(promotion, fence) {
+                Ok(said) => said,
+                Err(not) => {
+                    progress.must_fence = true;
+                    format!("{old} cannot be reached ({why}), and {not}: the spec's fence is next")
+                }
+            }));
+        }
         return match promotion.stated_down {
             Some(name) if name == old => Ok(Some(format!("{old} cannot be reached, and it was stated that it is down"))),
             _ => Err(format!(
@@ -38,6 +52,65 @@ pub(super) fn proof(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>
         };
     }
     stopped(promotion, promotion.fleet)
+}
+
+fn call(promotion: &Promotion<'_>, argv: &[String], fence: &Fence) -> CommandLine {
+    let environment = hooks::environment(promotion, "fence-command", "after");
+    CommandLine { argv: argv.to_vec(), environment, seconds: fence.timeout.0.as_secs() }
+}
+
+/// What a dry run shows of the fence.
+pub(super) fn shown(promotion: &Promotion<'_>) -> Option<String> {
+    let fence = promotion.inputs.spec.failover.fence.as_ref()?;
+    Some(format!(
+        "{}, until `{}` says \"{}\"",
+        call(promotion, &fence.run, fence).shown(),
+        call(promotion, &fence.read_back, fence).shown(),
+        fence.expect
+    ))
+}
+
+/// The answer of the read-back, if it is the proof.
+fn is_down(promotion: &Promotion<'_>, fence: &Fence) -> Result<String, String> {
+    let command = call(promotion, &fence.read_back, fence);
+    let facts = look(promotion, promotion.host, &[Look::Command(command.clone())]);
+    let answer = facts.answer(promotion.host, &command).map_err(|e| e.to_string())?;
+    match answer.text.lines().find(|line| answer.status == 0 && line.contains(&fence.expect)) {
+        Some(line) => Ok(format!("{} is down: `{}` says \"{}\"", promotion.old, command.shown(), line.trim())),
+        None => {
+            let said = answer.text.trim();
+            Err(format!("`{}` does not say \"{}\" but \"{said}\" (exit status {})", command.shown(), fence.expect, answer.status))
+        }
+    }
+}
+
+/// The fence's command, and then the answer that proves it.
+pub(super) fn command(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
+    let Some(fence) = promotion.inputs.spec.failover.fence.as_ref().filter(|_| progress.must_fence) else { return Ok(None) };
+    let ran = promotion.fleet.act(promotion.host, &Action::Run { command: call(promotion, &fence.run, fence) });
+    let deadline = Instant::now() + fence.timeout.0;
+    loop {
+        let why = match is_down(promotion, fence) {
+            Ok(said) => return Ok(Some(said)),
+            Err(why) => why,
+        };
+        // What the command itself says is no proof, but why there is none.
+        let failed = ran.as_ref().err().map(ToString::to_string);
+        if failed.is_none() && Instant::now() < deadline {
+            promotion.watch.waits(&format!("the proof that {} is down", promotion.old));
+            std::thread::sleep(Duration::from_millis(500));
+            continue;
+        }
+        let why = failed.map_or_else(|| why.clone(), |failed| format!("{failed}; {why}"));
+        return match promotion.stated_down {
+            Some(name) if name == promotion.old => Ok(Some(format!("the fence proves nothing ({why}); it was stated that {name} is down"))),
+            _ => Err(format!(
+                "the fence does not prove that {old} is down: {why}. Mend it, or make sure (power, console) and state it: \
+                 --production-is-down {old}",
+                old = promotion.old
+            )),
+        };
+    }
 }
 
 /// What could take writes there is seen stopped.

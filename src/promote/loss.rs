@@ -29,7 +29,7 @@ pub struct Position {
 }
 
 /// What was lost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lost {
     /// What is known of the database.
     pub database: DatabaseLoss,
@@ -38,12 +38,12 @@ pub struct Lost {
     /// Files that rows refer to and that are not on disk or are damaged.
     pub files: Vec<LostFile>,
     /// Stores that could not be looked at, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
 }
 
 /// What is known of lost transactions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatabaseLoss {
     /// Where the data stood.
     #[serde(flatten)]
@@ -55,7 +55,7 @@ pub struct DatabaseLoss {
 }
 
 /// One lost file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LostFile {
     /// Whose.
     pub database: DatabaseName,
@@ -66,7 +66,7 @@ pub struct LostFile {
     /// The file's name in the store.
     pub store_name: String,
     /// `absent` or `damaged`.
-    pub fault: &'static str,
+    pub fault: String,
 }
 
 /// Where the standby's data stands now.
@@ -145,7 +145,7 @@ pub fn lost_files(promotion: &Promotion<'_>, host: &HostName) -> (Vec<LostFile>,
                 name: attachment.name.clone(),
                 id: attachment.id,
                 store_name: store_name.clone(),
-                fault,
+                fault: fault.into(),
             });
         }
     }

@@ -1,9 +1,20 @@
 //! What only a person can do, at the end of each report.
 
-use super::{Promotion, Verb};
+use super::{HookOutcome, Promotion, StepReport, Verb};
 
 /// The lines in order.
-pub(super) fn next(promotion: &Promotion<'_>, done: bool, back: bool) -> Vec<String> {
+pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], done: bool, back: bool) -> Vec<String> {
+    let mut lines = lines(promotion, done, back);
+    for step in steps {
+        for hook in step.hooks.iter().filter(|hook| matches!(hook.outcome, HookOutcome::Failed | HookOutcome::LeftOut)) {
+            let how = if hook.outcome == HookOutcome::Failed { "failed" } else { "was left out" };
+            lines.push(format!("do what the hook {} {} would have done (`{}` on {}): it {how}", hook.when, step.step, hook.run, hook.on));
+        }
+    }
+    lines
+}
+
+fn lines(promotion: &Promotion<'_>, done: bool, back: bool) -> Vec<String> {
     let (host, old, verb) = (promotion.host, promotion.old, promotion.verb.as_str());
     if promotion.dry_run {
         return vec![format!("nothing was changed; `otr {verb}` without --dry-run does it")];

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::journal::Journal;
 use super::steps::{EPOCH, Seen, Step, changing, epoch, looking, raised};
@@ -32,20 +32,20 @@ pub const REJOIN: &[Step] = &[
 ];
 
 /// How the old production joins, and what it gives up.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parting {
     /// `attach`, `rewind` or `rebuild`.
-    pub way: &'static str,
+    pub way: String,
     /// The reason in words.
     pub words: String,
     /// Positions from which and up to which its own history is discarded; `X/Y`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discards: Option<(String, String)>,
     /// Files of its store that no row of production refers to, `database/name`. They stay where they are.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Stores that could not be compared.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         Some(_) => return Err(format!("the spec says that {host} is production, but its PostgreSQL is a standby; `otr promote {host}`")),
         None => return Err(format!("PostgreSQL does not run on {host}, which {old} is to follow: systemctl start {}", production.unit())),
     }
-    if streams(promotion, progress).is_ok() {
+    if streams(promotion, progress, journal).is_ok() {
         progress.promoted = true;
         return Ok(Some(format!("{old} streams from {host} already")));
     }
@@ -113,7 +113,7 @@ fn told(promotion: &Promotion<'_>, is: &ClusterState, right: &ClusterState) -> P
         }
         Way::Rebuild { why } => ("rebuild", format!("{old} is copied anew: {why}"), Some(("unknown".into(), end))),
     };
-    Parting { way, words, discards, files: Vec::new(), unseen: Vec::new() }
+    Parting { way: way.into(), words, discards, files: Vec::new(), unseen: Vec::new() }
 }
 
 /// Attachments that only the old production has: files no row of production refers to.
@@ -207,7 +207,7 @@ fn production(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 }
 
 /// Without a checkpoint on its timeline pg_rewind may find nothing to do (PostgreSQL before 16).
-fn source(promotion: &Promotion<'_>, progress: &mut Progress) -> Seen {
+fn source(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
     let (Some((_, production)), Some(replication)) = (ends(promotion), &promotion.inputs.spec.replication) else { return Ok(None) };
     if progress.promoted || progress.parting.as_ref().is_none_or(|parting| parting.way != "rewind") {
         return Ok(None);

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::journal::Journal;
 use super::{Progress, Promotion, look};
 use crate::look::{LoginPage, Look};
 use crate::name::DatabaseName;
 use crate::spec::OptionValue;
 
 /// What Odoo answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Smoke {
     /// HTTP status of the login page.
     pub login: u16,
@@ -23,7 +24,7 @@ pub struct Smoke {
 /// How long Odoo may take to answer after its start, seconds.
 const PATIENCE: u64 = 180;
 
-pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress) -> Result<Option<String>, String> {
+pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let spec = promotion.inputs.spec;
     let Some(odoo) = &spec.odoo else { return Ok(Some("the spec has no `odoo:`, so nothing is asked".into())) };
     let host = promotion.host;

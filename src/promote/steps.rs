@@ -3,16 +3,18 @@
 use super::journal::Journal;
 use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
 use crate::action::Action;
+use crate::converge::plan;
 use crate::epoch::Epoch;
-use crate::look::Look;
+use crate::look::{CommandLine, Look};
 use crate::name::HostName;
+use crate::plan::Verdict;
 use crate::plan::check::may_change;
 use crate::resource::epoch::Raised;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, on, root_file, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -28,12 +30,14 @@ pub struct Step {
     pub undo: bool,
     /// Seconds to wait for what happens by itself.
     pub patience: u64,
+    /// What it copies is in use: what users add meanwhile is left to a later step.
+    pub moving: bool,
     /// Whether the step may begin.
     pub(crate) guard: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
     /// What must hold at its end.
     pub(crate) wanted: fn(&Promotion<'_>, &Progress) -> Vec<Wanted>,
     /// What is seen at its end.
-    pub(crate) after: fn(&Promotion<'_>, &mut Progress) -> Seen,
+    pub(crate) after: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
 }
 
 /// The steps of a verb as the page of procedures shows them.
@@ -59,7 +63,7 @@ pub fn drawn(verb: Verb) -> String {
 
 /// A step that only looks.
 pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
-    Step { name, about, changes: false, undo: false, patience: 0, guard: pass, wanted: nothing, after: no_more }
+    Step { name, about, changes: false, undo: false, patience: 0, moving: false, guard: pass, wanted: nothing, after: no_more }
 }
 
 /// A step that changes something.
@@ -71,8 +75,10 @@ pub(super) const fn changing(name: &'static str, about: &'static str) -> Step {
 pub const PROMOTE: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "The standby can be promoted.") },
     Step { guard: fence::proof, ..looking("fence", "The old production can no longer write.") },
+    Step { after: fence::command, ..changing("fence-command", "Where nothing else proves it, the spec's fence does.") },
     Step { guard: position, wanted: timers, ..changing("timers", "Nothing copies from the old production any more.") },
     Step { guard: position, wanted: replayed, patience: 600, ..changing("replay", "All that was received is replayed.") },
+    SNAPSHOT,
     Step { guard: epoch, wanted: raised, ..EPOCH },
     SLOT,
     Step { guard: fence::again, ..SERVER },
@@ -81,9 +87,12 @@ pub const PROMOTE: &[Step] = &[
     Step { wanted: bundles, ..changing("bundles", "Asset bundles whose files are lost are made again.") },
     PRODUCTION,
     SMOKE,
+    COMPLETE,
 ];
 
 /// Steps that a planned and an unplanned promotion share.
+pub(super) const SNAPSHOT: Step =
+    Step { after: snapshot, ..changing("snapshot", "The command given with --snapshot-command has run, if one was.") };
 pub(super) const EPOCH: Step = changing("epoch", "Every host in reach knows that the old production is one no more.");
 pub(super) const SLOT: Step = Step { wanted: slots, ..changing("slot", "WAL is kept for those that will follow.") };
 pub(super) const SERVER: Step =
@@ -94,13 +103,15 @@ pub(super) const PRODUCTION: Step =
     Step { wanted: production_mode, patience: 60, ..changing("production-mode", "Configuration, Redis and Odoo are as production's.") };
 pub(super) const SMOKE: Step = Step { after: smoke::test, ..changing("smoke-test", "Odoo answers: its login page and every asset on it.") };
 
+pub(super) const COMPLETE: Step = Step { wanted: complete, patience: 60, ..changing("complete", "All the rest is as the spec says.") };
+
 pub(super) fn nothing(_: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     Vec::new()
 }
 pub(super) fn pass(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     Ok(None)
 }
-pub(super) fn no_more(_: &Promotion<'_>, _: &mut Progress) -> Seen {
+pub(super) fn no_more(_: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     Ok(None)
 }
 
@@ -154,7 +165,11 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
     progress.left = Some(server.timeline);
-    Ok(Some(format!("a standby on timeline {}, replayed up to {}", server.timeline, server.replay_lsn.clone().unwrap_or_default())))
+    let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
+    let unsound = unsound(promotion);
+    progress.sound = unsound.is_empty();
+    let drift = if unsound.is_empty() { String::new() } else { format!("; not as the spec says, and mended: {}", unsound.join(", ")) };
+    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{drift}")))
 }
 
 pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
@@ -162,6 +177,20 @@ pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &J
         progress.before = Some(loss::position(promotion)?);
     }
     Ok(None)
+}
+
+/// Whoever asked for a snapshot wants it before anything that cannot be undone, once.
+fn snapshot(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journal<'_>) -> Seen {
+    let Some(command) = promotion.snapshot else { return Ok(None) };
+    if progress.promoted || journal.has_done("snapshot") {
+        return Ok(Some("it ran before".into()));
+    }
+    let environment = super::hooks::environment(promotion, "snapshot", "after");
+    // As long as a copy of a large disk may take.
+    let argv = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
+    let command = CommandLine { argv, environment, seconds: 6600 };
+    promotion.fleet.act(promotion.host, &Action::Run { command }).map_err(|e| e.to_string())?;
+    Ok(promotion.snapshot.map(|command| format!("done: {command}")))
 }
 
 pub(super) fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
@@ -237,12 +266,12 @@ fn checkpointed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     wish(promotion, Goal::Checkpointed { left: progress.left.unwrap_or(0) })
 }
 
-fn timeline(promotion: &Promotion<'_>, progress: &mut Progress) -> Seen {
+fn timeline(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
     progress.promoted = true;
     Ok(progress.left.map(|left| format!("{} leaves timeline {left}", promotion.host)))
 }
 
-fn prove_write(promotion: &Promotion<'_>, _: &mut Progress) -> Seen {
+fn prove_write(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     let Some(at) = cluster_at(promotion.inputs.spec, promotion.host) else { return Ok(None) };
     promotion.fleet.act(promotion.host, &Action::ProveWrite { cluster: at.cluster }).map_err(|e| e.to_string())?;
     Ok(Some("a row was written and read".into()))
@@ -261,8 +290,23 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
         .collect()
 }
 
-fn production_mode(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+/// What the role changes, and the rest too unless it was seen to be right: nobody works meanwhile.
+fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let mut wanted = on(promotion.inputs, promotion.host);
+    wanted.retain(|wanted| !progress.sound || !is_of_both_roles(wanted));
+    wanted
+}
+
+fn complete(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.host)
+}
+
+/// What both roles have alike holds on the new production; otherwise what does not.
+pub(super) fn unsound(promotion: &Promotion<'_>) -> Vec<String> {
+    let mut wanted = on(promotion.inputs, promotion.host);
+    wanted.retain(is_of_both_roles);
+    let plan = plan(promotion.fleet, &wanted);
+    plan.items.into_iter().filter(|item| item.verdict != Verdict::Holds).map(|item| item.id.to_string()).collect()
 }
 
 #[cfg(test)]
@@ -281,6 +325,18 @@ mod tests {
             std::fs::write("docs/failover.md", format!("{head}{open}{drawn}{close}{tail}")).unwrap();
         } else {
             assert_eq!(shown, drawn);
+        }
+    }
+
+    #[test]
+    fn hooks_know_every_step_that_changes_something() {
+        for (verb, (spec, names)) in [Verb::Promote, Verb::Switchover, Verb::Rejoin].into_iter().zip(crate::spec::check::failover::STEPS) {
+            assert_eq!(format!("{spec:?}").to_lowercase(), verb.as_str());
+            let mut steps: Vec<&str> = verb.steps().iter().filter(|step| step.changes).map(|step| step.name).collect();
+            if verb == Verb::Switchover {
+                steps.push("put-back");
+            }
+            assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), steps, "{verb:?}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Switchover: planned, and nothing is lost. Until the old production's end is proven to be on
 //! the other host, a failure puts it back into service; from then on there is only forward.
 
+use std::time::{Duration, Instant};
+
 use super::journal::Journal;
 use super::steps::{
-    CHECKPOINT, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, Seen, Step, WRITE, changing, epoch, looking, position, raised, timers,
+    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised,
+    timers, unsound,
 };
 use super::{Progress, Promotion, look};
+use crate::action::Action;
 use crate::converge::plan;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Look, Server};
@@ -23,7 +27,8 @@ use crate::wanted::{all, cluster_at, data, on};
 pub const SWITCHOVER: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
     Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
-    Step { wanted: files, patience: 60, ..before("files", "Files are copied while users still work.") },
+    Step { wanted: files, patience: 60, moving: true, ..before("files", "Files are copied while users still work.") },
+    Step { undo: true, ..SNAPSHOT },
     Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
     Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },
     Step { wanted: stopped, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
@@ -36,6 +41,7 @@ pub const SWITCHOVER: &[Step] = &[
     WRITE,
     PRODUCTION,
     SMOKE,
+    COMPLETE,
     Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
 ];
 
@@ -96,7 +102,11 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if !promotion.despite_drift {
         as_the_spec_says(promotion)?;
     }
+    if !promotion.dry_run {
+        arrives(promotion, &here, &there)?;
+    }
     progress.left = Some(new.timeline);
+    progress.sound = unsound(promotion).is_empty();
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
 }
 
@@ -118,6 +128,29 @@ fn ready(host: &crate::name::HostName, old: &crate::name::HostName, new: &Server
             Err(format!("{host} is {} bytes behind {old}; wait until it has caught up", written.saturating_sub(replayed)))
         }
         _ => Err(format!("how far {host} is behind {old} cannot be seen")),
+    }
+}
+
+/// How long a row may take to the standby, seconds.
+const ARRIVAL: u64 = 15;
+
+/// Behind a cut cable a receiver calls itself streaming until its timeout: only what arrives proves it.
+fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Result<(), String> {
+    let (host, old) = (promotion.host, promotion.old);
+    promotion.fleet.act(old, &Action::ProveWrite { cluster: there.cluster.clone() }).map_err(|e| e.to_string())?;
+    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+    let facts = look(promotion, old, &[Look::Server(there.cluster.clone())]);
+    let written = position(&server(&facts, there)?.lsn);
+    let deadline = Instant::now() + Duration::from_secs(ARRIVAL);
+    loop {
+        let facts = look(promotion, host, &[Look::Server(here.cluster.clone())]);
+        if position(&server(&facts, here)?.replay_lsn) >= written {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("what {old} writes does not arrive on {host} within {ARRIVAL} s; can {host} reach {old}?"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -185,7 +218,7 @@ fn follows(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 }
 
 /// Streaming, on production's timeline, through its slot: `pg_is_in_recovery()` proves nothing.
-pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress) -> Seen {
+pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
     let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
     let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else { return Ok(None) };
     let facts = promotion.fleet.look(split::looks(spec));

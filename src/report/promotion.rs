@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint};
-use crate::promote::{PromoteReport, StepOutcome};
+use crate::promote::{HookOutcome, PromoteReport, StepOutcome};
 
 /// Text of a promotion's report.
 pub fn render(report: &PromoteReport, style: Style) -> String {
@@ -28,6 +28,13 @@ pub fn render(report: &PromoteReport, style: Style) -> String {
         }
         for done in &step.done {
             let _ = writeln!(out, "      → {done}");
+        }
+        for hook in &step.hooks {
+            let colour = if matches!(hook.outcome, HookOutcome::Failed | HookOutcome::LeftOut) { "31" } else { "0" };
+            let _ = writeln!(out, "      {}", paint(style, colour, &super::incident::hook(hook)));
+        }
+        for warning in &step.warnings {
+            let _ = writeln!(out, "      {} {warning}", paint(style, "33", "warning:"));
         }
         for line in step.error.iter().flat_map(|error| error.lines()) {
             let _ = writeln!(out, "      {}", paint(style, "31", line));
@@ -54,7 +61,7 @@ pub fn render(report: &PromoteReport, style: Style) -> String {
         let _ = writeln!(out, "\nNobody could work for {seconds:.1} s");
     }
     if let Some(lost) = &report.lost {
-        let _ = writeln!(out, "\nWhat was lost");
+        let _ = writeln!(out, "\n{}", if report.dry_run { "What would be lost" } else { "What was lost" });
         let _ = writeln!(out, "  database: {}", lost.database.words);
         let _ = writeln!(out, "  last good sync of files: {}", lost.last_sync.as_deref().unwrap_or("none on record"));
         match lost.files.len() {

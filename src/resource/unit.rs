@@ -84,19 +84,25 @@ impl Resource for Unit {
             }
             return Ok(Decision::from_parts(differences, actions));
         }
-        if unit.enablement == Enablement::Masked {
+        // Users wait for the start, nobody for what the next boot does: `enable` comes last.
+        let mut last = None;
+        let masked = unit.enablement == Enablement::Masked;
+        if masked {
             differences.push(Difference::new("start", "masked", "enabled"));
             actions.push(self.act(UnitVerb::Unmask));
-            actions.push(self.act(UnitVerb::Enable));
+            last = Some(self.act(UnitVerb::Enable));
         } else if !unit.exists {
             return Ok(Decision::waits(format!("{}, which is not there yet", self.unit)));
         } else if unit.enablement == Enablement::Disabled {
             differences.push(Difference::new("start", "disabled", "enabled"));
-            actions.push(self.act(UnitVerb::Enable));
+            last = Some(self.act(UnitVerb::Enable));
         }
         if unit.needs_daemon_reload {
             differences.push(Difference::new("definition", "older than on disk", "as on disk"));
-            actions.push(Action::DaemonReload);
+            // systemctl reads all definitions anew when it unmasks.
+            if !masked {
+                actions.push(Action::DaemonReload);
+            }
         }
         match unit.active_since.filter(|_| unit.active) {
             None => {
@@ -131,6 +137,7 @@ impl Resource for Unit {
                 }
             }
         }
+        actions.extend(last);
         Ok(Decision::from_parts(differences, actions))
     }
 }

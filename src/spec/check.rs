@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::tree::Tree;
 
 mod data;
+pub mod failover;
 mod hosts;
 mod sessions;
 mod software;
@@ -24,6 +25,7 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     data::check(spec, &mut findings);
     sessions::check(spec, &mut findings);
     storage::check(spec, &mut findings);
+    failover::check(spec, &mut findings);
     findings.problems
 }
 

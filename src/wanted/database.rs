@@ -61,7 +61,11 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
         (ReplicationMode::Sync, Role::Production) => standbys.iter().map(slot_name).collect(),
         _ => Vec::new(),
     };
-    let settings = Settings { at: at.clone(), fixed: fixed(replication), follows: follows.clone(), synchronous };
+    // A promotion raises nothing, and waits for no standby.
+    let orderly = list.role == Role::Production && !list.inputs.promoting;
+    let managed = standbys.iter().filter(|host| orderly && super::managed(&spec, host));
+    let followers = managed.map(|host| ClusterAt { host: host.clone(), ..at.clone() }).collect();
+    let settings = Settings { at: at.clone(), fixed: fixed(replication), follows: follows.clone(), synchronous, followers };
     let file = list.add(SettingsFile(settings.clone()), software);
     let mut done = vec![
         file.clone(),

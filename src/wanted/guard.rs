@@ -57,10 +57,10 @@ pub fn guard(list: &mut List<'_>, software: &[ResourceId], program: Option<Resou
     needs.extend(answering(list, &needs.clone()));
     let mut guards = vec![(at.unit(), "")];
     guards.extend(spec.odoo.as_ref().map(|odoo| (odoo.unit.clone(), "After")));
-    guards.extend(spec.redis.as_ref().map(|redis| (redis.unit(), "")));
+    guards.extend(spec.redis.as_ref().map(|redis| (redis.unit(), "After")));
     needs.extend(software.iter().cloned());
     for (unit, after) in guards {
-        // A guard that waits for the peer must not run into the time limit of Odoo's start.
+        // A guard that waits for the peer must not run into the time limit of Odoo's or Redis' start.
         let order = if after.is_empty() { String::new() } else { format!("[Unit]\nAfter={}\n\n", at.unit()) };
         let text = format!(
             "# Written by otr: this service does not start as production's on a host whose peer was promoted.\n\

@@ -4,6 +4,7 @@
 use otr::host::simulated::Fault;
 use otr::name::HostName;
 use otr::promote::{PromoteReport, StepOutcome};
+use otr::spec::BootWithoutPeer;
 
 use crate::stage::{Stage, erp1, erp2, main_cluster};
 
@@ -19,17 +20,17 @@ fn active(stage: &Stage, host: &HostName, unit: &str) -> bool {
     stage.world.mutate(host, |m| m.is_active(unit)).unwrap()
 }
 
-fn failed(report: &PromoteReport) -> Vec<String> {
+pub fn failed(report: &PromoteReport) -> Vec<String> {
     let bad = report.steps.iter().filter(|step| step.outcome == StepOutcome::Failed);
     bad.map(|step| format!("{}: {}", step.step, step.error.clone().unwrap_or_default())).collect()
 }
 
-fn attach(stage: &Stage, host: &HostName, name: &str) {
+pub fn attach(stage: &Stage, host: &HostName, name: &str) {
     stage.world.create_attachment(host, name, name.as_bytes()).unwrap();
 }
 
 /// The pair is whole: one writer, Odoo beside it, the other streams, and nothing differs.
-fn assert_whole(stage: &Stage, about: &str) {
+pub fn assert_whole(stage: &Stage, about: &str) {
     let (production, standby) = (stage.spec.production.clone(), stage.other());
     assert_eq!((stage.writes(&production), stage.writes(&standby)), (Some(true), Some(false)), "{about}");
     assert!(active(stage, &production, "odoo.service") && !active(stage, &standby, "odoo.service"), "{about}");
@@ -133,7 +134,18 @@ fn a_killed_switchover_can_be_given_up_while_the_old_production_is_right() {
 
 /// erp1 lost its power with a row that never left it; erp2 is production.
 fn after_the_cut() -> Stage {
-    let stage = Stage::converged();
+    after_the_cut_of(Stage::converged())
+}
+
+/// The same where a host starts without its peer's answer.
+fn after_the_cut_and_start() -> Stage {
+    let mut stage = Stage::converged();
+    stage.spec.failover.boot_without_peer = BootWithoutPeer::Start;
+    stage.apply().unwrap();
+    after_the_cut_of(stage)
+}
+
+fn after_the_cut_of(stage: Stage) -> Stage {
     stage.world.cut_link(&erp2());
     attach(&stage, &erp1(), "never sent.pdf");
     stage.world.power_cut(&erp1());
@@ -151,10 +163,11 @@ fn an_old_production_that_comes_back_stays_down() {
     assert_eq!(stage.writes(&erp1()), None, "its PostgreSQL is not started");
     assert!(!active(&stage, &erp1(), "odoo.service") && !active(&stage, &erp1(), "redis-server.service"));
     // While the new production cannot be asked, the spec's word counts.
-    let stage = after_the_cut();
-    stage.world.cut_link(&erp2());
-    stage.world.boot(&erp1());
-    assert_eq!(stage.writes(&erp1()), Some(true), "boot_without_peer: start");
+    for (stage, starts) in [(after_the_cut(), None), (after_the_cut_and_start(), Some(true))] {
+        stage.world.cut_link(&erp2());
+        stage.world.boot(&erp1());
+        assert_eq!(stage.writes(&erp1()), starts, "boot_without_peer: {:?}", stage.spec.failover.boot_without_peer);
+    }
 }
 
 #[test]
@@ -197,7 +210,7 @@ fn rejoin_is_killed_at_every_action_and_run_again() {
 
 #[test]
 fn a_split_brain_is_named_and_settled_by_naming_the_survivor() {
-    let stage = after_the_cut();
+    let stage = after_the_cut_and_start();
     stage.world.cut_link(&erp2());
     stage.world.boot(&erp1());
     attach(&stage, &erp1(), "an order taken in split brain.pdf");

@@ -5,11 +5,14 @@
 
 mod converging;
 mod failover;
+mod incident;
 mod killed;
 mod kinds;
 mod nixos;
+mod parameters;
 mod plans;
 mod random;
+mod random_failover;
 mod refusals;
 mod stage;
 mod storage;

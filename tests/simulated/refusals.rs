@@ -115,7 +115,12 @@ fn a_spec_that_does_not_know_of_a_promotion_stops_nothing() {
 #[test]
 fn with_the_line_changed_the_old_production_is_stopped_and_copied_with_consent() {
     let stage = promoted_and_not_written_down().after_promotion();
-    // While the new production cannot be asked, the old one starts: the spec says `start`.
+    // While the new production cannot be asked, a guard that was told `start` lets the old one start.
+    stage.world.mutate(&erp1(), |m| {
+        let now = m.tick();
+        let text = m.files.text("/etc/otr/guard.json").replace("\"wait\"", "\"start\"");
+        m.files.write("/etc/otr/guard.json", text, ("root", "root", 0o644), now);
+    });
     stage.world.cut_link(&erp2());
     stage.world.boot(&erp1());
     stage.world.restore_link(&erp2());

@@ -134,28 +134,38 @@ impl Stage {
         converge(&self.fleet(), wanted, &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None }, &Silent)
     }
 
-    /// Promotes erp2 in place of erp1; does not change this stage's spec.
+    /// Promotes the host that is not production; does not change this stage's spec.
     pub fn promote(&self, stated_down: bool) -> PromoteReport {
-        let spec = self.spec.with_production(&erp2());
+        self.promote_with(stated_down, |promotion| promotion)
+    }
+
+    /// The same with another wish.
+    pub fn promote_with(&self, stated_down: bool, wish: impl for<'a> Fn(Promotion<'a>) -> Promotion<'a>) -> PromoteReport {
+        let (old, new) = (self.spec.production.clone(), self.other());
+        let spec = self.spec.with_production(&new);
         let fleet = Fleet::open(&self.world, spec.members());
-        let old = erp1();
         self.with_inputs(&spec, true, |inputs| {
-            promote(&Promotion {
+            promote(&wish(Promotion {
                 stated_down: stated_down.then_some(&old),
                 connect: Some(&self.world),
-                ..promotion(Verb::Promote, &fleet, inputs, (&erp2(), &old))
-            })
+                ..promotion(Verb::Promote, &fleet, inputs, (&new, &old))
+            }))
         })
     }
 
     /// The two change places; does not change this stage's spec.
     pub fn switchover(&self) -> PromoteReport {
+        self.switchover_with(false)
+    }
+
+    /// What a switchover would do.
+    pub fn switchover_with(&self, dry_run: bool) -> PromoteReport {
         let (old, new) = (self.spec.production.clone(), self.other());
         let spec = self.spec.with_production(&new);
         let fleet = Fleet::open(&self.world, spec.members());
         self.with_inputs(&spec, true, |inputs| {
             self.with_inputs(&self.spec, true, |before| {
-                promote(&Promotion { before: Some(before), ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
+                promote(&Promotion { before: Some(before), dry_run, ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
             })
         })
     }
@@ -228,6 +238,8 @@ fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): 
         keep_diverged: true,
         despite_drift: false,
         stated_down: None,
+        by: "a test",
+        snapshot: None,
         watch: &Silent,
         dry_run: false,
     }

@@ -68,6 +68,10 @@ impl Machine {
             Action::SetRedis { server, name, value } => self.set_redis(&server.config, server.port, name, value.expose()),
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
             Action::AppendJournal { path, line } => self.append(path, line),
+            Action::Run { command } => match self.call(command) {
+                (0, _) => Ok(()),
+                (status, said) => Err(format!("exit status {status}: {said}")),
+            },
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
             Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
             Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } | Action::Rewind { .. } => {

@@ -14,10 +14,12 @@ pub enum Fault {
     CrashBefore,
     /// otr is killed after all was done.
     CrashAfter,
+    /// All was done, and the script ends with an error all the same.
+    FailAfter,
 }
 
 impl Fault {
-    /// Every way.
+    /// Every way a connection or otr itself ends.
     pub const ALL: [Fault; 4] = [Fault::CutBefore, Fault::CutAfter, Fault::CrashBefore, Fault::CrashAfter];
 
     pub(super) fn is_before(self) -> bool {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::files::Node;
 use super::machine::Machine;
+use crate::look::command::Answer;
 use crate::look::content::{Content, LIMIT};
 use crate::look::{Look, Sight, SightError};
 use crate::secret::Secret;
@@ -55,6 +56,10 @@ impl Machine {
             }
             Look::Sessions(place) => Sight::Sessions(self.sessions(place)?),
             Look::Mount { at, helper, .. } => Sight::Mount(self.mount_sight(at, helper.as_deref())),
+            Look::Command(command) => match self.call(command) {
+                (126 | 127, said) => return Err(SightError::Failed(said)),
+                (status, text) => Sight::Command(Answer { status, text }),
+            },
             Look::LoginPage { port, database } => Sight::LoginPage(self.login_page(*port, database.as_ref().map(|name| name.as_str()))),
         })
     }

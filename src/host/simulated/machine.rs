@@ -12,7 +12,7 @@ use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::guard::Answer;
 use crate::look::accounts::Accounts;
-use crate::look::{Machine as Sight, Mounted, NixSystem, Packages};
+use crate::look::{CommandLine, Machine as Sight, Mounted, NixSystem, Packages};
 use crate::name::HostName;
 
 /// A machine made of values. Public, so that a test can tamper with anything.
@@ -58,6 +58,10 @@ pub struct Machine {
     pub neighbours: BTreeMap<String, Answer>,
     /// It was production since it booted.
     pub(super) production: bool,
+    /// Programs of people's own: how each ends, and what it prints.
+    pub programs: BTreeMap<String, (i32, String)>,
+    /// Every call of one of them, with its environment.
+    pub calls: Vec<CommandLine>,
     /// What is mounted, besides what a boot needs.
     pub mounts: BTreeMap<PathBuf, Mounted>,
     /// Directories nobody can write to.
@@ -95,6 +99,8 @@ impl Machine {
             redis: Redis::default(),
             neighbours: BTreeMap::new(),
             production: false,
+            programs: BTreeMap::new(),
+            calls: Vec::new(),
             mounts: BTreeMap::new(),
             immutable: BTreeSet::new(),
             lock: None,
@@ -118,6 +124,13 @@ impl Machine {
             machine.files.make_parents(directory.as_ref(), ("root", "root", 0o755), now);
         }
         machine
+    }
+
+    /// Runs one of people's own programs.
+    pub(super) fn call(&mut self, command: &CommandLine) -> (i32, String) {
+        self.calls.push(command.clone());
+        let program = command.argv.first().map_or("", String::as_str);
+        self.programs.get(program).cloned().unwrap_or_else(|| (127, format!("env: '{program}': No such file or directory")))
     }
 
     /// A moment later: what is done next is newer than what was done before.

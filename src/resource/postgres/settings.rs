@@ -40,6 +40,8 @@ pub struct Settings {
     pub follows: Option<Follows>,
     /// On production: the standbys a commit waits for.
     pub synchronous: Vec<String>,
+    /// On production: the standbys that must have the higher of the five parameters first.
+    pub followers: Vec<ClusterAt>,
 }
 
 /// Whom a standby follows.
@@ -67,6 +69,10 @@ impl Settings {
         let mut looks = file::looks(&self.at.host, &self.at.settings_file(), false);
         looks.push((self.at.host.clone(), Look::Cluster(self.at.cluster.clone())));
         looks.push((self.at.host.clone(), Look::Server(self.at.cluster.clone())));
+        for follower in &self.followers {
+            looks.push((follower.host.clone(), Look::Server(follower.cluster.clone())));
+            looks.push((follower.host.clone(), Look::Cluster(follower.cluster.clone())));
+        }
         if let Some(follows) = &self.follows {
             looks.push((follows.production.host.clone(), Look::Server(follows.production.cluster.clone())));
             if follows.reach.said.is_none() {
@@ -87,10 +93,14 @@ impl Settings {
             if let Some(slot) = &follows.slot {
                 wanted.insert("primary_slot_name".into(), slot.clone());
             }
+            // Until production's lower value is replayed a restart with it would end at once.
+            let cluster = facts.cluster(&self.at.host, &self.at.cluster).ok().and_then(|cluster| cluster.as_ref());
+            let recorded = cluster.and_then(|cluster| cluster.state.as_ref()).map(|state| &state.parameters);
             for name in AT_LEAST_PRODUCTIONS {
                 let theirs = production.settings.get(name).and_then(|s| s.value.parse::<u64>().ok());
                 let ours = wanted.get(name).and_then(|value| value.parse::<u64>().ok());
-                if let Some(value) = theirs.max(ours) {
+                let replayed = recorded.and_then(|recorded| recorded.get(name)).copied();
+                if let Some(value) = theirs.max(ours).max(replayed) {
                     wanted.insert(name.to_owned(), value.to_string());
                 }
             }
@@ -103,6 +113,9 @@ impl Settings {
                 }
             }
         }
+        if let Some(waits) = self.standbys_first(&wanted, facts)? {
+            return Ok(Err(waits));
+        }
         if let (false, Some(server)) = (self.synchronous.is_empty(), self.at.server(facts)?) {
             let names = format!("ANY 1 ({})", self.synchronous.join(", "));
             // A commit would wait for ever for a standby that never was there. Once it was, the guarantee stays.
@@ -112,6 +125,37 @@ impl Settings {
             }
         }
         Ok(Ok(wanted))
+    }
+}
+
+impl Settings {
+    /// Raised on the standbys first: one that replays a higher value than its own stops.
+    fn standbys_first(&self, wanted: &BTreeMap<String, String>, facts: &Facts) -> Result<Option<Decision>, FactError> {
+        if self.followers.is_empty() {
+            return Ok(None);
+        }
+        let Some(own) = self.at.server(facts)?.map(|server| five(&server.settings)) else { return Ok(None) };
+        let raised: BTreeMap<String, u64> = AT_LEAST_PRODUCTIONS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), wanted.get(*name)?.parse().ok()?)))
+            .filter(|(name, value)| own.get(name).is_some_and(|own| own < value))
+            .collect();
+        for follower in self.followers.iter().filter(|_| !raised.is_empty()) {
+            let names: Vec<String> = raised.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let first = || Some(Decision::waits(format!("{} to run with {} first", follower.host, names.join(", "))));
+            match follower.server(facts) {
+                Ok(Some(server)) if server.in_recovery && below(&five(&server.settings), &raised).is_empty() => {}
+                // Not a standby yet: its copy of production begins with production's values.
+                Ok(Some(server)) if !server.in_recovery => {}
+                Ok(Some(_)) | Err(_) => return Ok(first()),
+                Ok(None) => match facts.cluster(&follower.host, &follower.cluster) {
+                    Ok(None) => {}
+                    // One that is down comes back with what its own file says.
+                    _ => return Ok(first()),
+                },
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -197,6 +241,15 @@ impl Resource for LiveSettings {
             let Some(live) = server.settings.get(name) else { continue };
             if normalised(&live.value) == normalised(value) && !live.pending_restart {
                 continue;
+            }
+            let lower = |value: &str| value.parse::<u64>().ok();
+            if AT_LEAST_PRODUCTIONS.contains(&name.as_str())
+                && self.0.follows.is_some()
+                && lower(value) < lower(&live.value)
+                && !ours.contains(&setting(name, value))
+            {
+                // Production was lowered in this very run: the file comes first.
+                return Ok(Decision::waits(format!("{name} in {}", at.settings_file().display())));
             }
             let wish = if live.pending_restart { format!("{value} (needs a restart)") } else { value.clone() };
             change.differences.push(Difference::new(name, shown(name, &live.value), shown(name, &wish)));

@@ -2,6 +2,7 @@
 
 mod bare;
 mod broken;
+mod faults;
 mod filestore;
 mod glusterfs;
 mod observe;
@@ -38,6 +39,8 @@ pub fn all() -> Vec<Chapter> {
         filestore::chapter(),      // 13
         switchover::chapter(),     // 14
         rejoin::chapter(),         // 15
+        faults::kills(),           // 16
+        faults::refused(),         // 17
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
