@@ -66,7 +66,7 @@ verb_deps() {
 
 verb_env() {
   local host
-  echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
+  echo "MIRROR=$(mirror)"; echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
   for host in "${HOSTS[@]}"; do echo "${host^^}=${ADDRESS[$host]}"; done
 }
 
