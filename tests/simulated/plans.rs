@@ -88,7 +88,7 @@ fn plan_text(stage: &Stage) -> String {
     let mut notes: Vec<String> = split::split_brain(&stage.spec, &facts).into_iter().map(|(_, words)| words).collect();
     notes.extend(otr::plan::check::check(&plan, &stage.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     let report = Report {
-        version: 1,
+        format: 1,
         verb: "plan",
         spec: stage.spec.name.to_string(),
         hosts: hosts.collect(),
