@@ -39,7 +39,7 @@
 //! report   -> action name plan promote resource secret sessions status
 //! converge -> action facts fleet host name plan report resource spec
 //! sync     -> action converge fleet look name plan report resource spec wanted
-//! promote  -> action converge epoch facts fleet history host look name plan report resource spec wanted
+//! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
 //! cli      -> name
 //! command  -> action cli converge epoch facts filestore fleet guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
