@@ -39,6 +39,9 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
         None => role_on_disk(&config)?,
     };
     let own = epoch(&config)?;
+    // /run is empty after a boot, and a person may be told to put the file there. That it cannot be
+    // made stops nothing.
+    let _ = Path::new(PRODUCTION_SINCE_BOOT).parent().map(std::fs::create_dir_all);
     let begun = Instant::now();
     let mut said = String::new();
     loop {
@@ -55,9 +58,9 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
             Verdict::Refuse(why) if !silent => return Ok(refused(unit, &why)),
             Verdict::Start(why) if !silent || before || begun.elapsed() > PATIENCE => {
                 println!("{unit} may start: {why}");
-                if let (DiskRole::Primary, Some(folder)) = (role, Path::new(PRODUCTION_SINCE_BOOT).parent()) {
+                if role == DiskRole::Primary {
                     // Only a start without the peer reads it; that it cannot be written stops nothing.
-                    let _ = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(PRODUCTION_SINCE_BOOT, ""));
+                    let _ = std::fs::write(PRODUCTION_SINCE_BOOT, "");
                 }
                 return Ok(Exit::Done);
             }
