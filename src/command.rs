@@ -175,7 +175,7 @@ pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> 
 pub(crate) fn locked(global: &Global, host: &HostName, error: &HostError) -> Result<Exit> {
     let message = format!("{host}: {error}");
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "version": 1, "error": message }))?)?;
+        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "error": message }))?)?;
     } else {
         eprintln!("error: {message}");
     }
