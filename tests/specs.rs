@@ -154,7 +154,8 @@ proptest::proptest! {
     #[test]
     fn no_text_is_too_odd(at in 0usize..1500, cut in 0usize..40, added in r#"[ -~\n\té…]{0,20}"#) {
         let text = fs::read_to_string("specs/acme.yaml").unwrap();
-        let (at, end) = (text.floor_char_boundary(at), text.floor_char_boundary(at + cut));
+        let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+        let (at, end) = (boundary(at), boundary(at + cut));
         let odd = format!("{}{added}{}", &text[..at], &text[end..]);
         let examined = load::examine(&odd);
         render_all(&examined.problems, Path::new("spec.yaml"), &odd);
