@@ -78,7 +78,7 @@ impl Resource for OdooConf {
 fn difference(key: &str, is: Option<&str>, wanted: Option<&str>, hide: bool) -> Difference {
     let show = |value: Option<&str>| match value {
         None => Shown::Absent,
-        Some(_) if hide => Shown::Sensitive,
+        Some(text) if hide || holds_password(text) => Shown::Sensitive,
         Some(text) => text.into(),
     };
     Difference { what: key.to_owned(), is: show(is), wanted: show(wanted) }
@@ -87,6 +87,14 @@ fn difference(key: &str, is: Option<&str>, wanted: Option<&str>, hide: bool) -> 
 /// Keys whose values are shown nowhere, whoever wrote them.
 fn is_secret_key(key: &str) -> bool {
     ["passw", "secret", "token", "api_key", "private"].iter().any(|word| key.contains(word))
+}
+
+/// A URL with a password: `scheme://user:password@host/…`.
+fn holds_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ', ',']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
 }
 
 fn equal(key: &str, is: &str, wanted: &Text) -> bool {
@@ -148,6 +156,14 @@ mod tests {
         assert_eq!(rendered("db_replica_host", &off, Some(19)), "None");
         assert_eq!(rendered("transient_age_limit", &OptionValue::Float(1.0), None), "1.0");
         assert_eq!(rendered("addons_path", &OptionValue::List(vec!["/a".into(), "/b".into()]), None), "/a,/b");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        let url = "postgres://odoo:hunter2@db.example.net:5432/acme";
+        let shown = difference("db_url", Some(url), None, false);
+        assert_eq!((shown.is, shown.wanted), (Shown::Sensitive, Shown::Absent));
+        assert!(!holds_password("https://erp.example.net:8069/web") && !holds_password("smtp://ops@mail.example.net"));
     }
 
     #[test]
