@@ -183,7 +183,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
         spec: promotion.inputs.spec.name.to_string(),
         host: promotion.host.clone(),
         old_production: promotion.old.clone(),
-        next: next::next(promotion, &steps, promoted, back),
+        next: next::next(promotion, &steps, back),
         steps,
         lost,
         smoke: progress.smoke,

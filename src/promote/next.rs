@@ -1,11 +1,12 @@
 //! What only a person can do, at the end of each report.
 
-use super::{HookOutcome, Promotion, StepReport, Verb};
+use super::{HookOutcome, Promotion, StepOutcome, StepReport, Verb};
 use crate::guard::{BootWithoutPeer, PRODUCTION_SINCE_BOOT};
 
 /// The lines in order.
-pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], done: bool, back: bool) -> Vec<String> {
-    let mut lines = lines(promotion, done, back);
+pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], back: bool) -> Vec<String> {
+    let failed = steps.iter().any(|step| step.outcome == StepOutcome::Failed);
+    let mut lines = lines(promotion, failed, back);
     for step in steps {
         for hook in step.hooks.iter().filter(|hook| matches!(hook.outcome, HookOutcome::Failed | HookOutcome::LeftOut)) {
             let how = if hook.outcome == HookOutcome::Failed { "failed" } else { "was left out" };
@@ -15,16 +16,17 @@ pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], done: bool, 
     lines
 }
 
-fn lines(promotion: &Promotion<'_>, done: bool, back: bool) -> Vec<String> {
+fn lines(promotion: &Promotion<'_>, failed: bool, back: bool) -> Vec<String> {
     let (host, old, verb) = (promotion.host, promotion.old, promotion.verb.as_str());
-    if promotion.dry_run {
-        return vec![format!("nothing was changed; `otr {verb}` without --dry-run does it")];
-    }
     let target = if promotion.verb == Verb::Rejoin { old } else { host };
+    if promotion.dry_run {
+        let first = if failed { "mend what failed, then " } else { "" };
+        return vec![format!("nothing was changed; {first}`otr {verb} {target}` without --dry-run does it")];
+    }
     if back {
         return vec![format!("{old} is production as before and nothing was lost; mend what failed, then `otr {verb} {target}` again")];
     }
-    if !done {
+    if failed {
         return vec![format!("mend what failed and run `otr {verb} {target}` again: what is done stays done")];
     }
     let failover = &promotion.inputs.spec.failover;

@@ -149,9 +149,11 @@ fn a_dry_run_looks_at_the_first_steps_and_shows_the_rest() {
     let alive = dry(&stage, false);
     assert!(step(&alive, "fence").error.as_ref().unwrap().contains("erp1 is alive"));
     assert_eq!(step(&alive, "promote").outcome, StepOutcome::Planned, "it shows what would follow all the same");
+    assert!(alive.next[0].contains("mend what failed"), "{:?}", alive.next);
     stage.world.power_cut(&erp1());
     let report = dry(&stage, true);
     assert_eq!(failed(&report), [""; 0]);
+    assert_eq!(report.next, ["nothing was changed; `otr promote erp2` without --dry-run does it"]);
     assert_eq!(step(&report, "preflight").outcome, StepOutcome::Done);
     assert_eq!(step(&report, "promote").done, ["erp2: promote PostgreSQL 13/main"]);
     assert!(step(&report, "production-mode").done.contains(&"erp2: start odoo.service".to_owned()), "{report:#?}");
