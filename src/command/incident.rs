@@ -22,11 +22,14 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
     };
     let (mut incidents, unseen) = read(spec, &fleet);
     for (host, why) in &unseen {
+        let why = fleet.unreachable(host).unwrap_or_else(|| why.clone());
         eprintln!("note: the journals of {host} could not be read: {why}");
     }
+    // What is on record may be on a host that was not seen.
+    let elsewhere = if unseen.is_empty() { "" } else { " where it could be read" };
     if let Some(text) = &args.note {
         let Some((verb, host)) = incidents.last().map(|last| (last.verb(), last.recorded_on.clone())) else {
-            bail!("no incident is on record, so there is none to add a note to")
+            bail!("no incident is on record{elsewhere}, so there is none to add a note to")
         };
         let event = Event::Note { at: now(), by: holder("incident"), text: text.clone(), done: args.done };
         let action = appended(&path(spec, verb), &[event]).map_err(anyhow::Error::msg)?;
@@ -45,7 +48,7 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let Some(incident) = incidents.get(args.number.saturating_sub(1)) else {
-        bail!("no promotion, switchover or rejoin number {} is on record", args.number)
+        bail!("no promotion, switchover or rejoin number {} is on record{elsewhere}", args.number)
     };
     match (global.json, args.markdown) {
         (true, _) => print(&serde_json::to_string_pretty(incident)?)?,
