@@ -24,7 +24,7 @@ pub struct Step {
     pub name: &'static str,
     /// A sentence for the person who waits.
     pub about: &'static str,
-    /// It changes the host (or asks for it); a dry run stops before the first such step.
+    /// It changes the host (or asks for it); a dry run only tells what it would do.
     pub changes: bool,
     /// A failure here puts the old production back into service.
     pub undo: bool,

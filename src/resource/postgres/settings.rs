@@ -126,9 +126,7 @@ impl Settings {
         }
         Ok(Ok(wanted))
     }
-}
 
-impl Settings {
     /// Raised on the standbys first: one that replays a higher value than its own stops.
     fn standbys_first(&self, wanted: &BTreeMap<String, String>, facts: &Facts) -> Result<Option<Decision>, FactError> {
         if self.followers.is_empty() {
