@@ -69,6 +69,15 @@ let
     "odoo.standby.admin_passwd" = spec.odoo.standby.admin_passwd or null;
   };
 
+  extraArgs =
+    verb: example:
+    mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ example ];
+      description = "More arguments of `otr ${verb}`.";
+    };
+
   job = verb: calendar: {
     enable = mkEnableOption "a timer for `otr ${verb}`";
     onCalendar = mkOption {
@@ -82,12 +91,7 @@ let
       default = "1min";
       description = "The longest it is put off by chance.";
     };
-    extraArgs = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "--verbose" ];
-      description = "More arguments of `otr ${verb}`.";
-    };
+    extraArgs = extraArgs verb "--verbose";
   };
 
   # `plan` only looks. The others write below `dataDirs`, and give what they copied to its owner.
@@ -266,12 +270,7 @@ in
         example = "500ms";
         description = "How often to ask whether anything is new.";
       };
-      extraArgs = mkOption {
-        type = types.listOf types.str;
-        default = [ ];
-        example = [ "--accept-new" ];
-        description = "More arguments of `otr sync filestore --follow`.";
-      };
+      extraArgs = extraArgs "sync filestore --follow" "--accept-new";
     };
   };
 
