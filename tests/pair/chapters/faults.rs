@@ -3,7 +3,10 @@
 //!
 //! `OTR_PAIR_FAULTS=all` kills otr at the beginning of *every* step of every procedure.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
+use otr::promote::Verb;
 
 use super::switchover::is_production;
 use crate::odoo;
@@ -13,40 +16,10 @@ use crate::writer;
 
 const SPEC: &str = "faults.yaml";
 
-const SWITCHOVER: [&str; 16] = [
-    "timers",
-    "files",
-    "snapshot",
-    "stop-odoo",
-    "last-files",
-    "stop-postgresql",
-    "proof",
-    "epoch",
-    "slot",
-    "promote",
-    "checkpoint",
-    "write",
-    "production-mode",
-    "smoke-test",
-    "complete",
-    "follow",
-];
-const PROMOTE: [&str; 13] = [
-    "fence-command",
-    "timers",
-    "replay",
-    "snapshot",
-    "epoch",
-    "slot",
-    "promote",
-    "checkpoint",
-    "write",
-    "bundles",
-    "production-mode",
-    "smoke-test",
-    "complete",
-];
-const REJOIN: [&str; 8] = ["stop", "epoch", "recover", "mark", "keep", "source", "join", "follow"];
+/// The steps of a procedure that change something, from the program's own table.
+fn changing(verb: Verb) -> impl Iterator<Item = &'static str> {
+    verb.steps().iter().filter(|step| step.changes).map(|step| step.name)
+}
 
 /// A hook before every step: it notes the step, and holds otr there if it is told to.
 const HOLD: &str = r#"#!/bin/sh
@@ -61,9 +34,7 @@ exec sleep 50
 pub fn kills() -> Chapter {
     Chapter::new("kills", Scene::Standby)
         .step("hooks_before_every_step", |pair| {
-            let mut steps: Vec<&str> = SWITCHOVER.iter().chain(&PROMOTE).chain(&REJOIN).copied().collect();
-            steps.sort_unstable();
-            steps.dedup();
+            let steps: BTreeSet<&str> = [Verb::Switchover, Verb::Promote, Verb::Rejoin].into_iter().flat_map(changing).collect();
             let hooks: String =
                 steps.iter().map(|step| format!("    - {{before: {step}, run: [/usr/local/bin/otr-hold], timeout: 1m}}\n")).collect();
             pair.otr.vary("pair.yaml", SPEC, |text| format!("{text}failover:\n  hooks:\n{hooks}"))?;
@@ -77,7 +48,7 @@ pub fn kills() -> Chapter {
             Ok(())
         })
         .step("switchover_killed_at_steps", |pair| {
-            for step in some(&SWITCHOVER) {
+            for step in some(Verb::Switchover) {
                 killed_at(pair, "erp2", step, "switchover erp2 --yes")?;
             }
             pair.otr.run(SPEC, "switchover erp2 --yes --write-spec --json")?.ended(0)?;
@@ -95,7 +66,7 @@ pub fn kills() -> Chapter {
             pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
             pair.lab.call(&["kill", "erp2"])?;
             let promote = "promote erp1 --yes --production-is-down erp2";
-            for step in some(&PROMOTE) {
+            for step in some(Verb::Promote) {
                 killed_at(pair, "erp1", step, promote)?;
             }
             pair.otr.run(SPEC, &format!("{promote} --write-spec --json"))?.ended(0)?;
@@ -105,7 +76,7 @@ pub fn kills() -> Chapter {
         .step("rejoin_killed_at_steps", |pair| {
             pair.lab.call(&["boot", "erp2"])?;
             pair.lab.wait("the end of erp2's boot", 60, |lab| lab.holds("erp2", "systemctl list-jobs | grep -q 'No jobs'"))?;
-            for step in some(&REJOIN) {
+            for step in some(Verb::Rejoin) {
                 killed_at(pair, "erp1", step, "rejoin erp2 --yes")?;
             }
             pair.otr.run(SPEC, "rejoin erp2 --yes --json")?.ended(0)?;
@@ -132,9 +103,9 @@ fn all() -> bool {
 }
 
 /// The steps to kill otr at: around what cannot be undone, or every one.
-fn some(steps: &[&'static str]) -> Vec<&'static str> {
+fn some(verb: Verb) -> impl Iterator<Item = &'static str> {
     let few = ["stop-odoo", "proof", "epoch", "promote", "production-mode", "keep", "join", "follow"];
-    steps.iter().filter(|step| all() || few.contains(step)).copied().collect()
+    changing(verb).filter(move |step| all() || few.contains(step))
 }
 
 /// otr waits in the hook before a step, and is killed there; what it began on the host ends too.
