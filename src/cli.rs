@@ -142,12 +142,28 @@ pub struct PlanArgs {
     /// Which resources.
     #[command(flatten)]
     pub selection: Selection,
+    /// In which form; --json is --format json
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "json")]
+    pub format: Option<Format>,
     /// Exit with 2 if there is drift
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Save the plan for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// The forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, as `otr schema report` says
+    Json,
+    /// For a comment on a merge request: differing texts folded, at most what GitHub takes
+    Markdown,
+    /// For the test report of a CI: a case per resource, drift is a failure, what was not seen an error
+    Junit,
 }
 
 /// Options of `apply`.

@@ -195,6 +195,30 @@ fn a_host_that_cannot_be_reached_is_1_and_named() {
 }
 
 #[test]
+fn a_plan_has_four_forms() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spec.yaml");
+    let file = directory.path().join("x");
+    let spec = "version: 1\nname: acme\nproduction: web\nhosts: {web: {address: local}}\n".to_owned()
+        + &format!("files: [{{path: {}, content: \"<a>\\n`b`\\n\"}}]\n", file.display());
+    fs::write(&path, spec).unwrap();
+    let plan = |more: &[&str]| out(&otr(&["plan", "-s", path.to_str().unwrap()]).args(more).assert().code(0));
+    assert_eq!(plan(&["--format", "text"]), plan(&[]));
+    assert_eq!(plan(&["--format", "json"]), plan(&["--json"]));
+    let markdown = plan(&["--format", "markdown"]);
+    assert!(
+        markdown.starts_with("### `plan acme: 1 to change") && markdown.contains("```diff\n@@ -0,0 +1,2 @@\n+<a>\n+`b`\n```\n"),
+        "{markdown}"
+    );
+    let junit = plan(&["--format", "junit"]);
+    let document = roxmltree::Document::parse(&junit).unwrap();
+    let drift = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    assert_eq!(drift.attribute("type"), Some("drift"), "{junit}");
+    assert!(drift.text().unwrap().contains("+<a>"), "{junit}");
+    otr(&["plan", "-s", path.to_str().unwrap(), "--json", "--format", "junit"]).assert().code(64);
+}
+
+#[test]
 fn a_selection_of_what_is_not_there_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let spec = unreachable(&directory);
