@@ -284,3 +284,81 @@ fn a_module_says_one_line_of_json_and_nothing_else() {
     assert_eq!((code, &said["failed"]), (1, &true.into()));
     assert!(said["msg"].as_str().unwrap().contains("did you mean `spec`?"), "{said}");
 }
+
+/// What runs in each job of the pipelines in docs/ci.md: the job, and its scripts in order.
+fn pipelines() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string("docs/ci.md").unwrap();
+    let yaml = text.split("```yaml\n").skip(1).map(|block| block.split("\n```").next().unwrap());
+    let documents: Vec<serde_json::Value> = yaml.map(|yaml| serde_yaml::from_str(yaml).unwrap()).collect();
+    let string = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let github = documents[0]["jobs"].as_object().unwrap().iter();
+    let github =
+        github.map(|(job, rest)| (job.clone(), rest["steps"].as_array().unwrap().iter().filter_map(|step| string(&step["run"])).collect()));
+    let gitlab = documents[1].as_object().unwrap().iter().filter(|(_, job)| job.get("script").is_some());
+    let gitlab = gitlab.map(|(job, rest)| (job.clone(), rest["script"].as_array().unwrap().iter().filter_map(string).collect()));
+    github.chain(gitlab).collect()
+}
+
+/// The pipelines of docs/ci.md, run as a runner does, on a machine that lacks a directory.
+#[test]
+fn each_step_of_the_pipelines_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_otr"), at("bin/otr")).unwrap();
+    for forge in ["gh", "curl"] {
+        fs::write(
+            at("bin").join(forge),
+            "#!/bin/sh\nprintf '%s ' \"$0\" \"$@\" >> forge\ncase \"$*\" in *--config*) cat >> forge;; esac\n",
+        )
+        .unwrap();
+        fs::set_permissions(at("bin").join(forge), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let whoami = |flag| String::from_utf8(Process::new("id").arg(flag).output().unwrap().stdout).unwrap().trim().to_owned();
+    let spec = "version: 1\nname: acme\nproduction: web\nhosts: {web: {address: local}}\n".to_owned()
+        + &format!(
+            "files: [{{path: {}, content: \"a\\nb\\n\", owner: {}, group: {}}}]\n",
+            at("made").display(),
+            whoami("-un"),
+            whoami("-gn")
+        );
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    let jobs = pipelines();
+    assert_eq!(jobs.iter().map(|(job, _)| job.as_str()).collect::<Vec<_>>(), ["apply", "drift", "plan"].repeat(2));
+    for (job, scripts) in &jobs {
+        for drift in [true, false] {
+            for made in ["made", "plan.md", "plan.xml", "forge"] {
+                let _ = fs::remove_file(at(made));
+            }
+            fs::write(at("otr.yaml"), &spec).unwrap();
+            if !drift {
+                fs::write(at("made"), "a\nb\n").unwrap();
+                fs::set_permissions(at("made"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            }
+            for script in scripts {
+                let script = regex_lite::Regex::new(r"\$\{\{[^}]*\}\}").unwrap().replace_all(script, "12");
+                let run = Process::new("bash")
+                    .args(["-eo", "pipefail", "-c", &script])
+                    .current_dir(directory.path())
+                    .env("PATH", &path)
+                    .output()
+                    .unwrap();
+                let expected = if drift && job == "drift" { 2 } else { 0 };
+                assert_eq!(run.status.code(), Some(expected), "{job}: {script}\n{}", String::from_utf8_lossy(&run.stderr));
+            }
+            match job.as_str() {
+                "plan" => {
+                    let summary = if drift { "### `plan acme: 1 to change`" } else { "### `plan acme: 1 as wanted`" };
+                    assert!(fs::read_to_string(at("plan.md")).unwrap().starts_with(summary));
+                    let junit = fs::read_to_string(at("plan.xml")).unwrap();
+                    let failures = if drift { "1" } else { "0" };
+                    assert_eq!(roxmltree::Document::parse(&junit).unwrap().root_element().attribute("failures"), Some(failures));
+                    assert!(fs::read_to_string(at("forge")).unwrap().contains("plan.md"), "the forge was told");
+                    assert_eq!(at("made").exists(), !drift);
+                }
+                "apply" => assert_eq!(fs::read_to_string(at("made")).unwrap(), "a\nb\n"),
+                _ => assert_eq!(at("made").exists(), !drift),
+            }
+        }
+    }
+}
