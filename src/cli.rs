@@ -72,6 +72,10 @@ pub enum Verb {
     Serve(Serve),
     /// Show how the pair stands: replication, files at risk, services
     Status,
+    /// Let the timers on the standbys rest for a while
+    Pause(PauseArgs),
+    /// End a pause before its time
+    Resume(ResumeArgs),
     /// Show the login sessions on both sides
     Sessions(SessionsArgs),
     /// Make a standby production, after production is down
@@ -148,6 +152,9 @@ pub struct PlanArgs {
     /// Exit with 2 if there is drift
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Do nothing while otr is paused, as the timer does
+    #[arg(long)]
+    pub scheduled: bool,
     /// Save the plan for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -195,6 +202,9 @@ pub struct SyncArgs {
     /// Only show what would be moved
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Do it though otr is paused
+    #[arg(long, conflicts_with = "follow")]
+    pub despite_pause: bool,
     /// Go on fetching what is new until this host is promoted (a service on the standby)
     #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
     pub follow: bool,
@@ -207,6 +217,28 @@ pub struct SyncArgs {
     /// The share that `scrub` hashes; the spec's, or 100%
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub share: Option<f64>,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// For how long, such as 2h; it ends by itself
+    #[arg(long = "for", value_name = "SPAN", value_parser = pause)]
+    pub span: std::time::Duration,
+    /// Why, in one line: the next person reads it
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
+    pub reason: String,
+    /// Only show what would be put on record
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Only show what would be put on record
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 /// What `serve` does.
@@ -329,6 +361,25 @@ pub struct GuardArgs {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}
+
+/// Longer than a month nobody remembers a pause; a standby that is not wanted is taken out of the spec.
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(31 * 86_400);
+
+fn pause(text: &str) -> Result<std::time::Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match span.as_secs() >= 1 && span <= LONGEST_PAUSE {
+        true => Ok(span),
+        false => Err("a pause takes from 1s to 31days".into()),
+    }
+}
+
+fn one_line(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".into()),
+        text if text.chars().any(char::is_control) => Err("say it in one line".into()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {

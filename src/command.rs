@@ -32,6 +32,7 @@ mod guard;
 mod incident;
 mod man;
 mod notify;
+mod pause;
 mod plan;
 mod progress;
 mod promote;
@@ -74,6 +75,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Apply(args) => apply::run(global, &args),
         Verb::Sync(args) => sync::run(global, &args),
         Verb::Serve(what) => serve::run(&what),
+        Verb::Pause(args) => pause::run(global, &args),
+        Verb::Resume(args) => pause::resume(global, &args),
         Verb::Status => status::run(global),
         Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
@@ -157,18 +160,28 @@ fn own_digest() -> Result<String, String> {
 
 /// Who is at work, for the lock's next visitor.
 pub(crate) fn holder(verb: &str) -> String {
+    format!("otr {verb} by {} (process {})", who(), std::process::id())
+}
+
+/// The person at work, and where.
+pub(crate) fn who() -> String {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("otr {verb} by {user} on {} (process {})", host.trim(), std::process::id())
+    format!("{user} on {}", host.trim())
 }
 
 /// Opens the members of a spec and takes the locks of those otr may change.
 pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> Result<Fleet, (HostName, HostError)> {
     let fleet = Fleet::open(session.connector.as_ref(), spec.members());
     if let Some(verb) = lock {
-        fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))?;
+        lock_fleet(&fleet, spec, verb)?;
     }
     Ok(fleet)
+}
+
+/// Takes the locks of the members otr may change.
+pub(crate) fn lock_fleet(fleet: &Fleet, spec: &Spec, verb: &str) -> Result<(), (HostName, HostError)> {
+    fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))
 }
 
 /// Says who holds a lock.

@@ -85,7 +85,7 @@ fn the_demo_as_json_is_the_reports() {
 fn version_and_help() {
     assert_eq!(out(&otr(&["--version"]).assert().code(0)), format!("otr {}\n", env!("CARGO_PKG_VERSION")));
     let help = out(&otr(&["--help"]).assert().code(0));
-    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "promote", "demo", "schema"] {
+    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "pause", "resume", "promote", "demo", "schema"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}:\n{help}");
     }
     assert!(help.contains("Exit codes: 0 done"));
@@ -93,7 +93,19 @@ fn version_and_help() {
 
 #[test]
 fn wrong_usage_is_64() {
-    for arguments in [&["frobnicate"][..], &["plan", "--no-such-option"], &[], &["check"], &["promote", "-s"], &["plan", "--set", "x"]] {
+    for arguments in [
+        &["frobnicate"][..],
+        &["plan", "--no-such-option"],
+        &[],
+        &["check"],
+        &["promote", "-s"],
+        &["plan", "--set", "x"],
+        &["pause", "--for", "2h"],
+        &["pause", "--for", "2h", "--reason", " "],
+        &["pause", "--for", "2h", "--reason", "a\nb"],
+        &["pause", "--for", "32days", "--reason", "a disk"],
+        &["pause", "--for", "0s", "--reason", "a disk"],
+    ] {
         let assert = otr(arguments).assert().code(64);
         assert!(err(&assert).contains("Usage:") || err(&assert).contains("--help"), "{arguments:?}: {}", err(&assert));
         assert_eq!(out(&assert), "");

@@ -11,13 +11,19 @@ use crate::resource::Wanted;
 use crate::wanted::all;
 
 pub fn run(global: &Global, args: &PlanArgs) -> Result<Exit> {
-    let session = Session::open(global)?;
+    with(global, &Session::open(global)?, args)
+}
+
+pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Result<Exit> {
     let ready = session.ready(session.loaded.spec.clone());
-    let wanted = select(all(ready.inputs(&session, false)), &args.selection, &ready.spec)?;
-    let fleet = match open_fleet(&session, &ready.spec, None) {
+    let wanted = select(all(ready.inputs(session, false)), &args.selection, &ready.spec)?;
+    let fleet = match open_fleet(session, &ready.spec, None) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
+    if args.scheduled && super::pause::rests(global, "plan", &ready.spec, &fleet)? {
+        return Ok(Exit::Done);
+    }
     let report = look(&ready, &fleet, &wanted);
     match args.format {
         None => show(global, &report)?,
