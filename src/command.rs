@@ -26,6 +26,7 @@ pub mod ansible;
 mod apply;
 mod check;
 mod demo;
+mod diff;
 mod doctor;
 mod follow;
 mod guard;
@@ -78,6 +79,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Pause(args) => pause::run(global, &args),
         Verb::Resume(args) => pause::resume(global, &args),
         Verb::Status => status::run(global),
+        Verb::Diff(args) => diff::run(global, &args),
         Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Switchover(args) => switchover::run(global, &args),
@@ -112,14 +114,7 @@ pub(crate) struct Ready {
 impl Session {
     /// Reads the spec of the command line, its secrets and templates.
     pub fn open(global: &Global) -> Result<Self> {
-        let path = match &global.spec {
-            Some(path) => path.clone(),
-            None => ["otr.yaml", "/etc/otr/spec.yaml"]
-                .into_iter()
-                .map(PathBuf::from)
-                .find(|path| path.exists())
-                .context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?,
-        };
+        let path = spec_path(global).context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?;
         let loaded = read(&path, &global.sets)?;
         let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         Self::new(global, loaded, secrets)
@@ -151,6 +146,12 @@ impl Ready {
     pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
         Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, program: &session.program, text: &self.text, promoting }
     }
+}
+
+/// The spec of the command line, or the one that lies where one is looked for.
+pub(crate) fn spec_path(global: &Global) -> Option<PathBuf> {
+    let lying = || ["otr.yaml", "/etc/otr/spec.yaml"].into_iter().map(PathBuf::from).find(|path| path.exists());
+    global.spec.clone().or_else(lying)
 }
 
 fn own_digest() -> Result<String, String> {

@@ -13,6 +13,7 @@ use crate::plan::{Item, Plan, Verdict};
 use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod ansible;
+pub mod compare;
 pub mod incident;
 pub mod junit;
 pub mod markdown;

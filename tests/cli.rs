@@ -85,7 +85,7 @@ fn the_demo_as_json_is_the_reports() {
 fn version_and_help() {
     assert_eq!(out(&otr(&["--version"]).assert().code(0)), format!("otr {}\n", env!("CARGO_PKG_VERSION")));
     let help = out(&otr(&["--help"]).assert().code(0));
-    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "pause", "resume", "promote", "demo", "schema"] {
+    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "diff", "pause", "resume", "promote", "demo", "schema"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}:\n{help}");
     }
     assert!(help.contains("Exit codes: 0 done"));
@@ -228,6 +228,16 @@ fn a_plan_has_four_forms() {
     assert_eq!(drift.attribute("type"), Some("drift"), "{junit}");
     assert!(drift.text().unwrap().contains("+<a>"), "{junit}");
     otr(&["plan", "-s", path.to_str().unwrap(), "--json", "--format", "junit"]).assert().code(64);
+}
+
+#[test]
+fn two_machines_are_compared_without_a_spec() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    // The same machine by two ways; nothing listens on the other's port 1.
+    let assert = otr(&["diff", "local", "root@127.0.0.1:1"]).current_dir(elsewhere.path()).env("HOME", elsewhere.path()).assert().code(1);
+    assert!(out(&assert).contains("not compared: root@127.0.0.1:1 cannot be reached: "), "{}", out(&assert));
+    let assert = otr(&["diff", "local", "local"]).current_dir(elsewhere.path()).assert().code(1);
+    assert!(err(&assert).contains("are one host"), "{}", err(&assert));
 }
 
 #[test]
