@@ -230,7 +230,7 @@ pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: 
         .collect();
     let summary = summary(&resources);
     let changed = summary.changed > 0 || resources.iter().any(|r| r.state == State::Change && r.outcome.is_none());
-    Report { version: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
+    Report { format: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
 }
 
 /// Prints a report in the form asked for.

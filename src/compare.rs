@@ -16,8 +16,8 @@ use crate::secret::{Secret, Text};
 /// How two machines differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The version of this format.
-    pub version: u32,
+    /// The number of this format.
+    pub format: u32,
     /// `diff`.
     pub verb: &'static str,
     /// One machine, as it was named.
@@ -106,7 +106,7 @@ impl Comparison {
             }
         }
         let unseen = unseen.into_iter().collect();
-        Self { version: 1, verb: "diff", left: left.1.into(), right: right.1.into(), areas, unseen }
+        Self { format: 1, verb: "diff", left: left.1.into(), right: right.1.into(), areas, unseen }
     }
 
     /// How many things differ.

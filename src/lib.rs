@@ -40,7 +40,7 @@
 //! report   -> action compare name plan promote resource secret sessions status
 //! converge -> action facts fleet host name plan report resource spec
 //! sync     -> action converge fleet look name plan report resource spec wanted
-//! promote  -> action converge epoch facts fleet history host look name plan report resource spec wanted
+//! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
 //! cli      -> name
 //! command  -> action cli compare converge epoch facts filestore fleet guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```

@@ -178,7 +178,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
         }
     }
     PromoteReport {
-        version: 1,
+        format: 1,
         verb: promotion.verb.as_str(),
         spec: promotion.inputs.spec.name.to_string(),
         host: promotion.host.clone(),

@@ -26,8 +26,8 @@ mod visible;
 /// What a run saw, did and left.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
-    /// The version of this format. Fields are only ever added to a version.
-    pub version: u32,
+    /// The number of this format. Fields are only ever added to a format.
+    pub format: u32,
     /// The verb that made it.
     pub verb: &'static str,
     /// The spec's name.

@@ -14,8 +14,8 @@ use crate::wanted::cluster_at;
 /// The store on every side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SessionsReport {
-    /// The version of this format.
-    pub version: u32,
+    /// The number of this format.
+    pub format: u32,
     /// `sessions`.
     pub verb: &'static str,
     /// The spec's name.
@@ -118,7 +118,7 @@ pub fn report(
         }
         told
     });
-    SessionsReport { version: 1, verb: "sessions", spec: spec.name.to_string(), store: spec.sessions.store, hosts: hosts.collect() }
+    SessionsReport { format: 1, verb: "sessions", spec: spec.name.to_string(), store: spec.sessions.store, hosts: hosts.collect() }
 }
 
 /// What must be seen.

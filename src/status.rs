@@ -29,8 +29,8 @@ pub use redis::{RedisStatus, redis_status};
 /// How the pair stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
-    /// The version of this format.
-    pub version: u32,
+    /// The number of this format.
+    pub format: u32,
     /// `status`.
     pub verb: &'static str,
     /// The spec's name.
@@ -195,7 +195,7 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
     let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
     let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
     Status {
-        version: 1,
+        format: 1,
         verb: "status",
         spec: spec.name.to_string(),
         hosts,

@@ -155,7 +155,7 @@ fn a_report_is_as_its_schema_says() {
     schema["$defs"]["Shown"] = serde_json::json!({ "additionalProperties": {} });
     let reports: Vec<serde_json::Value> = serde_json::from_str(&out(&otr(&["demo", "--json"]).assert().code(0))).unwrap();
     for report in reports.iter().filter(|report| ["plan", "apply", "sync"].contains(&report["verb"].as_str().unwrap())) {
-        assert_eq!(report["version"], 1);
+        assert_eq!(report["format"], 1);
         let text = serde_json::to_string_pretty(report).unwrap();
         let problems = otr::spec::schema::validate(&otr::spec::tree::Tree::parse(&text).unwrap(), &schema);
         assert!(problems.is_empty(), "{}: {problems:?}", report["verb"]);

@@ -42,7 +42,7 @@ pub fn run(global: &Global, specs: &[PathBuf]) -> Result<Exit> {
         }
     }
     if global.json {
-        print(&serde_json::to_string_pretty(&json!({ "version": 1, "verb": "check", "files": results }))?)?;
+        print(&serde_json::to_string_pretty(&json!({ "format": 1, "verb": "check", "files": results }))?)?;
     }
     Ok(exit)
 }

@@ -41,7 +41,7 @@ pub fn run(global: &Global) -> Result<Exit> {
     findings.extend(secrets(&session));
     let ok = findings.iter().all(|finding| finding.ok);
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "version": 1, "verb": "doctor", "ok": ok, "findings": findings }))?)?;
+        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "verb": "doctor", "ok": ok, "findings": findings }))?)?;
     } else {
         for finding in &findings {
             let mark = if finding.ok { "✓" } else { "✗" };

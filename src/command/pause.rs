@@ -64,7 +64,7 @@ fn change(global: &Global, session: &Session, verb: &'static str, dry_run: bool,
         })
         .collect();
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "version": 1, "verb": verb, "spec": spec.name, "hosts": told }))?)?;
+        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "verb": verb, "spec": spec.name, "hosts": told }))?)?;
     } else {
         for Told { host, paused, error } in &told {
             print(&match (error, paused) {

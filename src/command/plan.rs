@@ -72,8 +72,8 @@ pub fn exit(report: &Report, detailed: bool) -> Exit {
 /// so nothing of it needs to be trusted, and it holds no secret.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Saved {
-    /// The version of this format.
-    version: u32,
+    /// The number of this format.
+    format: u32,
     /// The hosts it was limited to.
     pub hosts: Vec<crate::name::HostName>,
     /// The kinds it was limited to.
@@ -87,7 +87,7 @@ impl Saved {
     pub fn new(report: &Report, selection: &Selection) -> Self {
         let open = report.resources.iter().filter(|r| r.state != State::Holds);
         let resources = open.filter_map(|r| serde_json::to_value(r).ok()).collect();
-        Self { version: 1, hosts: selection.host.clone(), only: selection.only.clone(), resources }
+        Self { format: 1, hosts: selection.host.clone(), only: selection.only.clone(), resources }
     }
 
     /// How the hosts or the spec changed since, as a diff; `None` if they did not.

@@ -87,7 +87,7 @@ pub(super) fn nothing(global: &Global, verb: &str, host: &HostName) -> Result<Ex
     let said = format!("{host} is production already, in the spec and in fact; nothing to do");
     match global.json {
         true => print(
-            &serde_json::json!({ "version": 1, "verb": verb, "host": host, "steps": [], "next": [said], "promoted": true }).to_string(),
+            &serde_json::json!({ "format": 1, "verb": verb, "host": host, "steps": [], "next": [said], "promoted": true }).to_string(),
         )?,
         false => print(&said)?,
     }

@@ -14,8 +14,8 @@ pub use checklist::{Check, Mark};
 /// One promotion, switchover or rejoin, from its begin to its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Incident {
-    /// The version of this format.
-    pub version: u32,
+    /// The number of this format.
+    pub format: u32,
     /// The journal's host.
     pub recorded_on: HostName,
     /// What was known when it began.
@@ -98,7 +98,7 @@ impl Incident {
 
     fn new(host: &HostName, begin: Begin) -> Self {
         let mut incident = Self {
-            version: 1,
+            format: 1,
             recorded_on: host.clone(),
             ended: None,
             state: IncidentState::Open,

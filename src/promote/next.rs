@@ -1,6 +1,7 @@
 //! What only a person can do, at the end of each report.
 
 use super::{HookOutcome, Promotion, StepReport, Verb};
+use crate::guard::{BootWithoutPeer, PRODUCTION_SINCE_BOOT};
 
 /// The lines in order.
 pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], done: bool, back: bool) -> Vec<String> {
@@ -26,15 +27,21 @@ fn lines(promotion: &Promotion<'_>, done: bool, back: bool) -> Vec<String> {
     if !done {
         return vec![format!("mend what failed and run `otr {verb} {target}` again: what is done stays done")];
     }
+    let failover = &promotion.inputs.spec.failover;
+    let waits = failover.guard && failover.boot_without_peer == BootWithoutPeer::Wait;
+    let reboot = format!("until {old} is back, {host} waits after a reboot for your word there: touch {PRODUCTION_SINCE_BOOT}");
     match promotion.verb {
-        Verb::Promote => vec![
+        Verb::Promote => [
             format!("change one line of the spec: `production: {host}` (or run promote with --write-spec)"),
             format!(
                 "when {old} comes back: `otr rejoin {old}` makes it a standby and keeps what only it has; until then it must not take writes"
             ),
             format!("point DNS and reverse proxies at {host}"),
             "log in and look at the last orders, invoices and stock moves; tell the users what was lost".into(),
-        ],
+        ]
+        .into_iter()
+        .chain(waits.then_some(reboot))
+        .collect(),
         Verb::Switchover => vec![
             format!("change one line of the spec: `production: {host}` (or run switchover with --write-spec)"),
             format!("point DNS and reverse proxies at {host}"),

@@ -10,8 +10,8 @@ use crate::name::HostName;
 /// What a promotion, switchover or rejoin did, step by step, and what was lost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PromoteReport {
-    /// The version of this format.
-    pub version: u32,
+    /// The number of this format.
+    pub format: u32,
     /// `promote`, `switchover` or `rejoin`.
     pub verb: &'static str,
     /// The spec's name.

@@ -89,7 +89,7 @@ fn planned(stage: &Stage) -> Report {
     let mut notes: Vec<String> = split::split_brain(&stage.spec, &facts).into_iter().map(|(_, words)| words).collect();
     notes.extend(otr::plan::check::check(&plan, &stage.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     Report {
-        version: 1,
+        format: 1,
         verb: "plan",
         spec: stage.spec.name.to_string(),
         hosts: hosts.collect(),

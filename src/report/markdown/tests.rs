@@ -103,7 +103,7 @@ pub fn report(name: &str, value: &str) -> Report {
         error,
     };
     Report {
-        version: 1,
+        format: 1,
         verb: "plan",
         spec: "acme".into(),
         hosts: vec![host("erp1", None), host("erp2", None), host("erp3", said(value))],

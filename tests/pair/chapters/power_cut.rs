@@ -73,9 +73,17 @@ pub fn chapter() -> Chapter {
             pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --json")?.ended(0)?;
             odoo::login_page_is_whole(&pair.lab, "erp2")
         })
-        .step("it_stays_production_over_a_reboot", |pair| {
+        .step("it_stays_production_over_a_reboot_when_a_person_says_that_its_peer_is_down", |pair| {
             pair.lab.call(&["down", "erp2"])?;
             pair.lab.call(&["boot", "erp2"])?;
+            let waits =
+                "journalctl -q --no-pager -b -u postgresql@13-main | grep -q 'waits: erp1 gives no answer.*touch /run/otr/production'";
+            pair.lab.wait("the guard's question", 60, |lab| lab.holds("erp2", waits))?;
+            ensure!(
+                !pair.lab.holds("erp2", "pgrep -u odoo || pgrep -x postgres || pgrep -x redis-server")?,
+                "erp2 did not wait for its peer"
+            );
+            pair.lab.sh("erp2", "touch /run/otr/production")?;
             odoo::login_page_is_whole(&pair.lab, "erp2")?;
             ensure!(pair.lab.redis("erp2", "info replication")?.contains("role:master"), "Redis fell back to its old role");
             Ok(())
