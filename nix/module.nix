@@ -347,7 +347,7 @@ in
 
     systemd.services =
       lib.optionalAttrs cfg.plan.enable {
-        otr-plan = service "plan" [ "plan" "--detailed-exitcode" ] [ ];
+        otr-plan = service "plan" [ "plan" "--scheduled" "--detailed-exitcode" ] [ ];
       }
       // lib.optionalAttrs cfg.sync.enable {
         otr-sync = service "sync" [ "sync" ] cfg.dataDirs;

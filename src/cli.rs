@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::name::HostName;
 
+mod failover;
+
+pub use failover::{IncidentArgs, PromoteArgs, RejoinArgs, SwitchoverArgs};
+
 /// A standby you can trust: one spec, two machines, no drift unseen.
 #[derive(Debug, Parser)]
 #[command(name = "otr", version, about, max_term_width = 100)]
@@ -72,6 +76,12 @@ pub enum Verb {
     Serve(Serve),
     /// Show how the pair stands: replication, files at risk, services
     Status,
+    /// Compare two machines with each other; no spec is needed
+    Diff(DiffArgs),
+    /// Let the timers on the standbys rest for a while
+    Pause(PauseArgs),
+    /// End a pause before its time
+    Resume(ResumeArgs),
     /// Show the login sessions on both sides
     Sessions(SessionsArgs),
     /// Make a standby production, after production is down
@@ -142,12 +152,31 @@ pub struct PlanArgs {
     /// Which resources.
     #[command(flatten)]
     pub selection: Selection,
+    /// In which form; --json is --format json
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "json")]
+    pub format: Option<Format>,
     /// Exit with 2 if there is drift
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Do nothing while otr is paused, as the timer does
+    #[arg(long)]
+    pub scheduled: bool,
     /// Save the plan for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// The forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, as `otr schema report` says
+    Json,
+    /// For a comment on a merge request: differing texts folded, at most what GitHub takes
+    Markdown,
+    /// For the test report of a CI: a case per resource, drift is a failure, what was not seen an error
+    Junit,
 }
 
 /// Options of `apply`.
@@ -179,6 +208,9 @@ pub struct SyncArgs {
     /// Only show what would be moved
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Do it though otr is paused
+    #[arg(long, conflicts_with = "follow")]
+    pub despite_pause: bool,
     /// Go on fetching what is new until this host is promoted (a service on the standby)
     #[arg(long, conflicts_with_all = ["dry_run", "allow_delete"])]
     pub follow: bool,
@@ -191,6 +223,49 @@ pub struct SyncArgs {
     /// The share that `scrub` hashes; the spec's, or 100%
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub share: Option<f64>,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A host of the spec, `local`, or [user@]address[:port]
+    pub left: String,
+    /// The other
+    pub right: String,
+    /// The virtual environment whose modules are compared; the spec's, or the system's Python
+    #[arg(long, value_name = "DIR")]
+    pub venv: Option<PathBuf>,
+    /// odoo.conf; the spec's, or /etc/odoo/odoo.conf
+    #[arg(long, value_name = "FILE")]
+    pub odoo_conf: Option<PathBuf>,
+    /// Compare this file too, besides the spec's (repeatable); its text is not shown
+    #[arg(long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+    /// Exit with 2 if they differ
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// For how long, such as 2h; it ends by itself
+    #[arg(long = "for", value_name = "SPAN", value_parser = pause)]
+    pub span: std::time::Duration,
+    /// Why, in one line: the next person reads it
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
+    pub reason: String,
+    /// Only show what would be put on record
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Only show what would be put on record
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 /// What `serve` does.
@@ -217,86 +292,6 @@ pub enum Data {
     All,
 }
 
-/// Options of `promote`.
-#[derive(Debug, Args)]
-pub struct PromoteArgs {
-    /// The standby; the only one if absent
-    pub host: Option<HostName>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Only look whether it could be done
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Run this with sh on the new production before anything irreversible; a failure stops it
-    #[arg(long, value_name = "COMMAND")]
-    pub snapshot_command: Option<String>,
-    /// State that this host is down, where that cannot be seen; it is put on record
-    #[arg(long, value_name = "HOST")]
-    pub production_is_down: Option<HostName>,
-    /// Change the one line of the spec afterwards, and nothing else in it
-    #[arg(long)]
-    pub write_spec: bool,
-}
-
-/// Options of `switchover`.
-#[derive(Debug, Args)]
-pub struct SwitchoverArgs {
-    /// The standby that becomes production; the only one if absent
-    pub host: Option<HostName>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Only look whether it could be done
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Run this with sh on the new production before anything irreversible; a failure stops it
-    #[arg(long, value_name = "COMMAND")]
-    pub snapshot_command: Option<String>,
-    /// Begin though the pair is not all as the spec says
-    #[arg(long)]
-    pub despite_drift: bool,
-    /// Change the one line of the spec afterwards, and nothing else in it
-    #[arg(long)]
-    pub write_spec: bool,
-}
-
-/// Options of `rejoin`.
-#[derive(Debug, Args)]
-pub struct RejoinArgs {
-    /// The old production
-    pub host: HostName,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Only show how it would follow and what would be discarded
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Keep a copy of data that only the old production has
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    pub keep_diverged: bool,
-}
-
-/// Options of `incident`.
-#[derive(Debug, Args)]
-pub struct IncidentArgs {
-    /// The last but so many: 1 is the last
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(usize))]
-    pub number: usize,
-    /// One line for each
-    #[arg(long, conflicts_with = "number")]
-    pub list: bool,
-    /// Print it as Markdown
-    #[arg(long, conflicts_with_all = ["list", "json"])]
-    pub markdown: bool,
-    /// Add a note to the last one
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["list", "number"])]
-    pub note: Option<String>,
-    /// The note says that this line of the checklist is done
-    #[arg(long, value_name = "N", requires = "note", value_parser = clap::value_parser!(u8).range(1..=9))]
-    pub done: Option<u8>,
-}
-
 /// Options of `guard`.
 #[derive(Debug, Args)]
 pub struct GuardArgs {
@@ -313,6 +308,25 @@ pub struct GuardArgs {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}
+
+/// Longer than a month nobody remembers a pause; a standby that is not wanted is taken out of the spec.
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(31 * 86_400);
+
+fn pause(text: &str) -> Result<std::time::Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match span.as_secs() >= 1 && span <= LONGEST_PAUSE {
+        true => Ok(span),
+        false => Err("a pause takes from 1s to 31days".into()),
+    }
+}
+
+fn one_line(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".into()),
+        text if text.chars().any(char::is_control) => Err("say it in one line".into()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -26,12 +26,14 @@ pub mod ansible;
 mod apply;
 mod check;
 mod demo;
+mod diff;
 mod doctor;
 mod follow;
 mod guard;
 mod incident;
 mod man;
 mod notify;
+mod pause;
 mod plan;
 mod progress;
 mod promote;
@@ -74,7 +76,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Apply(args) => apply::run(global, &args),
         Verb::Sync(args) => sync::run(global, &args),
         Verb::Serve(what) => serve::run(&what),
+        Verb::Pause(args) => pause::run(global, &args),
+        Verb::Resume(args) => pause::resume(global, &args),
         Verb::Status => status::run(global),
+        Verb::Diff(args) => diff::run(global, &args),
         Verb::Sessions(args) => sessions::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Switchover(args) => switchover::run(global, &args),
@@ -109,14 +114,7 @@ pub(crate) struct Ready {
 impl Session {
     /// Reads the spec of the command line, its secrets and templates.
     pub fn open(global: &Global) -> Result<Self> {
-        let path = match &global.spec {
-            Some(path) => path.clone(),
-            None => ["otr.yaml", "/etc/otr/spec.yaml"]
-                .into_iter()
-                .map(PathBuf::from)
-                .find(|path| path.exists())
-                .context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?,
-        };
+        let path = spec_path(global).context("no spec: name one with --spec FILE, or put it at ./otr.yaml or /etc/otr/spec.yaml")?;
         let loaded = read(&path, &global.sets)?;
         let secrets = Secrets::read(loaded.spec.secrets().into_iter().map(|(_, source)| source));
         Self::new(global, loaded, secrets)
@@ -150,6 +148,12 @@ impl Ready {
     }
 }
 
+/// The spec of the command line, or the one that lies where one is looked for.
+pub(crate) fn spec_path(global: &Global) -> Option<PathBuf> {
+    let lying = || ["otr.yaml", "/etc/otr/spec.yaml"].into_iter().map(PathBuf::from).find(|path| path.exists());
+    global.spec.clone().or_else(lying)
+}
+
 fn own_digest() -> Result<String, String> {
     let bytes = std::env::current_exe().and_then(std::fs::read).map_err(|error| error.to_string())?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
@@ -157,18 +161,28 @@ fn own_digest() -> Result<String, String> {
 
 /// Who is at work, for the lock's next visitor.
 pub(crate) fn holder(verb: &str) -> String {
+    format!("otr {verb} by {} (process {})", who(), std::process::id())
+}
+
+/// The person at work, and where.
+pub(crate) fn who() -> String {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("otr {verb} by {user} on {} (process {})", host.trim(), std::process::id())
+    format!("{user} on {}", host.trim())
 }
 
 /// Opens the members of a spec and takes the locks of those otr may change.
 pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> Result<Fleet, (HostName, HostError)> {
     let fleet = Fleet::open(session.connector.as_ref(), spec.members());
     if let Some(verb) = lock {
-        fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))?;
+        lock_fleet(&fleet, spec, verb)?;
     }
     Ok(fleet)
+}
+
+/// Takes the locks of the members otr may change.
+pub(crate) fn lock_fleet(fleet: &Fleet, spec: &Spec, verb: &str) -> Result<(), (HostName, HostError)> {
+    fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))
 }
 
 /// Says who holds a lock.

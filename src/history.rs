@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
 
+pub mod pause;
+
 /// One run of `sync`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {

@@ -1,4 +1,4 @@
-//! The report: what a run saw, did and left, as one value. Rendered as text or JSON elsewhere.
+//! The report: what a run saw, did and left, as one value. Rendered elsewhere.
 //!
 //! Built as the run goes and returned on failure too. Holds no secret: differences and titles
 //! are made without them.
@@ -13,11 +13,15 @@ use crate::plan::{Item, Plan, Verdict};
 use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod ansible;
+pub mod compare;
 pub mod incident;
+pub mod junit;
+pub mod markdown;
 pub mod promotion;
 pub mod sessions;
 pub mod status;
 pub mod text;
+mod visible;
 
 /// What a run saw, did and left.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

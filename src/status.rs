@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::epoch::Epoch;
 use crate::facts::Facts;
+use crate::history::pause::Pause;
 use crate::history::{Copied, Ran};
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, Server};
@@ -17,10 +18,12 @@ use crate::spec::{Access, Role, Spec};
 use crate::wanted::{cluster_at, guarded, stamp};
 
 mod filestore;
+mod pause;
 mod redis;
 
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
+pub use pause::{pause_looks, paused};
 pub use redis::{RedisStatus, redis_status};
 
 /// How the pair stands.
@@ -84,6 +87,9 @@ pub struct HostStatus {
     /// When the last good `otr sync` to a standby ended, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<String>,
+    /// The scheduled runs on this standby rest: who asked for it, why, until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// What could not be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -124,6 +130,7 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         add(Look::Machine);
         if spec.role(host) == Role::Standby {
             add(Look::Content(Copied::path(spec)));
+            add(Look::Content(Pause::path(spec)));
         }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
@@ -224,6 +231,8 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
             .map(|content| Copied::runs(&content.text))
             .unwrap_or_default(),
         last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
+        // It blocks no promotion, and neither does that it was not seen.
+        paused: paused(spec, facts, host).ok().flatten().filter(|_| role == Role::Standby),
         unseen: Vec::new(),
     };
     if status.error.is_some() {

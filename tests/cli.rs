@@ -85,7 +85,7 @@ fn the_demo_as_json_is_the_reports() {
 fn version_and_help() {
     assert_eq!(out(&otr(&["--version"]).assert().code(0)), format!("otr {}\n", env!("CARGO_PKG_VERSION")));
     let help = out(&otr(&["--help"]).assert().code(0));
-    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "promote", "demo", "schema"] {
+    for verb in ["check", "doctor", "plan", "apply", "sync", "status", "diff", "pause", "resume", "promote", "demo", "schema"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}:\n{help}");
     }
     assert!(help.contains("Exit codes: 0 done"));
@@ -93,7 +93,19 @@ fn version_and_help() {
 
 #[test]
 fn wrong_usage_is_64() {
-    for arguments in [&["frobnicate"][..], &["plan", "--no-such-option"], &[], &["check"], &["promote", "-s"], &["plan", "--set", "x"]] {
+    for arguments in [
+        &["frobnicate"][..],
+        &["plan", "--no-such-option"],
+        &[],
+        &["check"],
+        &["promote", "-s"],
+        &["plan", "--set", "x"],
+        &["pause", "--for", "2h"],
+        &["pause", "--for", "2h", "--reason", " "],
+        &["pause", "--for", "2h", "--reason", "a\nb"],
+        &["pause", "--for", "32days", "--reason", "a disk"],
+        &["pause", "--for", "0s", "--reason", "a disk"],
+    ] {
         let assert = otr(arguments).assert().code(64);
         assert!(err(&assert).contains("Usage:") || err(&assert).contains("--help"), "{arguments:?}: {}", err(&assert));
         assert_eq!(out(&assert), "");
@@ -195,6 +207,40 @@ fn a_host_that_cannot_be_reached_is_1_and_named() {
 }
 
 #[test]
+fn a_plan_has_four_forms() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spec.yaml");
+    let file = directory.path().join("x");
+    let spec = "version: 1\nname: acme\nproduction: web\nhosts: {web: {address: local}}\n".to_owned()
+        + &format!("files: [{{path: {}, content: \"<a>\\n`b`\\n\"}}]\n", file.display());
+    fs::write(&path, spec).unwrap();
+    let plan = |more: &[&str]| out(&otr(&["plan", "-s", path.to_str().unwrap()]).args(more).assert().code(0));
+    assert_eq!(plan(&["--format", "text"]), plan(&[]));
+    assert_eq!(plan(&["--format", "json"]), plan(&["--json"]));
+    let markdown = plan(&["--format", "markdown"]);
+    assert!(
+        markdown.starts_with("### `plan acme: 1 to change") && markdown.contains("```diff\n@@ -0,0 +1,2 @@\n+<a>\n+`b`\n```\n"),
+        "{markdown}"
+    );
+    let junit = plan(&["--format", "junit"]);
+    let document = roxmltree::Document::parse(&junit).unwrap();
+    let drift = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    assert_eq!(drift.attribute("type"), Some("drift"), "{junit}");
+    assert!(drift.text().unwrap().contains("+<a>"), "{junit}");
+    otr(&["plan", "-s", path.to_str().unwrap(), "--json", "--format", "junit"]).assert().code(64);
+}
+
+#[test]
+fn two_machines_are_compared_without_a_spec() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    // The same machine by two ways; nothing listens on the other's port 1.
+    let assert = otr(&["diff", "local", "root@127.0.0.1:1"]).current_dir(elsewhere.path()).env("HOME", elsewhere.path()).assert().code(1);
+    assert!(out(&assert).contains("not compared: root@127.0.0.1:1 cannot be reached: "), "{}", out(&assert));
+    let assert = otr(&["diff", "local", "local"]).current_dir(elsewhere.path()).assert().code(1);
+    assert!(err(&assert).contains("are one host"), "{}", err(&assert));
+}
+
+#[test]
 fn a_selection_of_what_is_not_there_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let spec = unreachable(&directory);
@@ -259,4 +305,82 @@ fn a_module_says_one_line_of_json_and_nothing_else() {
     let (code, said) = call(&wrong);
     assert_eq!((code, &said["failed"]), (1, &true.into()));
     assert!(said["msg"].as_str().unwrap().contains("did you mean `spec`?"), "{said}");
+}
+
+/// What runs in each job of the pipelines in docs/ci.md: the job, and its scripts in order.
+fn pipelines() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string("docs/ci.md").unwrap();
+    let yaml = text.split("```yaml\n").skip(1).map(|block| block.split("\n```").next().unwrap());
+    let documents: Vec<serde_json::Value> = yaml.map(|yaml| serde_yaml::from_str(yaml).unwrap()).collect();
+    let string = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let github = documents[0]["jobs"].as_object().unwrap().iter();
+    let github =
+        github.map(|(job, rest)| (job.clone(), rest["steps"].as_array().unwrap().iter().filter_map(|step| string(&step["run"])).collect()));
+    let gitlab = documents[1].as_object().unwrap().iter().filter(|(_, job)| job.get("script").is_some());
+    let gitlab = gitlab.map(|(job, rest)| (job.clone(), rest["script"].as_array().unwrap().iter().filter_map(string).collect()));
+    github.chain(gitlab).collect()
+}
+
+/// The pipelines of docs/ci.md, run as a runner does, on a machine that lacks a directory.
+#[test]
+fn each_step_of_the_pipelines_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_otr"), at("bin/otr")).unwrap();
+    for forge in ["gh", "curl"] {
+        fs::write(
+            at("bin").join(forge),
+            "#!/bin/sh\nprintf '%s ' \"$0\" \"$@\" >> forge\ncase \"$*\" in *--config*) cat >> forge;; esac\n",
+        )
+        .unwrap();
+        fs::set_permissions(at("bin").join(forge), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let whoami = |flag| String::from_utf8(Process::new("id").arg(flag).output().unwrap().stdout).unwrap().trim().to_owned();
+    let spec = "version: 1\nname: acme\nproduction: web\nhosts: {web: {address: local}}\n".to_owned()
+        + &format!(
+            "files: [{{path: {}, content: \"a\\nb\\n\", owner: {}, group: {}}}]\n",
+            at("made").display(),
+            whoami("-un"),
+            whoami("-gn")
+        );
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    let jobs = pipelines();
+    assert_eq!(jobs.iter().map(|(job, _)| job.as_str()).collect::<Vec<_>>(), ["apply", "drift", "plan"].repeat(2));
+    for (job, scripts) in &jobs {
+        for drift in [true, false] {
+            for made in ["made", "plan.md", "plan.xml", "forge"] {
+                let _ = fs::remove_file(at(made));
+            }
+            fs::write(at("otr.yaml"), &spec).unwrap();
+            if !drift {
+                fs::write(at("made"), "a\nb\n").unwrap();
+                fs::set_permissions(at("made"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            }
+            for script in scripts {
+                let script = regex_lite::Regex::new(r"\$\{\{[^}]*\}\}").unwrap().replace_all(script, "12");
+                let run = Process::new("bash")
+                    .args(["-eo", "pipefail", "-c", &script])
+                    .current_dir(directory.path())
+                    .env("PATH", &path)
+                    .output()
+                    .unwrap();
+                let expected = if drift && job == "drift" { 2 } else { 0 };
+                assert_eq!(run.status.code(), Some(expected), "{job}: {script}\n{}", String::from_utf8_lossy(&run.stderr));
+            }
+            match job.as_str() {
+                "plan" => {
+                    let summary = if drift { "### `plan acme: 1 to change`" } else { "### `plan acme: 1 as wanted`" };
+                    assert!(fs::read_to_string(at("plan.md")).unwrap().starts_with(summary));
+                    let junit = fs::read_to_string(at("plan.xml")).unwrap();
+                    let failures = if drift { "1" } else { "0" };
+                    assert_eq!(roxmltree::Document::parse(&junit).unwrap().root_element().attribute("failures"), Some(failures));
+                    assert!(fs::read_to_string(at("forge")).unwrap().contains("plan.md"), "the forge was told");
+                    assert_eq!(at("made").exists(), !drift);
+                }
+                "apply" => assert_eq!(fs::read_to_string(at("made")).unwrap(), "a\nb\n"),
+                _ => assert_eq!(at("made").exists(), !drift),
+            }
+        }
+    }
 }

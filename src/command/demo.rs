@@ -64,15 +64,15 @@ pub fn run(global: &Global) -> Result<Exit> {
 }
 
 /// The simulated pair and the spec it plays.
-struct Stage {
-    world: World,
-    session: Session,
-    old: HostName,
-    new: HostName,
+pub(super) struct Stage {
+    pub world: World,
+    pub session: Session,
+    pub old: HostName,
+    pub new: HostName,
 }
 
 impl Stage {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let (spec, tree) = parse(SPEC).map_err(|problems| anyhow!("the embedded spec: {problems:?}"))?;
         let old = spec.production.clone();
         let new = spec.standbys().next().cloned().context("the embedded spec has no standby")?;
@@ -104,7 +104,7 @@ impl Stage {
         Ok(super::plan::look(&ready, &self.open(&ready, None)?, &wanted))
     }
 
-    fn apply(&self) -> Result<Report> {
+    pub fn apply(&self) -> Result<Report> {
         let ready = self.ready();
         self.converge("apply", &ready, &all(ready.inputs(&self.session, false)))
     }
@@ -129,12 +129,12 @@ impl Stage {
         Ok(report(verb, &ready.spec, &fleet, resources))
     }
 
-    fn status(&self) -> Result<Status> {
+    pub fn status(&self) -> Result<Status> {
         let ready = self.ready();
         Ok(status(&ready.spec, &self.open(&ready, None)?.look(looks(&ready.spec))))
     }
 
-    fn promote(&self) -> Result<PromoteReport> {
+    pub fn promote(&self) -> Result<PromoteReport> {
         let ready = self.session.ready(self.session.loaded.spec.with_production(&self.new));
         let fleet = self.open(&ready, None)?;
         Ok(promote(&Promotion {
@@ -155,7 +155,7 @@ impl Stage {
         }))
     }
 
-    fn attach(&self, name: &str, bytes: &str) -> Result<()> {
+    pub fn attach(&self, name: &str, bytes: &str) -> Result<()> {
         self.world.create_attachment(&self.old, name, bytes.as_bytes()).context("the simulated Odoo has no database")?;
         Ok(())
     }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::notify::notify;
+use super::pause::resting_here;
 use super::{Exit, Session};
 use crate::action::{Gift, GiftKind};
 use crate::cli::Global;
 use crate::filestore::follow::{Follow, Round};
 use crate::filestore::keep::Production;
 use crate::filestore::names::NeededFile;
+use crate::history::pause::Pause;
 use crate::host::{Connect, Host};
 use crate::name::HostName;
 use crate::sync::{Stores, stores};
@@ -43,12 +45,15 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         jobs.into_iter().map(|job| (job.directory.clone(), job.database.clone(), Follow::new(job, reconcile))).collect();
     notify("READY=1\nSTATUS=comparing everything");
     let alive = || notify("WATCHDOG=1");
+    let record = Pause::path(spec);
     let mut said = String::new();
     loop {
         alive();
         let begun = Instant::now();
         let (mut pause, mut status) = (every, Vec::new());
-        for (directory, database, follow) in &mut follows {
+        let rest = resting_here(&record);
+        status.extend(rest.clone());
+        for (directory, database, follow) in follows.iter_mut().filter(|_| rest.is_none()) {
             directory.clone_into(&mut production.source);
             match follow.round(&mut production, &alive) {
                 Round::Well { files, waiting } => {

@@ -2,24 +2,36 @@
 
 use anyhow::{Context, Result};
 
-use super::{Exit, Ready, Session, locked, open_fleet, report, select, show};
-use crate::cli::{Global, PlanArgs, Selection};
+use super::{Exit, Ready, Session, locked, open_fleet, print, report, select, show, style};
+use crate::cli::{Format, Global, PlanArgs, Selection};
 use crate::fleet::Fleet;
 use crate::plan::{Plan, split};
-use crate::report::{Report, State, of_plan};
+use crate::report::{Report, State, junit, markdown, of_plan, text};
 use crate::resource::Wanted;
 use crate::wanted::all;
 
 pub fn run(global: &Global, args: &PlanArgs) -> Result<Exit> {
-    let session = Session::open(global)?;
+    with(global, &Session::open(global)?, args)
+}
+
+pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Result<Exit> {
     let ready = session.ready(session.loaded.spec.clone());
-    let wanted = select(all(ready.inputs(&session, false)), &args.selection, &ready.spec)?;
-    let fleet = match open_fleet(&session, &ready.spec, None) {
+    let wanted = select(all(ready.inputs(session, false)), &args.selection, &ready.spec)?;
+    let fleet = match open_fleet(session, &ready.spec, None) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
+    if args.scheduled && super::pause::rests(global, "plan", &ready.spec, &fleet)? {
+        return Ok(Exit::Done);
+    }
     let report = look(&ready, &fleet, &wanted);
-    show(global, &report)?;
+    match args.format {
+        None => show(global, &report)?,
+        Some(Format::Text) => print(text::render(&report, style(global)).trim_end())?,
+        Some(Format::Json) => print(&serde_json::to_string_pretty(&report)?)?,
+        Some(Format::Markdown) => print(markdown::render(&report).trim_end())?,
+        Some(Format::Junit) => print(junit::render(&report).trim_end())?,
+    }
     if let Some(path) = &args.out {
         let saved = Saved::new(&report, &args.selection);
         std::fs::write(path, serde_json::to_string_pretty(&saved)?).with_context(|| path.display().to_string())?;

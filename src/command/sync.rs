@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use super::progress::Progress;
-use super::{Exit, Session, locked, open_fleet, report, show};
+use super::{Exit, Session, lock_fleet, locked, open_fleet, report, show};
 use crate::action::Action;
 use crate::action::keep::Share;
 use crate::cli::{Data, Global, SyncArgs};
@@ -23,7 +23,10 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
         ensure!(args.what == Data::Filestore, "only filestores are followed: otr sync filestore --follow");
         return super::follow::run(global, args.every);
     }
-    let session = Session::open(global)?;
+    with(global, &Session::open(global)?, args)
+}
+
+pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Result<Exit> {
     let ready = session.ready(session.loaded.spec.clone());
     let takes = |kind: Kind| match args.what {
         Data::All => true,
@@ -31,12 +34,12 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
         Data::Filestore | Data::Scrub => matches!(kind, Kind::Filestore | Kind::File),
         Data::Sessions => kind == Kind::Sessions,
     };
-    let mut wanted: Vec<_> = data(ready.inputs(&session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    let mut wanted: Vec<_> = data(ready.inputs(session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
     // On this very host this very program does the work, wherever it lies.
     let is_here =
         |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
     wanted.retain(|w| w.resource.id().kind != Kind::File || !is_here(&w.resource.id().host));
-    let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("sync")) {
+    let fleet = match open_fleet(session, &ready.spec, None) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
@@ -44,6 +47,12 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
         let report = report("sync", &ready.spec, &fleet, of_plan(&plan(&fleet, &wanted), &Default::default()));
         show(global, &report)?;
         return Ok(super::plan::exit(&report, false));
+    }
+    if !args.despite_pause && super::pause::rests(global, "sync", &ready.spec, &fleet)? {
+        return Ok(Exit::Done);
+    }
+    if let Err((host, error)) = lock_fleet(&fleet, &ready.spec, "sync") {
+        return locked(global, &host, &error);
     }
     let progress = Progress::new(global);
     let limits = Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None };
@@ -62,7 +71,7 @@ pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
     report.notes = synced.notes;
     let what = args.what.to_possible_value().map(|value| value.get_name().to_owned()).filter(|what| what != "all");
-    report.notes.extend(note(&session, &fleet, failed, what));
+    report.notes.extend(note(session, &fleet, failed, what));
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }

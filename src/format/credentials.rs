@@ -45,6 +45,19 @@ fn keyed(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mac| mac.chain_update(message).finalize().into_bytes().into())
 }
 
+/// Keys of odoo.conf whose values are shown nowhere, whoever wrote them.
+pub fn is_secret_key(key: &str) -> bool {
+    ["passw", "secret", "token", "api_key", "private"].iter().any(|word| key.contains(word))
+}
+
+/// A URL with a password: `scheme://user:password@host/…`.
+pub fn holds_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ', ',']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
 /// Whether odoo.conf's `admin_passwd` is this password: the text itself, or passlib's
 /// `$pbkdf2-sha512$rounds$salt$checksum` of it (Odoo's tools/config.py), in passlib's base64
 /// with `.` for `+` and no padding.

@@ -85,6 +85,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
             let _ = writeln!(out, "              {} {} at {}, {good}", paint(style, "31", "failed:"), ran.what, ran.last_ran);
         }
     }
+    if let Some(pause) = &host.paused {
+        let _ = writeln!(out, "  {}      {}", paint(style, "33", "Paused"), pause.words().trim_start_matches("paused "));
+    }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
     }

@@ -33,6 +33,13 @@ pub fn render(report: &Report, style: Style) -> String {
     out
 }
 
+/// Text of one resource.
+pub(super) fn resource(resource: &ResourceReport, observed: bool) -> String {
+    let mut out = String::new();
+    render_resource(&mut out, resource, observed, Style::default());
+    out
+}
+
 /// Bytes for people.
 pub fn size(bytes: u64) -> String {
     match bytes {

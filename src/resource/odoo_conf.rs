@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Decision, Difference, Kind, Resource, ResourceId, Shown, file};
 use crate::action::Attributes;
 use crate::facts::{FactError, Facts};
-use crate::format::credentials::odoo_password_matches;
+use crate::format::credentials::{holds_password, is_secret_key, odoo_password_matches};
 use crate::format::ini::Ini;
 use crate::look::Look;
 use crate::name::HostName;
@@ -82,19 +82,6 @@ fn difference(key: &str, is: Option<&str>, wanted: Option<&str>, hide: bool) -> 
         Some(text) => text.into(),
     };
     Difference { what: key.to_owned(), is: show(is), wanted: show(wanted) }
-}
-
-/// Keys whose values are shown nowhere, whoever wrote them.
-fn is_secret_key(key: &str) -> bool {
-    ["passw", "secret", "token", "api_key", "private"].iter().any(|word| key.contains(word))
-}
-
-/// A URL with a password: `scheme://user:password@host/…`.
-fn holds_password(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
-        let authority = rest.split(['/', '?', '#', ' ', ',']).next().unwrap_or_default();
-        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-    })
 }
 
 fn equal(key: &str, is: &str, wanted: &Text) -> bool {

@@ -82,7 +82,7 @@ pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
     for (verb, when) in [("plan", schedule.plan), ("sync", schedule.sync), ("scrub", scrub)] {
         let Some(when) = when else { continue };
         let arguments = match verb {
-            "plan" => "plan --detailed-exitcode",
+            "plan" => "plan --scheduled --detailed-exitcode",
             "scrub" => "sync scrub",
             verb => verb,
         };

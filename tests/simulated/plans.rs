@@ -1,5 +1,6 @@
 //! Plans as people read them: each folder of tests/plans holds a spec, a scene (a simulated
-//! world and what was done to it) and the text `otr plan` prints.
+//! world and what was done to it) and the text `otr plan` prints; some also the Markdown and the
+//! JUnit XML.
 //!
 //! `OTR_BLESS=1 cargo test --test simulated plans` writes the texts anew; read the diff before
 //! you keep it.
@@ -12,7 +13,7 @@ use otr::host::simulated::World;
 use otr::plan::check::may_change;
 use otr::plan::{Plan, split};
 use otr::report::text::{Style, render};
-use otr::report::{HostReport, Report, of_plan, summary};
+use otr::report::{HostReport, Report, junit, markdown, of_plan, summary};
 use otr::spec::load::parse;
 
 use crate::refusals::{own_production, second_primary};
@@ -71,7 +72,7 @@ fn tamper(stage: &Stage, name: &str) {
     }
 }
 
-fn plan_text(stage: &Stage) -> String {
+fn planned(stage: &Stage) -> Report {
     let fleet = stage.fleet();
     let wanted = stage.wanted();
     let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&stage.spec)));
@@ -87,7 +88,7 @@ fn plan_text(stage: &Stage) -> String {
     let resources = of_plan(&plan, &observed);
     let mut notes: Vec<String> = split::split_brain(&stage.spec, &facts).into_iter().map(|(_, words)| words).collect();
     notes.extend(otr::plan::check::check(&plan, &stage.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
-    let report = Report {
+    Report {
         format: 1,
         verb: "plan",
         spec: stage.spec.name.to_string(),
@@ -97,8 +98,7 @@ fn plan_text(stage: &Stage) -> String {
         changed: false,
         split_brain: false,
         notes,
-    };
-    render(&report, Style::default())
+    }
 }
 
 #[test]
@@ -108,16 +108,28 @@ fn each_scene_is_told_in_its_words() {
     assert!(folders.len() >= 5);
     let mut wrong = String::new();
     for folder in folders {
-        let actual = plan_text(&stage(&folder));
-        assert!(!actual.contains("made-up"), "{}: a secret is shown", folder.display());
-        let file = folder.join("expected.txt");
-        if std::env::var_os("OTR_BLESS").is_some() {
-            fs::write(&file, &actual).unwrap();
-        }
-        let expected = fs::read_to_string(&file).unwrap_or_default();
-        if expected != actual {
-            let diff = similar::TextDiff::from_lines(expected.as_str(), actual.as_str());
-            wrong += &format!("{}\n{}", folder.display(), diff.unified_diff().header("expected", "actual"));
+        let report = planned(&stage(&folder));
+        for (name, actual) in [
+            ("expected.txt", render(&report, Style::default())),
+            ("expected.md", markdown::render(&report)),
+            ("expected.xml", junit::render(&report)),
+        ] {
+            assert!(!actual.contains("made-up"), "{}: a secret is shown", folder.display());
+            if name.ends_with(".xml") {
+                roxmltree::Document::parse(&actual).unwrap();
+            }
+            let file = folder.join(name);
+            if name != "expected.txt" && !file.exists() {
+                continue;
+            }
+            if std::env::var_os("OTR_BLESS").is_some() {
+                fs::write(&file, &actual).unwrap();
+            }
+            let expected = fs::read_to_string(&file).unwrap_or_default();
+            if expected != actual {
+                let diff = similar::TextDiff::from_lines(expected.as_str(), actual.as_str());
+                wrong += &format!("{}\n{}", file.display(), diff.unified_diff().header("expected", "actual"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

@@ -171,6 +171,9 @@ pub fn refused() -> Chapter {
         })
         .step("slot_lost", |pair| {
             pair.lab.sh("erp2", "systemctl stop postgresql@13-main")?;
+            pair.lab.wait("the slot to be free", 30, |lab| {
+                Ok(lab.sql("erp1", "postgres", "select active from pg_replication_slots where slot_name = 'otr_erp2'")? == "f")
+            })?;
             pair.lab.sql("erp1", "postgres", "select pg_drop_replication_slot('otr_erp2')")?;
             pair.lab.sh("erp2", "systemctl start postgresql@13-main")?;
             refuses(pair, "switchover erp2 --yes", "erp2")?;
