@@ -23,6 +23,8 @@ pub struct Smoke {
 
 /// How long Odoo may take to answer after its start, seconds.
 const PATIENCE: u64 = 180;
+/// How long its service may be down meanwhile: systemd tries again after 5 s, where otr said so.
+const DOWN: Duration = Duration::from_secs(15);
 
 pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let spec = promotion.inputs.spec;
@@ -37,9 +39,17 @@ pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journ
         })
         .unwrap_or(8069);
     let database: Option<&DatabaseName> = odoo.databases.first();
-    let ask = || -> Result<LoginPage, String> {
-        let look_at = Look::LoginPage { port, database: database.cloned() };
-        look(promotion, host, &[look_at]).login_page(host, port, database).cloned().map_err(|e| e.to_string())
+    let mut ran = Instant::now();
+    let mut ask = || -> Result<LoginPage, String> {
+        let looks = [Look::LoginPage { port, database: database.cloned() }, Look::Unit(odoo.unit.clone())];
+        let facts = look(promotion, host, &looks);
+        if facts.unit(host, &odoo.unit).is_ok_and(|unit| unit.active) {
+            ran = Instant::now();
+        }
+        if ran.elapsed() > DOWN {
+            return Err(format!("{0} does not stay up on {host}; see journalctl -u {0} and Odoo's log", odoo.unit));
+        }
+        facts.login_page(host, port, database).cloned().map_err(|e| e.to_string())
     };
     let deadline = Instant::now() + Duration::from_secs(PATIENCE);
     let mut page = ask()?;

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
+use super::loss::Position;
 use super::steps::{
-    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised,
+    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, slots,
     timers, unsound,
 };
 use super::{Progress, Promotion, look};
@@ -26,20 +27,21 @@ use crate::wanted::{all, cluster_at, data, on};
 /// The steps in order.
 pub const SWITCHOVER: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
-    Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
+    Step { guard: position, wanted: timers, trusting: true, ..before("timers", "No timer copies meanwhile.") },
     Step { wanted: files, patience: 60, moving: true, ..before("files", "Files are copied while users still work.") },
     Step { undo: true, ..SNAPSHOT },
-    Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
-    Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },
-    Step { wanted: stopped, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
+    Step { wanted: slots, trusting: true, ..before("slot", "WAL is kept for those that will follow.") },
+    Step { wanted: odoo_stopped, trusting: true, ..before("stop-odoo", "Nobody works on the old production.") },
+    Step { wanted: stopped, trusting: true, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
     Step { wanted: caught_up, ..before("proof", "The new production has replayed its last byte.") },
+    // Only now the new production knows every row, and with it every file.
+    Step { wanted: files, patience: 60, trusting: true, ..before("last-files", "The last files are copied.") },
     // The point of no return: everything is on the new production, and only it may start as one.
     Step { guard: epoch, wanted: handed_over, ..EPOCH },
-    SLOT,
     SERVER,
+    PRODUCTION,
     CHECKPOINT,
     WRITE,
-    PRODUCTION,
     SMOKE,
     COMPLETE,
     Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
@@ -106,6 +108,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         arrives(promotion, &here, &there)?;
     }
     progress.left = Some(new.timeline);
+    progress.seen = Some(Position::of(new));
     progress.sound = unsound(promotion).is_empty();
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
 }
@@ -189,7 +192,7 @@ fn files(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 
 fn odoo_stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let Some(odoo) = &promotion.inputs.spec.odoo else { return Vec::new() };
-    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
+    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state: UnitState::Idle, reads: Vec::new(), reloads: false };
     while_standby(promotion, progress, || one(unit))
 }
 

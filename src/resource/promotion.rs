@@ -48,7 +48,10 @@ impl Resource for Promotion {
     }
 
     fn looks(&self) -> Vec<(HostName, Look)> {
-        let looks = [Look::Server(self.at.cluster.clone()), Look::Cluster(self.at.cluster.clone())];
+        let mut looks = vec![Look::Server(self.at.cluster.clone())];
+        if matches!(self.goal, Goal::Checkpointed { .. }) {
+            looks.push(Look::Cluster(self.at.cluster.clone()));
+        }
         looks.into_iter().map(|look| (self.at.host.clone(), look)).collect()
     }
 

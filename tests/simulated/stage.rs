@@ -125,13 +125,18 @@ impl Stage {
     pub fn sync(&self) -> Result<Vec<ResourceReport>, Violation> {
         let mut wanted = self.with_inputs(&self.spec, false, data);
         wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
-        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None };
+        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None, trusting: false };
         Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)
     }
 
     fn converge(&self, wanted: &[Wanted], consent: &BTreeSet<HostName>) -> Result<Vec<ResourceReport>, Violation> {
         // What happens by itself happens at once in a simulated world.
-        converge(&self.fleet(), wanted, &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None }, &Silent)
+        converge(
+            &self.fleet(),
+            wanted,
+            &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None, trusting: false },
+            &Silent,
+        )
     }
 
     /// Promotes the host that is not production; does not change this stage's spec.

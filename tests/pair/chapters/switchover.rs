@@ -14,6 +14,7 @@ pub fn chapter() -> Chapter {
     Chapter::new("switchover", Scene::Standby)
         .step("somebody_writes_rows_and_attachments", |pair| {
             writer::start(&pair.lab, "erp1")?;
+            writer::start_files(&pair.lab, "erp1")?;
             let made = odoo::create(&pair.lab, "erp1", "before-the-switch.txt")?;
             pair.notes.attachments.push(made);
             Ok(())
@@ -62,7 +63,12 @@ pub fn chapter() -> Chapter {
 
 /// The two change places, and everything a user or admin looks at is as it was, the other way round.
 pub fn switch(pair: &mut Pair, old: &str, new: &str) -> Result<()> {
-    let run = pair.otr.run(SPEC, &format!("switchover {new} --yes --write-spec --json"))?;
+    switch_with(pair, SPEC, old, new)
+}
+
+/// The same with another spec.
+pub fn switch_with(pair: &mut Pair, spec: &str, old: &str, new: &str) -> Result<()> {
+    let run = pair.otr.run(spec, &format!("switchover {new} --yes --write-spec --json"))?;
     run.ended(0)?;
     let report: Value = serde_json::from_str(&run.stdout)?;
     let downtime = report["downtime"].as_f64().context("no downtime")?;
@@ -72,7 +78,7 @@ pub fn switch(pair: &mut Pair, old: &str, new: &str) -> Result<()> {
     for attachment in &pair.notes.attachments {
         odoo::still_has(&pair.lab, new, attachment)?;
     }
-    pair.nothing_differs(SPEC)
+    pair.nothing_differs(spec)
 }
 
 /// One takes writes and serves, the other streams and does not.
