@@ -102,6 +102,15 @@ pub struct Promotion<'a> {
     pub watch: &'a dyn Watch,
     /// Only look.
     pub dry_run: bool,
+    /// What happens by itself happens at once, as in a simulated world: nothing is waited for.
+    pub at_once: bool,
+}
+
+impl Promotion<'_> {
+    /// How long something is waited for.
+    pub(crate) fn patience(&self, seconds: u64) -> Duration {
+        if self.at_once { Duration::ZERO } else { Duration::from_secs(seconds) }
+    }
 }
 
 /// What the guards saw, handed from step to step.
@@ -287,7 +296,7 @@ fn carry_out(
         return Ok(());
     }
     let consent = BTreeSet::new();
-    let limits = Limits { spec, patience: Duration::from_secs(step.patience), consent: &consent, promoting, trusting: step.trusting };
+    let limits = Limits { spec, patience: promotion.patience(step.patience), consent: &consent, promoting, trusting: step.trusting };
     let reports = converge(promotion.fleet, wanted, &limits, promotion.watch).map_err(|violation| violation.to_string())?;
     let mut wrong = Vec::new();
     for resource in &reports {

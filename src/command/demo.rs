@@ -154,6 +154,7 @@ impl Stage {
             snapshot: None,
             watch: &Silent,
             dry_run: false,
+            at_once: true,
         }))
     }
 

@@ -88,7 +88,7 @@ fn is_down(promotion: &Promotion<'_>, fence: &Fence) -> Result<String, String> {
 pub(super) fn command(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let Some(fence) = promotion.inputs.spec.failover.fence.as_ref().filter(|_| progress.must_fence) else { return Ok(None) };
     let ran = promotion.fleet.act(promotion.host, &Action::Run { command: call(promotion, &fence.run, fence) });
-    let deadline = Instant::now() + fence.timeout.0;
+    let deadline = Instant::now() + promotion.patience(fence.timeout.0.as_secs());
     loop {
         let why = match is_down(promotion, fence) {
             Ok(said) => return Ok(Some(said)),

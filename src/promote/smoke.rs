@@ -43,7 +43,8 @@ pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journ
     let mut ask = || -> Result<LoginPage, String> {
         let looks = [Look::LoginPage { port, database: database.cloned() }, Look::Unit(odoo.unit.clone())];
         let facts = look(promotion, host, &looks);
-        if facts.unit(host, &odoo.unit).is_ok_and(|unit| unit.active) {
+        // Between two attempts systemd calls it activating: then it ended later than it began.
+        if facts.unit(host, &odoo.unit).is_ok_and(|unit| unit.active && unit.active_since >= unit.last_active) {
             ran = Instant::now();
         }
         if ran.elapsed() > DOWN {
@@ -51,7 +52,7 @@ pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journ
         }
         facts.login_page(host, port, database).cloned().map_err(|e| e.to_string())
     };
-    let deadline = Instant::now() + Duration::from_secs(PATIENCE);
+    let deadline = Instant::now() + promotion.patience(PATIENCE);
     let mut page = ask()?;
     while page.status != 200 && Instant::now() < deadline {
         promotion.watch.waits(&format!("Odoo on {host} (its login page answers {})", page.status));

@@ -144,7 +144,7 @@ fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Re
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
     let facts = look(promotion, old, &[Look::Server(there.cluster.clone())]);
     let written = position(&server(&facts, there)?.lsn);
-    let deadline = Instant::now() + Duration::from_secs(ARRIVAL);
+    let deadline = Instant::now() + promotion.patience(ARRIVAL);
     loop {
         let facts = look(promotion, host, &[Look::Server(here.cluster.clone())]);
         if position(&server(&facts, here)?.replay_lsn) >= written {

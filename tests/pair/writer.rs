@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::lab::Lab;
 use crate::odoo::FILESTORE;
+use crate::pair::Pair;
 
 const HOSTS: [&str; 2] = ["erp1", "erp2"];
 /// The number is the moment the row was begun, in nanoseconds.
@@ -36,9 +37,23 @@ pub fn start(lab: &Lab, production: &str) -> Result<()> {
 pub fn start_files(lab: &Lab, production: &str) -> Result<()> {
     for host in HOSTS {
         lab.put(host, "/usr/local/bin/otr-attacher", "0755", include_bytes!("rpc.py"))?;
-        lab.sh(host, &format!("systemctl is-active -q otr-attacher || systemd-run -q --unit=otr-attacher python3 /usr/local/bin/otr-attacher http://127.0.0.1:8069 acme keep {FILES}"))?;
+        attach(lab, host)?;
     }
     lab.wait("attachments to be acknowledged", 20, |lab| Ok(!acknowledged(lab, production, FILES)?.is_empty()))
+}
+
+/// Does something while nobody makes attachments: what is made meanwhile is a difference.
+pub fn quietly<T>(pair: &mut Pair, work: impl FnOnce(&mut Pair) -> Result<T>) -> Result<T> {
+    let busy: Vec<&str> =
+        HOSTS.into_iter().filter(|host| pair.lab.holds(host, "systemctl is-active -q otr-attacher").unwrap_or(false)).collect();
+    busy.iter().try_for_each(|host| pair.lab.sh(host, "systemctl stop otr-attacher").map(drop))?;
+    let done = work(pair)?;
+    busy.iter().try_for_each(|host| attach(&pair.lab, host))?;
+    Ok(done)
+}
+
+fn attach(lab: &Lab, host: &str) -> Result<()> {
+    lab.sh(host, &format!("systemctl is-active -q otr-attacher || systemd-run -q --unit=otr-attacher python3 /usr/local/bin/otr-attacher http://127.0.0.1:8069 acme keep {FILES}")).map(drop)
 }
 
 /// Stops writing.

@@ -170,6 +170,33 @@ fn an_old_production_that_comes_back_stays_down() {
     }
 }
 
+/// Nothing is decided by comparing the clocks of two hosts.
+#[test]
+fn clocks_an_hour_apart_change_nothing() {
+    for (one, two) in [(3600.0, 0.0), (-3600.0, 0.0), (-1800.0, 1800.0)] {
+        let about = format!("erp1 {one} s, erp2 {two} s");
+        let mut stage = Stage::converged();
+        stage.world.mutate(&erp1(), |m| m.misset(one));
+        stage.world.mutate(&erp2(), |m| m.misset(two));
+        for round in 1..=2 {
+            let (old, new) = (stage.spec.production.clone(), stage.other());
+            attach(&stage, &old, &format!("round {round}.pdf"));
+            let before = stage.data(&old);
+            let report = stage.switchover();
+            assert!(report.promoted, "{about}, round {round}: {:#?}", failed(&report));
+            stage = stage.with_production(&new);
+            assert_whole(&stage, &about);
+            assert_eq!(stage.data(&new), before, "{about}, round {round}: every row and file is there");
+        }
+        let stage = after_the_cut_of(stage);
+        stage.world.boot(&erp1());
+        assert_eq!(stage.writes(&erp1()), None, "{about}: the old production stays down");
+        let report = stage.rejoin();
+        assert!(report.promoted, "{about}: {:#?}", failed(&report));
+        assert_whole(&stage, &about);
+    }
+}
+
 #[test]
 fn an_old_production_is_rewound_and_what_only_it_has_is_kept() {
     let stage = after_the_cut();

@@ -199,15 +199,13 @@ impl Stage {
 
     /// Sound files of a host's store: name to content.
     pub fn sound_files(&self, host: &HostName) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.store_files(host).into_iter().filter(|(path, bytes)| is_sound(path, bytes)).collect()
+    }
+
+    /// All files of a host's store.
+    pub fn store_files(&self, host: &HostName) -> BTreeMap<PathBuf, Vec<u8>> {
         let files = self.world.files(host);
-        let below = files.below(STORE.as_ref()).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
-        below
-            .into_iter()
-            .filter_map(|path| {
-                let bytes = files.bytes(&path)?.to_vec();
-                (path.file_name()?.to_str()? == sha1(&bytes)).then_some((path, bytes))
-            })
-            .collect()
+        files.below(STORE.as_ref()).filter_map(|(path, _)| Some((path.to_owned(), files.bytes(path)?.to_vec()))).collect()
     }
 
     /// Everything a host's databases hold, and its store: what must never be lost.
@@ -247,7 +245,13 @@ fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): 
         snapshot: None,
         watch: &Silent,
         dry_run: false,
+        at_once: true,
     }
+}
+
+/// A file of a store whose content is what its name says.
+pub fn is_sound(path: &std::path::Path, bytes: &[u8]) -> bool {
+    path.file_name().and_then(|name| name.to_str()) == Some(sha1(bytes).as_str())
 }
 
 /// What went wrong, for an assertion's message.
