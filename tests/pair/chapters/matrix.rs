@@ -24,6 +24,7 @@ const INSTEAD: &str = "/etc/systemd/system/odoo.service.d/zz-instead.conf";
 
 pub fn chapter() -> Chapter {
     let chapter = Chapter::new("matrix", Scene::Standby)
+        .independent()
         .step("somebody_writes_rows_and_attachments", |pair| {
             std::fs::copy(pair.otr.spec("pair.yaml"), pair.otr.spec(SPEC))?;
             writer::start(&pair.lab, "erp1")?;
