@@ -25,6 +25,7 @@ pub mod postgres;
 pub mod python;
 pub mod redis;
 pub mod sessions;
+pub mod survey;
 pub mod units;
 
 pub use command::CommandLine;
@@ -39,6 +40,7 @@ pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
 pub use sessions::{SessionPlace, SessionsSight};
+pub use survey::Survey;
 pub use units::{Enablement, UnitSight};
 
 /// A PostgreSQL cluster as Debian names it.
@@ -63,6 +65,8 @@ impl std::fmt::Display for ClusterName {
 pub enum Look {
     /// The machine itself: name, system, login, clock, addresses.
     Machine,
+    /// What stands on a machine that no spec describes yet.
+    Survey,
     /// The names in passwd and group.
     Accounts,
     /// Every Debian package.
@@ -136,6 +140,7 @@ impl std::fmt::Display for Look {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Look::Machine => f.write_str("the machine"),
+            Look::Survey => f.write_str("what stands there"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
             Look::Nixos => f.write_str("NixOS"),
@@ -164,6 +169,7 @@ impl std::fmt::Display for Look {
 #[allow(missing_docs, reason = "each variant is the sight of the look of the same name")]
 pub enum Sight {
     Machine(Machine),
+    Survey(Survey),
     Accounts(accounts::Accounts),
     Packages(Packages),
     Nixos(Option<NixSystem>),

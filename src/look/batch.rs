@@ -10,7 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, command, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, units,
+    accounts, command, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, survey,
+    units,
 };
 use crate::name::UnitName;
 
@@ -58,6 +59,7 @@ impl Question {
             Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
             Question::One(look) => match look {
                 Look::Machine => machine::script(),
+                Look::Survey => survey::script(),
                 Look::Accounts => accounts::script(),
                 Look::Packages => packages::script(),
                 Look::Nixos => nixos::script(),
@@ -110,6 +112,7 @@ impl Question {
 fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError> {
     Ok(match look {
         Look::Machine => Sight::Machine(machine::read(reply, limit)?),
+        Look::Survey => Sight::Survey(survey::read(reply, limit)?),
         Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
         Look::Packages => Sight::Packages(packages::read(reply, limit)?),
         Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),
