@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::format::ini::Ini;
 use crate::look::{Machine, Packages, PythonSight, RedisSight, Survey};
 use crate::name::{DatabaseName, HostName, Word};
+use crate::secret::Secret;
 
 mod odoo;
 pub mod predecessor;
@@ -19,8 +20,8 @@ pub use odoo::{config_path, data_dir, databases_named, user};
 pub use servers::{cluster, redis_config};
 pub use software::site;
 
-/// What was seen of production.
-#[derive(Debug, Clone)]
+/// What was seen of production. Its odoo.conf holds passwords, so it is not to be printed.
+#[derive(Clone)]
 pub struct Seen<'a> {
     /// What stands there.
     pub survey: &'a Survey,
@@ -66,8 +67,25 @@ pub struct Choices {
     pub standby: Option<Door>,
     /// The databases whose attachments are kept in step.
     pub databases: Vec<DatabaseName>,
+    /// The folder its secrets are put in, for the spec to name; an absolute path.
+    pub secrets: Option<String>,
+    /// Where the predecessor told of its runs, on either machine.
+    pub summary_file: Option<String>,
     /// The pair is to be made: production gets what replication needs.
     pub replicate: bool,
+}
+
+impl Choices {
+    /// What stands for a secret in the spec.
+    fn reference(&self, name: &str) -> String {
+        let folder = self.secrets.as_deref().unwrap_or("/etc/otr");
+        format!("{{secret: {}}}", yaml::scalar(&format!("file:{folder}/{name}")))
+    }
+}
+
+/// The secrets of production that a spec can name, by the names of their files.
+pub fn secrets(seen: &Seen<'_>) -> BTreeMap<String, Secret> {
+    odoo::secrets(seen).into_iter().chain(servers::password(seen)).collect()
 }
 
 /// One part of a spec.
@@ -112,11 +130,11 @@ impl Draft {
             software::pip(seen, &mut notes),
             odoo::odoo(seen, choices, &mut notes),
             servers::sessions(seen, &mut notes),
-            servers::redis(seen, &mut notes),
+            servers::redis(seen, choices, &mut notes),
             servers::storage(seen, &mut notes),
             servers::replication(seen, choices, &mut notes),
             Some(filestore()),
-            Some(Section::new("schedule", "Timers on the standby: look for drift, and carry what changed.", schedule(seen))),
+            Some(Section::new("schedule", "Timers on the standby: look for drift, and carry what changed.", schedule(choices))),
         ];
         notes.extend(strays(seen));
         let mut draft = Draft { sections: sections.into_iter().flatten().collect(), notes };
@@ -210,8 +228,8 @@ fn filestore() -> Section {
 }
 
 /// The predecessor's summary goes on, for whoever reads it.
-fn schedule(seen: &Seen<'_>) -> String {
-    let summary = predecessor::summary_file(seen.survey).map(|path| format!(", summary_file: {}", yaml::scalar(&path)));
+fn schedule(choices: &Choices) -> String {
+    let summary = choices.summary_file.as_ref().map(|path| format!(", summary_file: {}", yaml::scalar(path)));
     format!("schedule: {{plan: daily, sync: hourly{}}}\n", summary.unwrap_or_default())
 }
 

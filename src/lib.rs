@@ -32,7 +32,7 @@
 //! plan     -> action epoch facts look name resource spec
 //! status   -> epoch facts history look name plan resource spec wanted
 //! compare  -> facts format look name resource secret
-//! draft    -> format look name session
+//! draft    -> format look name secret session
 //! sessions -> facts look name spec wanted
 //! history  -> spec
 //! filestore -> action look name

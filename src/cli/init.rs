@@ -1,5 +1,7 @@
 //! The command line of `otr init`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::name::{DatabaseName, Word};
@@ -22,6 +24,9 @@ pub struct InitArgs {
     /// Make the pair: write `replication:`, which changes production
     #[arg(long)]
     pub replicate: bool,
+    /// Put production's secrets into files in this folder, which only you can read, for the spec to name
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
     /// Never become root on production; the spec then says `access: observe`
     #[arg(long)]
     pub observe: bool,
@@ -32,6 +37,6 @@ pub struct InitArgs {
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Remove the cron jobs of odooredundancy from the hosts of the spec, or from those named; write no spec
-    #[arg(long, conflicts_with_all = ["name", "database", "replicate", "observe"])]
+    #[arg(long, conflicts_with_all = ["name", "database", "replicate", "observe", "secrets"])]
     pub retire_predecessor: bool,
 }

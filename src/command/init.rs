@@ -3,7 +3,7 @@
 //! The spec is tried before it is written: its plan is made for production, and each part that
 //! would change something there is written as a comment, with the reason.
 
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 use super::diff::side;
 use super::{Exit, Session, ask, print, style};
 use crate::cli::{Global, InitArgs};
-use crate::draft::predecessor::found;
-use crate::draft::{Choices, Door, Draft};
+use crate::draft::predecessor::{found, summary_file};
+use crate::draft::{Choices, Door, Draft, Seen, secrets};
 use crate::fleet::Fleet;
 use crate::host::Connect;
 use crate::host::connect::Connector;
@@ -22,12 +22,13 @@ use crate::name::{HostName, Word};
 use crate::report::init::{Answer, Differs, Left, NotYet, render};
 use crate::report::{Report, ResourceReport, State};
 use crate::resource::Kind;
-use crate::secret::Secrets;
+use crate::secret::{Secret, SecretSource, Secrets};
 use crate::spec::Access;
 use crate::spec::host::{Become, HostSpec};
 use crate::spec::load::{Loaded, parse};
 use crate::wanted::on;
 
+mod keep;
 mod production;
 mod retire;
 
@@ -54,7 +55,10 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit> {
     };
     let answer = draft(global, args, &production, (&name, &spec), standby, None)?;
     if !args.dry_run {
-        write(&file, &answer.spec)?;
+        if let Some(folder) = &args.secrets {
+            keep::secrets(folder, &secrets(&production.seen()))?;
+        }
+        keep::spec(&file, &answer.spec)?;
     }
     let answer = Answer { file: (!args.dry_run).then_some(file), ..answer };
     match global.json {
@@ -126,6 +130,8 @@ fn draft(
     let first = door(&production.machine.hostname, name, spec, "erp1", None);
     let mut notes = production.unseen.clone();
     let mut predecessor: Vec<Left> = left(&first.name, &production.survey);
+    let surveys = std::iter::once(&production.survey).chain(standby.as_ref().and_then(|follower| follower.survey.as_ref()));
+    let summary_file = surveys.into_iter().find_map(summary_file);
     let second = standby.map(|follower| {
         let hostname = match &follower.machine {
             Ok(machine) => {
@@ -146,9 +152,9 @@ fn draft(
         predecessor.extend(follower.survey.iter().flat_map(|survey| left(&second.name, survey)));
         second
     });
-    let choices = choices(args, production, first, second)?;
+    let choices = Choices { summary_file, ..choices(args, production, first, second)? };
     let mut draft = Draft::make(&production.seen(), &choices);
-    let report = settle(global, &mut draft, &choices, connect)?;
+    let report = settle(global, &mut draft, &choices, &production.seen(), connect)?;
     notes.append(&mut draft.notes);
     let not_yet = |section: &crate::draft::Section| Some(NotYet { key: section.key, why: section.off.clone()? });
     Ok(Answer {
@@ -209,11 +215,22 @@ fn choices(args: &InitArgs, production: &Production, first: Door, standby: Optio
     };
     let question = format!("Make the pair in this spec? The next `otr apply` then gives {} what replication needs. y/n", first.name);
     let replicate = args.replicate || (standby.is_some() && wizard(&question, "n")?.eq_ignore_ascii_case("y"));
-    Ok(Choices { name, production: first, standby, databases, replicate })
+    let secrets = match &args.secrets {
+        None => None,
+        Some(folder) => Some(std::path::absolute(folder).context("--secrets")?.to_str().context("--secrets: not UTF-8")?.to_owned()),
+    };
+    Ok(Choices { name, production: first, standby, databases, secrets, summary_file: None, replicate })
 }
 
 /// Tries the draft on production until nothing more is to be written as a comment.
-fn settle(global: &Global, draft: &mut Draft, choices: &Choices, connect: Option<&dyn Connect>) -> Result<Report> {
+fn settle(global: &Global, draft: &mut Draft, choices: &Choices, seen: &Seen<'_>, connect: Option<&dyn Connect>) -> Result<Report> {
+    // Their files are written when the spec is; it is tried before.
+    let given: BTreeMap<SecretSource, Secret> = match &choices.secrets {
+        None => BTreeMap::new(),
+        Some(folder) => {
+            secrets(seen).into_iter().map(|(name, secret)| (SecretSource::File(Path::new(folder).join(name)), secret)).collect()
+        }
+    };
     loop {
         let text = draft.render();
         let (spec, tree) = match parse(&text) {
@@ -228,7 +245,7 @@ fn settle(global: &Global, draft: &mut Draft, choices: &Choices, connect: Option
                 continue;
             }
         };
-        let secrets = Secrets::read(spec.secrets().into_iter().map(|(_, source)| source));
+        let secrets = Secrets::given(spec.secrets().into_iter().map(|(_, source)| source), &given);
         let loaded = Loaded { spec, path: "otr.yaml".into(), text, tree, directory: ".".into(), notes: Vec::new() };
         let session = Session::new(global, loaded, secrets)?;
         let ready = session.ready(session.loaded.spec.clone());
@@ -258,11 +275,6 @@ fn section_of(resource: &ResourceReport) -> Option<&'static str> {
         Kind::Pip => Some("pip"),
         _ => None,
     }
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    let mut out = std::fs::File::create_new(file).with_context(|| file.display().to_string())?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).with_context(|| file.display().to_string())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Choices, Section, Seen, odoo, yaml};
 use crate::look::survey::{Cluster, Mount};
 use crate::look::{RedisSight, Survey};
+use crate::secret::Secret;
 use crate::session::MODULES;
 
 /// The cluster that is production's: the first that runs and takes writes.
@@ -54,7 +55,7 @@ pub fn sessions(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<Section> {
 }
 
 /// Redis as it runs.
-pub fn redis(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<Section> {
+pub fn redis(seen: &Seen<'_>, choices: &Choices, notes: &mut Vec<String>) -> Option<Section> {
     let config = redis_config(seen.survey)?;
     let mut text = "redis:\n".to_owned();
     let mut put = |line: String| text.push_str(&format!("  {line}\n"));
@@ -62,7 +63,7 @@ pub fn redis(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<Section> {
         put("software: valkey".into());
     }
     match seen.redis {
-        Some(RedisSight::Up { settings, secrets, .. }) => {
+        Some(RedisSight::Up { settings, .. }) => {
             let said = |name: &str| settings.get(name).map(String::as_str).filter(|value| !value.is_empty());
             if let Some(port) = said("port").filter(|port| !matches!(*port, "0" | "6379")) {
                 put(format!("port: {port}"));
@@ -76,8 +77,8 @@ pub fn redis(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<Section> {
             if let Some(on) = said("appendonly") {
                 put(format!("appendonly: {}", on == "yes"));
             }
-            match secrets.get("requirepass").filter(|password| !password.expose().is_empty()) {
-                Some(_) => put("password: {secret: \"file:/etc/otr/redis_password\"}   # put production's there".into()),
+            match password(seen) {
+                Some((name, _)) => put(format!("password: {}", choices.reference(name.as_str()))),
                 None => notes.push("Redis has no password: a standby cannot follow it until it has one (redis.password)".into()),
             }
         }
@@ -86,7 +87,18 @@ pub fn redis(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<Section> {
     if text.lines().count() == 1 {
         text = "redis: {}\n".into();
     }
-    Some(Section::new("redis", "", text))
+    let mut section = Section::new("redis", "", text);
+    if password(seen).is_some() && choices.secrets.is_none() {
+        section.off = Some("put production's password into its file, or let --secrets DIR do that, and take the # away".into());
+    }
+    Some(section)
+}
+
+/// Its password, if it has one.
+pub fn password(seen: &Seen<'_>) -> Option<(String, Secret)> {
+    let Some(RedisSight::Up { secrets, .. }) = seen.redis else { return None };
+    let password = secrets.get("requirepass").filter(|password| !password.expose().is_empty())?;
+    Some(("redis_password".to_owned(), password.clone()))
 }
 
 /// Bytes as Redis writes them, in the largest unit that loses nothing.

@@ -64,6 +64,8 @@ fn a_source_checkout_in_a_venv_is_told_in_few_lines() {
         production: door("shop", "192.0.2.11"),
         standby: Some(door("spare", "192.0.2.12")),
         databases: databases_named(Some(&conf)),
+        secrets: None,
+        summary_file: None,
         replicate: true,
     };
     let draft = Draft::make(&seen, &choices);
@@ -95,6 +97,8 @@ fn what_cannot_stand_takes_along_what_needs_it() {
         production: door("shop", "local"),
         standby: None,
         databases: Vec::new(),
+        secrets: None,
+        summary_file: None,
         replicate: false,
     };
     let mut draft = Draft::make(&seen, &choices);

@@ -12,8 +12,7 @@ use crate::host::Connect;
 use crate::look::{ClusterName, Look, Machine, Packages, PythonSight, RedisSight, ServerSight, Survey};
 use crate::name::{DatabaseName, HostName};
 
-/// All that was seen.
-#[derive(Debug, Clone)]
+/// All that was seen. It holds passwords, so it is not to be printed.
 pub struct Production {
     pub machine: Machine,
     pub survey: Survey,

@@ -58,6 +58,18 @@ fn no_secret_of_production_is_in_the_spec() {
 }
 
 #[test]
+fn with_secrets_the_spec_is_whole_and_names_their_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("secrets");
+    let answer = drafted(&World::pair(), &["--secrets", place.to_str().unwrap()]);
+    assert!(answer.differs.is_empty() && !answer.spec.contains("simulated-master"), "{answer:?}");
+    let (spec, _) = parse(&answer.spec).unwrap();
+    let named: Vec<String> = spec.secrets().into_iter().map(|(_, source)| source.to_string()).collect();
+    assert_eq!(named, [format!("file:{}/admin_passwd", place.display())]);
+    assert!(!place.exists(), "they are written with the spec, not before");
+}
+
+#[test]
 fn with_replicate_the_pair_is_in_the_spec_and_what_it_changes_is_told() {
     let answer = drafted(&World::pair(), &["--standby", "10.77.0.12", "--replicate"]);
     let (spec, _) = parse(&answer.spec).unwrap();
@@ -107,7 +119,7 @@ fn a_hostile_production_writes_no_line_of_the_spec() {
     let world = World::pair();
     world.mutate(&host(ERP1), |machine| {
         let text = machine.files.text("/etc/odoo/odoo.conf").to_owned()
-            + "a: {secret} = x\nlogfile = x\\nproduction: evil # \u{2028}hosts: {}\nsmtp_server = {secret: \"command:id\"}\n";
+            + "a: {secret} = x\n../../etc/passwd = x\nlogfile = x\\nproduction: evil # \u{2028}hosts: {}\nsmtp_server = {secret: \"command:id\"}\n";
         let now = machine.tick();
         machine.files.write("/etc/odoo/odoo.conf", text, ("odoo", "odoo", 0o640), now);
     });
