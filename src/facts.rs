@@ -8,7 +8,7 @@ use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
 use crate::look::{
     Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight, RedisSight, Seen,
-    ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight,
+    ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight, Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -99,6 +99,10 @@ impl Facts {
     question!(
         /// What stands there.
         survey() -> Survey, Survey, Look::Survey
+    );
+    question!(
+        /// What a machine has to give, asked for with this very look.
+        vitals(look: &Look) -> Vitals, Vitals, look.clone()
     );
     question!(
         /// Users and groups.

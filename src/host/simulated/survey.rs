@@ -1,10 +1,12 @@
 //! What stands on a simulated machine: Odoo as Debian runs it, servers, and cron files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::machine::Machine;
-use crate::look::Survey;
 use crate::look::survey::{Cluster, Service, Trace};
+use crate::look::vitals::{Database, Room};
+use crate::look::{Survey, Vitals};
+use crate::name::DatabaseName;
 
 const ODOO: &str = "/lib/systemd/system/odoo.service";
 
@@ -44,5 +46,36 @@ impl Machine {
             }
         }
         survey
+    }
+}
+
+/// Bytes of a simulated machine's one disk, and of what is free on it.
+const DISK: (u64, u64) = (40 << 30, 30 << 30);
+
+impl Machine {
+    pub(super) fn vitals(&self, paths: &[PathBuf], odoo: Option<u16>, databases: &[DatabaseName]) -> Vitals {
+        let room = Room { mounted_at: "/".into(), size: DISK.0, free: if self.disk_full { 0 } else { DISK.1 } };
+        let serves = |unit: &str, port: u16, who: &str| self.is_active(unit).then(|| (port, who.to_owned()));
+        let known = |name: &str| {
+            self.clusters.values().filter_map(|cluster| cluster.data.as_ref()).any(|data| data.content.databases.contains_key(name))
+        };
+        let one = |name: &DatabaseName| {
+            (name.to_string(), Database { encoding: "UTF8".into(), collation: "C.UTF-8".into(), attachments: 1 << 20 })
+        };
+        Vitals {
+            rooms: paths.iter().map(|path| (path.clone(), room.clone())).collect(),
+            ports: [
+                serves("ssh.service", 22, "sshd"),
+                serves("odoo.service", 8069, "odoo"),
+                serves("redis-server.service", 6379, "redis-server"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            locales: ["C", "C.UTF-8", "POSIX"].map(str::to_owned).into(),
+            libc: "2.31".into(),
+            databases: databases.iter().filter(|name| known(name.as_str())).map(one).collect(),
+            first_byte: odoo.filter(|port| self.is_active("odoo.service") && *port == 8069).map(|_| 80),
+        }
     }
 }

@@ -57,6 +57,19 @@ pub fn debian() -> Chapter {
             super::standby::it_streams(&pair.lab)?;
             odoo::login_page_is_whole(&pair.lab, "erp1")
         })
+        .step("the_doctor_finds_both_well", |pair| {
+            let run = pair.otr.run(WHOLE, "doctor")?;
+            for line in [
+                "erp1     login page first byte after",
+                "erp1     locale     acme is UTF8",
+                "erp2     disk",
+                "erp2     ports      8069 free, 5432 PostgreSQL",
+                "erp2     locale     acme is UTF8",
+            ] {
+                ensure!(run.ended(0)?.stdout.contains(line), "no {line:?} in\n{}", run.stdout);
+            }
+            Ok(())
+        })
 }
 
 /// The vendor's nightly package with projects below /usr/share, as odootools leaves it, and the
