@@ -46,6 +46,8 @@ pub struct Door {
     pub name: HostName,
     /// `local`, an address, or a name of ~/.ssh/config.
     pub address: String,
+    /// Where the other machine reaches it, if it is this very machine.
+    pub listen: Option<String>,
     /// SSH login.
     pub user: Option<String>,
     /// SSH port.
@@ -204,6 +206,7 @@ fn hosts(seen: &Seen<'_>, choices: &Choices) -> Section {
     let mut text = "hosts:\n".to_owned();
     for door in std::iter::once(&choices.production).chain(&choices.standby) {
         let mut fields = vec![format!("address: {}", yaml::scalar(&door.address))];
+        fields.extend(door.listen.as_ref().map(|listen| format!("listen: {}", yaml::scalar(listen))));
         fields.extend(door.port.map(|port| format!("port: {port}")));
         fields.extend(door.user.as_ref().map(|user| format!("user: {}", yaml::scalar(user))));
         fields.extend(door.sudo.then(|| "become: sudo".to_owned()));

@@ -4,7 +4,7 @@
 //! would change something there is written as a comment, with the reason.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
@@ -46,6 +46,11 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit> {
         Box::new(Connector { hosts: IndexMap::from([(name.clone(), spec.clone())]), accept_new: global.accept_new, here: None })
     };
     let (production, spec) = with_rights(&connect, &name, spec, args.observe)?;
+    ensure!(
+        !production.survey.services.is_empty() || !production.survey.clusters.is_empty(),
+        "{address} runs neither Odoo nor PostgreSQL: is it the production?"
+    );
+    let args = &with_secrets(args, &production)?;
     let standby = match standby(args)? {
         None => None,
         Some(address) => {
@@ -89,6 +94,18 @@ fn with_rights(
     }
 }
 
+/// A person at a terminal is asked where production's secrets are to be put.
+fn with_secrets(args: &InitArgs, production: &Production) -> Result<InitArgs> {
+    let names = secrets(&production.seen()).into_keys().collect::<Vec<_>>().join(", ");
+    let asks = args.secrets.is_none() && !args.yes && !args.dry_run && !names.is_empty();
+    let folder = match asks {
+        true => ask(&format!("Production has secrets ({names}). A folder for them, which only you can read (empty: none)?"))?,
+        false => None,
+    };
+    let folder = folder.filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    Ok(InitArgs { secrets: args.secrets.clone().or(folder), ..args.clone() })
+}
+
 /// The machine that is to follow.
 struct Follower {
     name: HostName,
@@ -127,28 +144,23 @@ fn draft(
     standby: Option<Follower>,
     connect: Option<&dyn Connect>,
 ) -> Result<Answer> {
-    let first = door(&production.machine.hostname, name, spec, "erp1", None);
+    let first = door(Some(&production.machine), name, spec, "erp1", None);
     let mut notes = production.unseen.clone();
     let mut predecessor: Vec<Left> = left(&first.name, &production.survey);
     let surveys = std::iter::once(&production.survey).chain(standby.as_ref().and_then(|follower| follower.survey.as_ref()));
     let summary_file = surveys.into_iter().find_map(summary_file);
     let second = standby.map(|follower| {
-        let hostname = match &follower.machine {
-            Ok(machine) => {
-                if machine.system != production.machine.system {
-                    notes.push(format!(
-                        "the standby is a {}, production a {}: a clone needs the same",
-                        machine.system, production.machine.system
-                    ));
-                }
-                machine.hostname.clone()
+        match &follower.machine {
+            Ok(machine) if machine.system != production.machine.system => {
+                notes.push(format!(
+                    "the standby is a {}, production a {}: a clone needs the same",
+                    machine.system, production.machine.system
+                ));
             }
-            Err(why) => {
-                notes.push(format!("the standby was not looked at: {why}"));
-                follower.spec.address.clone()
-            }
-        };
-        let second = door(&hostname, &follower.name, &follower.spec, "erp2", Some(&first));
+            Ok(_) => {}
+            Err(why) => notes.push(format!("the standby was not looked at: {why}")),
+        }
+        let second = door(follower.machine.as_ref().ok(), &follower.name, &follower.spec, "erp2", Some(&first));
         predecessor.extend(follower.survey.iter().flat_map(|survey| left(&second.name, survey)));
         second
     });
@@ -177,13 +189,15 @@ fn left(host: &HostName, survey: &Survey) -> Vec<Left> {
 }
 
 /// A host of the spec, by the name it calls itself.
-fn door(hostname: &str, name: &HostName, spec: &HostSpec, otherwise: &str, taken: Option<&Door>) -> Door {
+fn door(machine: Option<&Machine>, name: &HostName, spec: &HostSpec, otherwise: &str, taken: Option<&Door>) -> Door {
+    let hostname = machine.map_or(spec.address.as_str(), |machine| machine.hostname.as_str());
     let label = hostname.split('.').next().filter(|label| label.parse::<u8>().is_err()).unwrap_or_default();
     let free = |name: &HostName| taken.is_none_or(|door| door.name != *name);
     let names = [label.to_owned(), otherwise.to_owned(), format!("{otherwise}-b")];
     Door {
         name: names.iter().filter_map(|name| name.parse().ok()).find(free).unwrap_or_else(|| name.clone()),
         address: spec.address.clone(),
+        listen: machine.filter(|_| spec.is_local()).and_then(|machine| machine.addresses.first().cloned()),
         user: spec.user.clone(),
         port: spec.port,
         sudo: spec.becomes.is_some(),

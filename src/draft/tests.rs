@@ -38,7 +38,7 @@ fn survey() -> Survey {
 }
 
 fn door(name: &str, address: &str) -> Door {
-    Door { name: name.parse().unwrap(), address: address.into(), user: None, port: None, sudo: true, observe: false }
+    Door { name: name.parse().unwrap(), address: address.into(), listen: None, user: None, port: None, sudo: true, observe: false }
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub fn render(answer: &Answer, style: Style) -> String {
             let _ = writeln!(out, "{}", paint(style, "32", &told));
         }
         differs => {
-            head(&mut out, &format!("What an apply would change on {} ({} more are as they should be)", answer.production, answer.holds));
+            head(&mut out, &format!("What is not as the spec says on {} ({} more are)", answer.production, answer.holds));
             for differs in differs {
                 let _ = writeln!(out, "  {} {}: {}", paint(style, "33", "~"), differs.resource, one_line(&differs.why));
             }

@@ -76,7 +76,7 @@ fn with_replicate_the_pair_is_in_the_spec_and_what_it_changes_is_told() {
     assert_eq!(spec.replication.unwrap().postgresql, 13);
     assert!(answer.differs.iter().any(|differs| differs.resource.starts_with("role ")), "{:?}", answer.differs);
     let text = render(&answer, Default::default());
-    assert!(text.contains("What an apply would change on erp1"), "{text}");
+    assert!(text.contains("What is not as the spec says on erp1"), "{text}");
 }
 
 #[test]

@@ -30,6 +30,12 @@ pub fn debian() -> Chapter {
         .step("its_plan_against_production_is_empty", |pair| {
             pair.otr.run(DEBIAN, "plan --host erp1 --detailed-exitcode")?.ended(0).map(drop)
         })
+        .step("a_machine_without_odoo_is_no_production", |pair| {
+            let run = pair.otr.run("none.yaml", &with_addresses(pair, "init root@ERP2 --yes"))?;
+            ensure!(run.ended(1)?.stderr.contains("is it the production?"), "{}", run.said());
+            ensure!(!pair.otr.spec("none.yaml").exists(), "it was written");
+            Ok(())
+        })
         .step("it_overwrites_nothing", |pair| {
             let run = pair.otr.run(DEBIAN, &with_addresses(pair, "init root@ERP1 --yes"))?;
             ensure!(run.ended(1)?.stderr.contains("is there already"), "{}", run.said());
