@@ -105,7 +105,7 @@ pub fn password(seen: &Seen<'_>) -> Option<(String, Secret)> {
 fn size(bytes: &str) -> String {
     let number: u64 = bytes.parse().unwrap_or(0);
     for (unit, factor) in [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10)] {
-        if number > 0 && number % factor == 0 {
+        if number > 0 && number.is_multiple_of(factor) {
             return format!("{}{unit}", number / factor);
         }
     }
