@@ -28,7 +28,7 @@ pub const REJOIN: &[Step] = &[
     Step { guard: parting, wanted: kept, ..changing("keep", "What only it has is kept.") },
     Step { wanted: production, after: source, patience: 60, ..changing("source", "Production lets it in and keeps WAL for it.") },
     Step { wanted: joined, ..changing("join", "Its history is a part of production's.") },
-    Step { wanted: followed, after: streams, patience: 120, ..changing("follow", "It streams from production.") },
+    Step { wanted: followed, after: streams, patience: 120, moving: true, ..changing("follow", "It streams from production.") },
 ];
 
 /// How the old production joins, and what it gives up.

@@ -44,7 +44,7 @@ pub const SWITCHOVER: &[Step] = &[
     WRITE,
     SMOKE,
     COMPLETE,
-    Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
+    Step { wanted: follows, after: streams, patience: 120, moving: true, ..changing("follow", "The old production follows the new one.") },
 ];
 
 const fn before(name: &'static str, about: &'static str) -> Step {

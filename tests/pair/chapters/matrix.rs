@@ -1,4 +1,4 @@
-//! 18: the rest of what can go wrong, while rows and attachments are written. After each fault: what
+//! 19: the rest of what can go wrong, while rows and attachments are written. After each fault: what
 //! otr said, one writer at most, that a rerun finishes, and what was lost of what was acknowledged:
 //! nothing, but in a promotion, which must have said so.
 //!

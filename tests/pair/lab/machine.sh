@@ -200,6 +200,8 @@ verb_kill() {
   local host
   for host; do
     cgroup_kill "$host"
+    # A host that was frozen boots thawed.
+    [ ! -e "$CGROUP/$host/payload/cgroup.freeze" ] || echo 0 >"$CGROUP/$host/payload/cgroup.freeze"
     rm -f "$STATE/$host/pid"
     rmdir "/run/systemd/nspawn/propagate/$NAME-$host" 2>/dev/null || true
     say "$host lost its power"
