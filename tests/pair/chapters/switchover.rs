@@ -14,7 +14,6 @@ pub fn chapter() -> Chapter {
     Chapter::new("switchover", Scene::Standby)
         .step("somebody_writes_rows_and_attachments", |pair| {
             writer::start(&pair.lab, "erp1")?;
-            writer::start_files(&pair.lab, "erp1")?;
             let made = odoo::create(&pair.lab, "erp1", "before-the-switch.txt")?;
             pair.notes.attachments.push(made);
             Ok(())
