@@ -18,8 +18,8 @@ use crate::name::HostName;
 /// How long a peer may take to answer once.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How long a peer may take to take the call, where its silence forbids nothing: a living machine's
-/// kernel does at once, however busy it is.
-const BRIEF: Duration = Duration::from_millis(500);
+/// kernel does at once, however busy it is. One lost packet must not decide: TCP sends the next after 1 s.
+const BRIEF: Duration = Duration::from_millis(1300);
 /// How long a silent peer is asked again: at boot the network may come up after the services.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two questions.

@@ -22,7 +22,7 @@ use crate::resource::rejoin::Marked;
 use crate::resource::switchover::{CaughtUp, Stopped};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Kind, Resource, Wanted};
-use crate::wanted::{all, cluster_at, data, on};
+use crate::wanted::{all, cluster_at, data, guarded, on};
 
 /// The steps in order.
 pub const SWITCHOVER: &[Step] = &[
@@ -35,9 +35,9 @@ pub const SWITCHOVER: &[Step] = &[
     Step { wanted: stopped, trusting: true, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
     Step { wanted: caught_up, ..before("proof", "The new production has replayed its last byte.") },
     // Only now the new production knows every row, and with it every file.
-    Step { wanted: files, patience: 60, trusting: true, ..before("last-files", "The last files are copied.") },
+    Step { wanted: files, after: still_down, patience: 60, trusting: true, ..before("last-files", "The last files are copied.") },
     // The point of no return: everything is on the new production, and only it may start as one.
-    Step { guard: epoch, wanted: handed_over, ..EPOCH },
+    Step { guard: epoch, wanted: handed_over, after: still_down, ..EPOCH },
     SERVER,
     PRODUCTION,
     CHECKPOINT,
@@ -192,7 +192,9 @@ fn files(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 
 fn odoo_stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let Some(odoo) = &promotion.inputs.spec.odoo else { return Vec::new() };
-    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state: UnitState::Idle, reads: Vec::new(), reloads: false };
+    // The guard refuses its start once the epoch is raised, and `follow` masks it: nobody waits for that here.
+    let state = if guarded(promotion.inputs.spec, promotion.old) { UnitState::Idle } else { UnitState::Masked };
+    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state, reads: Vec::new(), reloads: false };
     while_standby(promotion, progress, || one(unit))
 }
 
@@ -205,6 +207,18 @@ fn caught_up(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let spec = promotion.inputs.spec;
     let (Some(at), Some(old)) = (cluster_at(spec, promotion.host), cluster_at(spec, promotion.old)) else { return Vec::new() };
     while_standby(promotion, progress, || one(CaughtUp { at, old }))
+}
+
+/// A reboot, or whoever starts servers, may have started the old production's after the proof. Looked
+/// at while there is a way back, and again when it can start as a standby only.
+fn still_down(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
+    let plan = plan(promotion.fleet, &caught_up(promotion, progress));
+    let why = plan.items.into_iter().find_map(|item| match item.verdict {
+        Verdict::Holds => None,
+        Verdict::Refused(why) | Verdict::Unseen(why) | Verdict::Waits { on: why, .. } => Some(why),
+        Verdict::Change(_) => Some(item.id.to_string()),
+    });
+    why.map_or(Ok(None), Err)
 }
 
 /// The epoch, and whatever starts on the old production starts as a standby.

@@ -76,6 +76,11 @@ impl Resource for CaughtUp {
         if !server.in_recovery {
             return Ok(Decision::Holds);
         }
+        if facts.cluster(old, &self.old.cluster)?.as_ref().is_some_and(|cluster| cluster.running) {
+            return Err(FactError::Refused(format!(
+                "PostgreSQL runs again on {old} after it had stopped; find out what started it, and run this again"
+            )));
+        }
         let last = state(facts, &self.old)?;
         if last.state != "shut down" {
             return Err(FactError::Refused(format!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use otr::converge::{Limits, Silent, converge, plan};
+use otr::converge::{Limits, Silent, Watch, converge, plan};
 use otr::fleet::Fleet;
 use otr::host::simulated::World;
 use otr::host::simulated::filestore::sha1;
@@ -165,12 +165,21 @@ impl Stage {
 
     /// What a switchover would do.
     pub fn switchover_with(&self, dry_run: bool) -> PromoteReport {
+        self.switchover_as(dry_run, &Silent)
+    }
+
+    /// Somebody looks on, and may meddle.
+    pub fn switchover_watched(&self, watch: &dyn Watch) -> PromoteReport {
+        self.switchover_as(false, watch)
+    }
+
+    fn switchover_as(&self, dry_run: bool, watch: &dyn Watch) -> PromoteReport {
         let (old, new) = (self.spec.production.clone(), self.other());
         let spec = self.spec.with_production(&new);
         let fleet = Fleet::open(&self.world, spec.members());
         self.with_inputs(&spec, true, |inputs| {
             self.with_inputs(&self.spec, true, |before| {
-                promote(&Promotion { before: Some(before), dry_run, ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
+                promote(&Promotion { before: Some(before), dry_run, watch, ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
             })
         })
     }

@@ -34,10 +34,6 @@ pub fn chapter() -> Chapter {
             pair.lab.sh("erp1", &format!("kill -9 $(head -1 {DATA}/postmaster.pid)"))?;
             comes_back(pair)
         })
-        .step("production_stopped_immediately", |pair| {
-            pair.lab.sh("erp1", &format!("runuser -u postgres -- {CONTROL} -m immediate -w stop >/dev/null"))?;
-            comes_back(pair)
-        })
         .step("wrong_password", |pair| {
             // A receiver that is connected stays; the next one is refused.
             pair.lab.sql("erp1", "postgres", "alter role otr_repl password 'another'")?;
@@ -66,6 +62,10 @@ pub fn chapter() -> Chapter {
 /// Written, and not yet green on the machines.
 fn slow(chapter: Chapter) -> Chapter {
     chapter
+        .step("production_stopped_immediately", |pair| {
+            pair.lab.sh("erp1", &format!("runuser -u postgres -- {CONTROL} -m immediate -w stop >/dev/null"))?;
+            comes_back(pair)
+        })
         .step("odoo_refuses_to_start_on_the_new_production", |pair| {
             instead_of_odoo(pair, "erp2", "/bin/false")?;
             let run = pair.otr.run(SPEC, "switchover erp2 --yes --despite-drift --json")?;
