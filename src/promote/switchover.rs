@@ -34,8 +34,9 @@ pub const SWITCHOVER: &[Step] = &[
     Step { wanted: odoo_stopped, trusting: true, ..before("stop-odoo", "Nobody works on the old production.") },
     Step { wanted: stopped, trusting: true, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
     Step { wanted: caught_up, ..before("proof", "The new production has replayed its last byte.") },
-    // Only now the new production knows every row, and with it every file.
-    Step { wanted: files, after: still_down, patience: 60, trusting: true, ..before("last-files", "The last files are copied.") },
+    // Only now the new production knows every row, and with it every file. Never trusting: a file that
+    // could not be read comes without an error, and nothing looks for it later.
+    Step { wanted: files, after: still_down, patience: 60, ..before("last-files", "The last files are copied.") },
     // The point of no return: everything is on the new production, and only it may start as one.
     Step { guard: epoch, wanted: handed_over, after: still_down, ..EPOCH },
     SERVER,

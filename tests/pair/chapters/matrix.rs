@@ -2,8 +2,9 @@
 //! otr said, one writer at most, that a rerun finishes, and what was lost of what was acknowledged:
 //! nothing, but in a promotion, which must have said so.
 //!
-//! `OTR_PAIR_FAULTS=all` adds the slow ones: a frozen standby, a standby that lags, a link that is
-//! cut in the middle of a step, a parameter raised by hand, ten switchovers.
+//! `OTR_PAIR_FAULTS=all` adds what is slow: a frozen standby or production, a standby that lags, a
+//! link that is cut in the middle of a step, a parameter raised by hand, an Odoo that refuses, a full
+//! disk of production, ten switchovers.
 
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ pub fn chapter() -> Chapter {
     if all() { slow(chapter) } else { chapter }
 }
 
-/// Written, and not yet green on the machines.
+/// A minute or more each.
 fn slow(chapter: Chapter) -> Chapter {
     chapter
         .step("production_stopped_immediately", |pair| {
