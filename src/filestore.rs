@@ -6,6 +6,7 @@
 
 pub mod delete;
 pub mod follow;
+pub mod giver;
 pub mod have;
 pub mod keep;
 pub mod names;
@@ -16,3 +17,4 @@ pub mod state;
 pub mod stream;
 pub mod talk;
 pub mod tar;
+mod writer;

@@ -23,8 +23,6 @@ use crate::action::keep::{Deletes, Keep, Kept, Moved, Needed};
 
 /// How long another run may hold the store.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// A copy of one file in so many is a large one.
-const LARGE: u64 = 20;
 /// Files production is asked about though they are here.
 const SAMPLE: usize = 16;
 
@@ -250,13 +248,17 @@ impl Run<'_> {
         }
     }
 
-    /// After a scrub or a large copy: hashes what is younger than the last verification and was
+    /// After a scrub or a first copy: hashes what is younger than the last verification and was
     /// not fetched just now, and keeps the time of this one. Touches every file's inode, so not
     /// done at every run.
     fn renew(&mut self) -> Result<bool, KeepError> {
         let Some(path) = &self.job.verified else { return Ok(false) };
-        let large = self.kept.files > 0 && self.kept.files * LARGE >= self.kept.had;
-        if !(large || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
+        let first = self.kept.files > 0 && self.kept.had == 0;
+        if !(first || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
+            return Ok(false);
+        }
+        // What was never verified as a whole is left to the next plan, which hashes it.
+        if !first && !path.exists() {
             return Ok(false);
         }
         // The clock of files is some milliseconds behind.

@@ -19,8 +19,8 @@ fn owner() -> (u32, u32) {
 }
 
 fn take(dir: &Path, wanted: &[NeededFile], stream: &[u8]) -> (Received, Result<(), ReceiveError>) {
-    let mut place = Place::open(dir, owner()).unwrap();
-    let result = receive(&mut place, wanted, stream, |_, _| {});
+    let place = Place::open(dir, owner()).unwrap();
+    let result = receive(&place, wanted, stream, |_, _| {});
     place.close();
     result
 }
@@ -102,8 +102,8 @@ fn a_hostile_sender_is_told_off_and_leaves_nothing() {
         let outer = tempfile::tempdir().unwrap();
         let dir = outer.path().join("store");
         std::fs::create_dir(&dir).unwrap();
-        let mut place = Place::open(&dir, owner()).unwrap();
-        let (_, result) = receive(&mut place, &wanted, stream, |_, _| {});
+        let place = Place::open(&dir, owner()).unwrap();
+        let (_, result) = receive(&place, &wanted, stream, |_, _| {});
         place.close();
         match result {
             Err(ReceiveError::Stream(StreamError::Hostile(why))) => assert!(why.contains(says), "{why}"),
