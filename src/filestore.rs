@@ -11,6 +11,7 @@ pub mod have;
 pub mod keep;
 pub mod names;
 pub mod place;
+pub mod quarantine;
 pub mod receiver;
 pub mod replica;
 pub mod state;

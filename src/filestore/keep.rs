@@ -15,6 +15,7 @@ use super::delete::{Forgotten, judge, remember};
 use super::have::list;
 use super::names::{NeededFile, StoreName, compare, sort_needed};
 use super::place::{DiskError, Place};
+use super::quarantine::empty;
 use super::receiver::receive;
 use super::replica::{Replica, ReplicaError, Wanted};
 use super::state::State;
@@ -93,6 +94,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
     }
     if matches!(job.needed, Needed::Database(_)) && run.kept.complaint().is_none() {
         run.forget(&extra)?;
+        run.empty_quarantine(&wanted.files)?;
     }
     if !run.renew()? {
         run.stamp()?;
@@ -232,6 +234,18 @@ impl Run<'_> {
         let mut forgotten = remember(&before, extra, now);
         self.delete(limits, &mut forgotten, now);
         Ok(self.state.remember(&written, &forgotten)?)
+    }
+
+    fn empty_quarantine(&mut self, needed: &[NeededFile]) -> Result<(), KeepError> {
+        // A deletion over its limit is a problem, and with a problem nothing goes.
+        if let (Some(limits), None) = (&self.job.deletes, self.kept.complaint()) {
+            self.kept.discarded = empty(&self.place.store, needed, limits.keep, now()).map_err(|source| DiskError {
+                what: "empty .otr-quarantine in",
+                path: self.job.directory.clone(),
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     fn delete(&mut self, limits: &Deletes, forgotten: &mut Forgotten, now: i64) {

@@ -64,6 +64,9 @@ fn installed(pair: &mut Pair) -> Result<()> {
     }
     pair.otr.run(SPEC, "apply --yes")?.ended(0)?;
     pair.lab.sh("erp2", "systemctl is-active -q otr-follow.service; systemctl is-enabled -q otr-follow.service")?;
+    let status = pair.otr.run(SPEC, "status --json")?.json()?.0;
+    let compared = |host: &serde_json::Value| host["syncs"].as_array().is_some_and(|all| all.iter().any(|ran| ran["what"] == "follow"));
+    ensure!(status["hosts"].as_array().is_some_and(|hosts| hosts.iter().any(compared)), "no comparison is on record: {status}");
     pair.nothing_differs(SPEC)
 }
 
@@ -173,7 +176,11 @@ fn interrupted(pair: &mut Pair) -> Result<()> {
     let mut broken = 0;
     for round in 0..soak.unwrap_or(FAULTS.len()) {
         let fault = FAULTS[round % FAULTS.len()];
-        broken += usize::from(interrupt(pair, round, fault, soak.is_some()).with_context(|| format!("round {round}, {fault}"))?);
+        let broke = interrupt(pair, round, fault, soak.is_some()).with_context(|| format!("round {round}, {fault}"))?;
+        broken += usize::from(broke);
+        if soak.is_some() {
+            println!("round {round}: {fault} {}", if broke { "broke it off" } else { "came too late" });
+        }
         whole(&pair.lab).with_context(|| format!("round {round}, after {fault}: {}", pair.otr.started_said()))?;
         if matches!(fault, "read-only") {
             pair.lab.sh("erp2", &format!("umount {FILESTORE}"))?;
