@@ -47,7 +47,7 @@ fn compare(connect: &dyn Connect, left: (&HostName, &str), right: (&HostName, &s
 }
 
 /// A host of the spec; or `local`, `[user@]address[:port]`, or a name of ~/.ssh/config.
-fn side(spec: Option<&Spec>, text: &str, otherwise: &str) -> Result<(HostName, HostSpec)> {
+pub(super) fn side(spec: Option<&Spec>, text: &str, otherwise: &str) -> Result<(HostName, HostSpec)> {
     if let Some((name, host)) = spec.and_then(|spec| spec.hosts.iter().find(|(name, _)| name.as_str() == text)) {
         return Ok((name.clone(), host.clone()));
     }
