@@ -84,7 +84,7 @@ pub fn normalise(name: &str) -> String {
 }
 
 /// Every module of the places `$P`, where it is from if it says so, and what is read where it lies.
-const MODULES: &str = r#"for d in $P/*.dist-info; do [ -e "$d" ] || continue; echo "pip ${d##*/}"; [ ! -e "$d/direct_url.json" ] || echo "url ${d##*/} $(tr -d '\n' <"$d/direct_url.json")"; done; for d in $P/*.egg-link; do [ -e "$d" ] || continue; n=${d##*/}; read -r l <"$d"; r=; [ ! -e "$l/.git" ] || r=$(git -c safe.directory='*' -C "$l" rev-parse HEAD 2>/dev/null); echo "link ${n%.egg-link} $r $l"; done;"#;
+const MODULES: &str = r#"for d in $P/*.dist-info $P/*.egg-info; do [ -e "$d" ] || continue; echo "pip ${d##*/}"; [ ! -e "$d/direct_url.json" ] || echo "url ${d##*/} $(tr -d '\n' <"$d/direct_url.json")"; done; for d in $P/*.egg-link; do [ -e "$d" ] || continue; n=${d##*/}; read -r l <"$d"; r=; [ ! -e "$l/.git" ] || r=$(git -c safe.directory='*' -C "$l" rev-parse HEAD 2>/dev/null); echo "link ${n%.egg-link} $r $l"; done;"#;
 
 pub(super) fn script(site: &Site) -> String {
     match site {

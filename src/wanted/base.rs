@@ -59,11 +59,12 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         };
         done.push(list.add(resource, &done.clone()));
     }
-    if let Some(ignore) = spec.system.as_ref().and_then(|system| system.clone.clone()).filter(|_| standby) {
-        let odoo = spec.odoo.iter().map(|odoo| odoo.user.to_string());
-        let accounts =
-            odoo.chain(spec.replication.as_ref().map(|_| "postgres".to_owned())).chain(spec.redis.as_ref().map(|_| "redis".to_owned()));
-        let resource = System { host: list.host.clone(), production, ignore, accounts: accounts.collect() };
+    if let Some((system, ignore)) = spec.system.as_ref().filter(|_| standby).and_then(|system| Some((system, system.clone.clone()?))) {
+        let mut accounts: Vec<String> = system.accounts.iter().map(ToString::to_string).collect();
+        accounts.extend(spec.odoo.iter().map(|odoo| odoo.user.to_string()));
+        accounts.extend(spec.replication.iter().map(|_| "postgres".to_owned()));
+        accounts.extend(spec.redis.iter().map(|_| "redis".to_owned()));
+        let resource = System { host: list.host.clone(), production, ignore, accounts };
         list.add(resource, &[]);
     }
     done
@@ -109,7 +110,9 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit())];
     for (unit, read) in units {
         let (reads, needs): (Vec<_>, Vec<_>) = read.into_iter().unzip();
-        if own.contains(&Some(unit.clone())) {
+        // One that reads a cloned tree too is decided about when all is known that it reads.
+        let clones = list.role == Role::Standby && list.spec().files.iter().any(|file| file.clone && file.unit.as_ref() == Some(&unit));
+        if clones || own.contains(&Some(unit.clone())) {
             list.reads.insert(unit, reads);
             continue;
         }

@@ -1,14 +1,14 @@
 //! Files and small trees that a standby takes from production.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
 use super::List;
-use crate::resource::ResourceId;
 use crate::resource::folder::Folder;
 use crate::resource::unit::{TreeReader, Unit, UnitState};
+use crate::resource::{Kind, ResourceId};
 use crate::spec::{CloneSpec, Role};
 
 /// The spec's `files:` with `clone`, and the units that read them. Last on the list: what otr itself
@@ -45,7 +45,13 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) {
         if list.wanted.iter().any(|wanted| wanted.resource.id().name == name.as_str()) {
             continue;
         }
-        let unit = Unit { host: list.host.clone(), unit: name, state: UnitState::Running, reads: Vec::new(), reloads: true };
+        let reads = list.reads.remove(&name).unwrap_or_default();
+        let files = list.wanted.iter().map(|wanted| wanted.resource.id());
+        let needs: Vec<ResourceId> = files
+            .filter(|id| id.kind == Kind::File && reads.iter().any(|path| path.as_path() == Path::new(&id.name)))
+            .chain(needs)
+            .collect();
+        let unit = Unit { host: list.host.clone(), unit: name, state: UnitState::Running, reads, reloads: true };
         list.add(TreeReader { unit, trees }, &needs);
     }
 }

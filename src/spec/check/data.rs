@@ -104,8 +104,17 @@ fn cloned(spec: &Spec, file: &crate::spec::FileSpec, item: &str, findings: &mut 
         }
     }
     let (path, shown) = (format!("{item}.path"), file.path.display());
-    if file.path.is_absolute() && file.path.components().count() < 3 {
+    // Which units start at boot differs by role: a clone of all would start Odoo on the standby.
+    let units = ["/etc/systemd", "/etc/systemd/system"].iter().any(|path| file.path == std::path::Path::new(path));
+    if units {
+        findings.value(
+            &path,
+            format!("{shown} is too much for a clone: what starts at boot differs by role"),
+            "name drop-in folders: /etc/systemd/system/nginx.service.d",
+        );
+    } else if file.path.is_absolute() && file.path.components().count() < 3 {
         findings.value(&path, format!("{shown} is too much for a clone"), "name the parts that are needed: /etc/nginx/sites-available");
+        return;
     }
     let data = spec.odoo.as_ref().map(|odoo| odoo.data_dir.clone());
     let mut never = NEVER.iter().map(std::path::PathBuf::from).chain(data);
