@@ -231,11 +231,12 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.otr-new"))
 }
 
+/// Where a folder is to be kept and a file of that name was, the file's backup makes way.
 fn backup(path: &Path) -> String {
     let kept = format!("{BACKUPS}{}", path.display());
     let (path, kept, directory) = (quote_path(path), quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
     format!(
-        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
+        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then a={directory}; until [ -e \"$a\" ] || [ -L \"$a\" ]; do a=${{a%/*}}; done; [ -d \"$a\" ] || mv -T -- \"$a\" \"$a.otr-file\"; (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
     )
 }
 

@@ -62,7 +62,7 @@ impl Resource for Folder {
         let taken = |pieces: &Pieces| -> Pieces {
             pieces.iter().filter(|(place, _)| self.takes(place)).map(|(place, piece)| (place.clone(), piece.clone())).collect()
         };
-        let Some(there) = facts.folder(&self.production, &self.path)?.as_ref().map(taken) else {
+        let Some(whole) = facts.folder(&self.production, &self.path)?.as_ref() else {
             return Err(FactError::Refused(format!(
                 "{} has no {path}: nothing is taken from it and nothing is removed; take it out of the spec, or make it there",
                 self.production
@@ -70,14 +70,15 @@ impl Resource for Folder {
         };
         let here = facts.folder(&self.host, &self.path)?.as_ref().map(taken).unwrap_or_default();
         let content = |pieces: &Pieces| pieces.values().filter(|piece| piece.what != What::Directory).count();
-        if content(&there) == 0 && content(&here) > 0 {
+        // What is left out counts: a tree that still has it was not lost.
+        if content(whole) == 0 && content(&here) > 0 {
             return Err(FactError::Refused(format!(
                 "{path} is empty on {}, and holds {} files here: a tree that was lost looks the same; remove them here by hand, or take it out of the spec",
                 self.production,
                 content(&here)
             )));
         }
-        settle(&self.host, &self.path, &here, &there, self.show, facts)
+        settle(&self.host, &self.path, &here, &taken(whole), self.show, facts)
     }
 }
 

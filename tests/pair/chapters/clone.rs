@@ -69,10 +69,9 @@ fn cloned(pair: &mut Pair) -> Result<()> {
 
 /// All of a round's tamperings, one plan, the verbs, the checks, an empty plan.
 fn round(rows: &[Cloning], pair: &mut Pair) -> Result<()> {
-    for row in rows {
-        pair.lab.sh("erp1", row.tamper).with_context(|| row.name.to_owned())?;
-    }
-    pair.lab.sh("erp1", "systemctl restart odoo cron")?;
+    // The last name said is that of the row that failed.
+    let tamper: String = rows.iter().map(|row| format!("echo {} >&2\n{}\n", row.name, row.tamper)).collect();
+    pair.lab.sh("erp1", &format!("{tamper}systemctl daemon-reload; systemctl restart odoo cron"))?;
     let plan = pair.otr.run(SPEC, "plan --json --detailed-exitcode")?;
     names(rows, &plan.json()?)?;
     plan.ended(2)?;
@@ -87,9 +86,9 @@ fn round(rows: &[Cloning], pair: &mut Pair) -> Result<()> {
         run.ended(0)?;
     }
     ensure!(!said.contains("hunter"), "a secret of production's files was shown");
-    for row in rows {
-        ensure!(pair.lab.holds("erp2", row.check)?, "{}: not so on erp2: {}", row.name, row.check);
-    }
+    let checks: String = rows.iter().map(|row| format!("{{ {}; }} >/dev/null || echo '{}'\n", row.check, row.name)).collect();
+    let not_so = pair.lab.sh("erp2", &format!("set +e\n{checks}"))?;
+    ensure!(not_so.is_empty(), "not so on erp2: {not_so}");
     pair.nothing_differs(SPEC)
 }
 
@@ -151,7 +150,7 @@ fn settings(pair: &mut Pair) -> Result<()> {
     );
     pair.lab.sh(
         "erp1",
-        "userdel acme; gpasswd -qd odoo redis; if [ -s /root/zone ]; then ln -sfn $(cat /root/zone) /etc/localtime; else rm /etc/localtime; fi; \
+        "userdel acme; gpasswd -d odoo redis >/dev/null; if [ -s /root/zone ]; then ln -sfn $(cat /root/zone) /etc/localtime; else rm /etc/localtime; fi; \
          cp /root/locale /etc/default/locale; rm /etc/security/limits.d/acme.conf; sysctl -qw net.core.somaxconn=$(cat /proc/sys/net/core/somaxconn)",
     )?;
     let somaxconn = pair.lab.sh("erp2", "cat /proc/sys/net/core/somaxconn")?;
