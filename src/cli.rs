@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::name::HostName;
 
 mod failover;
+mod init;
 
 pub use failover::{IncidentArgs, PromoteArgs, RejoinArgs, SwitchoverArgs};
+pub use init::InitArgs;
 
 /// A standby you can trust: one spec, two machines, no drift unseen.
 #[derive(Debug, Parser)]
@@ -51,6 +53,8 @@ pub struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Write a spec by looking at a running production
+    Init(InitArgs),
     /// Check specs; contact no host
     Check {
         /// The files

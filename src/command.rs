@@ -31,6 +31,7 @@ mod doctor;
 mod follow;
 mod guard;
 mod incident;
+mod init;
 mod man;
 mod notify;
 mod pause;
@@ -69,6 +70,7 @@ pub enum Exit {
 pub fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.verb {
+        Verb::Init(args) => init::run(global, &args),
         Verb::Check { specs } => check::run(global, &specs),
         Verb::Schema { of } => check::schema(of),
         Verb::Doctor => doctor::run(global),

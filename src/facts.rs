@@ -9,7 +9,8 @@ use crate::look::content::Content;
 use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
-    RedisSight, Seen, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, TreeListing, UnitSight,
+    RedisSight, Seen, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight,
+    Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -96,6 +97,14 @@ impl Facts {
     question!(
         /// The machine itself.
         machine() -> Machine, Machine, Look::Machine
+    );
+    question!(
+        /// What stands there.
+        survey() -> Survey, Survey, Look::Survey
+    );
+    question!(
+        /// What a machine has to give, asked for with this very look.
+        vitals(look: &Look) -> Vitals, Vitals, look.clone()
     );
     question!(
         /// Users and groups.

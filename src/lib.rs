@@ -32,24 +32,26 @@
 //! plan     -> action epoch facts look name resource spec
 //! status   -> epoch facts history look name plan resource spec wanted
 //! compare  -> facts format look name resource secret
+//! draft    -> format look name secret session
+//! doctor   -> facts look name report spec wanted
 //! sessions -> facts look name spec wanted
 //! history  -> spec
 //! filestore -> action look name
 //! host     -> action epoch filestore guard look name secret spec storage
 //! fleet    -> action facts host look name
-//! report   -> action compare name plan promote resource secret sessions status
+//! report   -> action compare draft name plan promote resource secret sessions status
 //! converge -> action facts fleet host look name plan report resource spec
 //! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
 //! cli      -> name
-//! command  -> action cli compare converge epoch facts filestore fleet guard history host look name plan promote report resource secret sessions spec status sync template wanted
+//! command  -> action cli compare converge doctor draft epoch facts filestore fleet format guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: compare epoch facts format guard look name plan report resource session sessions status storage wanted
+//! pure: compare doctor draft epoch facts format guard look name plan report resource session sessions status storage wanted
 //! ```
 
 pub mod action;
@@ -57,6 +59,8 @@ pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod converge;
+pub mod doctor;
+pub mod draft;
 pub mod epoch;
 pub mod facts;
 pub mod filestore;

@@ -27,8 +27,10 @@ pub mod postgres;
 pub mod python;
 pub mod redis;
 pub mod sessions;
+pub mod survey;
 pub mod system;
 pub mod units;
+pub mod vitals;
 
 pub use command::CommandLine;
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
@@ -43,7 +45,9 @@ pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
 pub use sessions::{SessionPlace, SessionsSight};
+pub use survey::Survey;
 pub use units::{Enablement, UnitSight};
+pub use vitals::Vitals;
 
 /// A PostgreSQL cluster as Debian names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,6 +71,19 @@ impl std::fmt::Display for ClusterName {
 pub enum Look {
     /// The machine itself: name, system, login, clock, addresses.
     Machine,
+    /// What stands on a machine that no spec describes yet.
+    Survey,
+    /// What it has to give: room, ports, locales.
+    Vitals {
+        /// The paths whose file systems matter.
+        paths: Vec<PathBuf>,
+        /// Odoo's port, where Odoo is to answer.
+        odoo: Option<u16>,
+        /// The cluster whose databases are looked at.
+        cluster: Option<ClusterName>,
+        /// Odoo's databases.
+        databases: Vec<DatabaseName>,
+    },
     /// The names in passwd and group.
     Accounts,
     /// Every Debian package.
@@ -146,6 +163,8 @@ impl std::fmt::Display for Look {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Look::Machine => f.write_str("the machine"),
+            Look::Survey => f.write_str("what stands there"),
+            Look::Vitals { .. } => f.write_str("room, ports and locales"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
             Look::Nixos => f.write_str("NixOS"),
@@ -179,6 +198,8 @@ impl std::fmt::Display for Look {
 #[allow(missing_docs, reason = "each variant is the sight of the look of the same name")]
 pub enum Sight {
     Machine(Machine),
+    Survey(Survey),
+    Vitals(Vitals),
     Accounts(accounts::Accounts),
     Packages(Packages),
     Nixos(Option<NixSystem>),

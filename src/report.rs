@@ -15,6 +15,7 @@ use crate::resource::{Difference, Kind, ResourceId};
 pub mod ansible;
 pub mod compare;
 pub mod incident;
+pub mod init;
 pub mod junit;
 pub mod markdown;
 pub mod promotion;

@@ -14,9 +14,9 @@ use crate::host::connect::Connector;
 use crate::look::Site;
 use crate::name::HostName;
 use crate::report::compare::render;
-use crate::spec::Spec;
 use crate::spec::host::HostSpec;
 use crate::spec::load::read;
+use crate::spec::{FileSource, Spec};
 
 /// Where Debian's package has it.
 const ODOO_CONF: &str = "/etc/odoo/odoo.conf";
@@ -47,7 +47,7 @@ fn compare(connect: &dyn Connect, left: (&HostName, &str), right: (&HostName, &s
 }
 
 /// A host of the spec; or `local`, `[user@]address[:port]`, or a name of ~/.ssh/config.
-fn side(spec: Option<&Spec>, text: &str, otherwise: &str) -> Result<(HostName, HostSpec)> {
+pub(super) fn side(spec: Option<&Spec>, text: &str, otherwise: &str) -> Result<(HostName, HostSpec)> {
     if let Some((name, host)) = spec.and_then(|spec| spec.hosts.iter().find(|(name, _)| name.as_str() == text)) {
         return Ok((name.clone(), host.clone()));
     }
@@ -73,9 +73,11 @@ fn places(spec: Option<&Spec>, args: &DiffArgs) -> Places {
         files: spec
             .iter()
             .flat_map(|spec| &spec.files)
+            .filter(|file| !matches!(file.source(), Some(FileSource::Directory | FileSource::Clone)))
             .map(|file| file.path.clone())
             .chain(args.file.iter().cloned())
             .collect::<std::collections::BTreeSet<PathBuf>>(),
+        trees: spec.iter().flat_map(|spec| &spec.files).filter(|file| file.clone).map(|file| file.path.clone()).collect(),
     }
 }
 

@@ -33,6 +33,7 @@ mod sessions;
 mod settings;
 mod statements;
 mod streaming;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod units;

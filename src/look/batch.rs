@@ -11,7 +11,7 @@ use std::path::Path;
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
     accounts, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote, redis,
-    sessions, system, units,
+    sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -44,6 +44,7 @@ impl Question {
         match self {
             Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
             Question::One(Look::Attachments(..)) => 300,
+            Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
             Question::One(Look::Sessions(_)) => 120,
@@ -60,6 +61,8 @@ impl Question {
             Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
             Question::One(look) => match look {
                 Look::Machine => machine::script(),
+                Look::Survey => survey::script(),
+                Look::Vitals { paths, odoo, cluster, databases } => vitals::script(paths, *odoo, cluster.as_ref(), databases),
                 Look::Accounts => accounts::script(),
                 Look::Packages => packages::script(),
                 Look::Nixos => nixos::script(),
@@ -115,6 +118,8 @@ impl Question {
 fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError> {
     Ok(match look {
         Look::Machine => Sight::Machine(machine::read(reply, limit)?),
+        Look::Survey => Sight::Survey(survey::read(reply, limit)?),
+        Look::Vitals { .. } => Sight::Vitals(vitals::read(reply, limit)?),
         Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
         Look::Packages => Sight::Packages(packages::read(reply, limit)?),
         Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),

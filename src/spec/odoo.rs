@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CloneSpec, OptionValue};
-use crate::name::{DatabaseName, UnitName, Word};
+use crate::name::{DatabaseName, HostName, UnitName, Word};
 
 /// Odoo on every member of the pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +78,19 @@ pub struct Addons {
     /// Standbys take production's. Its resources come with a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clone: Option<CloneSpec>,
+}
+
+impl super::Spec {
+    /// The port Odoo serves at once `host` is production.
+    pub fn http_port(&self, host: &HostName) -> u16 {
+        let odoo = self.odoo.as_ref();
+        let layers = [self.hosts.get(host).map(|host| &host.odoo), odoo.map(|odoo| &odoo.production), odoo.map(|odoo| &odoo.options)];
+        let said = layers.into_iter().flatten().find_map(|options| match options.get("http_port").or_else(|| options.get("xmlrpc_port")) {
+            Some(OptionValue::Int(port)) => u16::try_from(*port).ok(),
+            _ => None,
+        });
+        said.unwrap_or(8069)
+    }
 }
 
 fn config() -> PathBuf {

@@ -19,6 +19,7 @@
 #   lab.sh repo                     serve packages and wheels at http://10.77.0.1:8000 (`up` does it too)
 #   lab.sh wheels NAME==VERSION…    fetch Python modules that hosts may install
 #   lab.sh debs PACKAGE…            fetch Debian packages that hosts may install
+#   lab.sh nightly                  make the vendor's package of Odoo, which hosts may install
 #   lab.sh env                      print the lab's paths and addresses, NAME=value
 #   lab.sh status
 #   lab.sh drop HOST…               throw hosts away

@@ -20,6 +20,8 @@ impl Machine {
     pub(super) fn see(&mut self, look: &Look) -> Result<Sight, SightError> {
         Ok(match look {
             Look::Machine => Sight::Machine(self.sight()),
+            Look::Vitals { paths, odoo, databases, .. } => Sight::Vitals(self.vitals(paths, *odoo, databases)),
+            Look::Survey => Sight::Survey(self.survey()),
             Look::Accounts => Sight::Accounts(self.accounts.clone()),
             // A NixOS has no dpkg.
             Look::Packages if self.nixos.is_some() => return Err(SightError::Failed("sh: dpkg: not found".into())),

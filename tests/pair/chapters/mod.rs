@@ -7,6 +7,7 @@ mod clonings;
 mod faults;
 mod filestore;
 mod glusterfs;
+mod init;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -43,7 +44,9 @@ pub fn all() -> Vec<Chapter> {
         rejoin::chapter(),         // 15
         faults::kills(),           // 16
         faults::refused(),         // 17
-        clone::chapter(),          // 18
+        init::debian(),            // 18
+        init::odootools(),         // 18
+        clone::chapter(),          // 19
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

@@ -33,3 +33,24 @@ verb_debs() { # PACKAGE…
   index_packages
   for package in "${missing[@]}"; do : >"$CACHE/debs/.$package"; done
 }
+
+# The vendor's own package of Odoo: Debian's files under the vendor's name, as its nightly builds have
+# them. Only the add-ons the hosts keep are in it.
+verb_nightly() {
+  local tree=$LAB/nightly version=14.0.20240101 addon from
+  [ ! -e "$CACHE/debs/odoo_${version}_all.deb" ] || return 0
+  from=$(ls "$CACHE"/debs/odoo-14_*.deb | tail -n 1)
+  rm -rf "$tree"
+  dpkg-deb -R "$from" "$tree"
+  for addon in "$tree"/usr/lib/python3/dist-packages/odoo/addons/*/; do
+    case " $ADDONS " in *" $(basename "$addon") "*) rm -rf "$addon/i18n";; *) rm -rf "$addon";; esac
+  done
+  sed -i -e 's/^Package: .*/Package: odoo/' -e "s/^Version: .*/Version: $version/" \
+    -e '/^\(Conflicts\|Replaces\|Breaks\|Provides\|Recommends\|Suggests\|Installed-Size\):/d' \
+    -e '/^Architecture:/a Conflicts: odoo-14\nReplaces: odoo-14' "$tree/DEBIAN/control"
+  sed -i 's/odoo-14/odoo/g' "$tree"/DEBIAN/{postinst,prerm,postrm}
+  (cd "$tree" && find usr -type f -print0 | xargs -0 md5sum >DEBIAN/md5sums)
+  dpkg-deb -Zgzip -z1 --build --root-owner-group "$tree" "$CACHE/debs/odoo_${version}_all.deb" >/dev/null
+  rm -rf "$tree"
+  index_packages
+}

@@ -1,0 +1,201 @@
+//! Odoo in a draft: its service, configuration, databases and add-ons.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Choices, Section, Seen, yaml};
+use crate::format::credentials::{holds_password, is_secret_key};
+use crate::format::ini::Ini;
+use crate::look::Survey;
+use crate::look::survey::Service;
+use crate::name::DatabaseName;
+use crate::secret::Secret;
+
+/// The section Odoo reads.
+const OPTIONS: &str = "options";
+
+/// How many processes work: production's own, none on a standby.
+const BY_ROLE: [&str; 2] = ["workers", "max_cron_threads"];
+
+/// Where packages put add-ons.
+const PACKAGED: [&str; 2] = ["/usr/lib/python3/dist-packages/", "/usr/lib/python3.10/site-packages/"];
+
+/// The service that is production's: the first that runs.
+fn service(survey: &Survey) -> Option<&Service> {
+    survey.services.iter().find(|service| service.active).or_else(|| survey.services.first())
+}
+
+/// odoo.conf, as its service names it.
+pub fn config_path(survey: &Survey) -> PathBuf {
+    let argv = service(survey).map(|service| service.argv.as_slice()).unwrap_or_default();
+    let after =
+        argv.iter().zip(argv.iter().skip(1)).find(|(flag, _)| ["-c", "--config"].contains(&flag.as_str())).map(|(_, path)| path.as_str());
+    let joined = argv.iter().find_map(|word| word.strip_prefix("--config=").or_else(|| word.strip_prefix("-c=")));
+    after.or(joined).unwrap_or("/etc/odoo/odoo.conf").into()
+}
+
+/// The account Odoo runs as.
+pub fn user(survey: &Survey) -> &str {
+    match service(survey).map(|service| service.user.as_str()) {
+        // A script of init.d changes to Odoo's account itself.
+        None | Some("") => "odoo",
+        Some(user) => user,
+    }
+}
+
+/// Where the filestore is: as odoo.conf says, or below the account's home.
+pub fn data_dir(seen: &Seen<'_>) -> PathBuf {
+    if let Some(said) = set(seen, "data_dir") {
+        return said.into();
+    }
+    let home = seen.homes.get(user(seen.survey)).map_or("/var/lib/odoo", String::as_str);
+    Path::new(home).join(".local/share/Odoo")
+}
+
+/// The databases odoo.conf names.
+pub fn databases_named(conf: Option<&Ini>) -> Vec<DatabaseName> {
+    let named = conf.and_then(|conf| conf.get(OPTIONS, "db_name")).filter(|name| !unset(name)).unwrap_or_default();
+    named.split(',').filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// Odoo writes what is not set as False or None.
+fn unset(value: &str) -> bool {
+    matches!(value.trim(), "" | "False" | "None")
+}
+
+fn set<'a>(seen: &Seen<'a>, key: &str) -> Option<&'a str> {
+    seen.conf?.get(OPTIONS, key).filter(|value| !unset(value))
+}
+
+/// Keys that name this very machine.
+pub fn of_this_host(seen: &Seen<'_>) -> Vec<(String, String)> {
+    let Some(conf) = seen.conf else { return Vec::new() };
+    let own = |value: &str| seen.machine.addresses.iter().chain([&seen.machine.hostname]).any(|name| !name.is_empty() && value == name);
+    let pair = |key: &str| Some((key.to_owned(), conf.get(OPTIONS, key).filter(|value| own(value))?.to_owned()));
+    conf.keys(OPTIONS).filter_map(pair).collect()
+}
+
+/// Its section, if there is an Odoo.
+pub fn odoo(seen: &Seen<'_>, choices: &Choices, notes: &mut Vec<String>) -> Option<Section> {
+    let Some(service) = service(seen.survey) else {
+        notes.push("no service that runs Odoo was found: name it as odoo.unit once there is one".into());
+        return None;
+    };
+    for other in seen.survey.services.iter().filter(|other| other.unit != service.unit) {
+        notes.push(format!("{} runs Odoo too; the spec has {}", other.unit, service.unit));
+    }
+    let mut text = "odoo:\n".to_owned();
+    let mut put = |line: String| text.push_str(&format!("  {line}\n"));
+    let config = config_path(seen.survey);
+    if config != Path::new("/etc/odoo/odoo.conf") {
+        put(format!("config: {}", yaml::scalar(&config.display().to_string())));
+    }
+    if service.unit != "odoo.service" {
+        put(format!("unit: {}", yaml::scalar(&service.unit)));
+    }
+    if user(seen.survey) != "odoo" {
+        put(format!("user: {}", yaml::scalar(user(seen.survey))));
+    }
+    if data_dir(seen) != Path::new("/var/lib/odoo/.local/share/Odoo") {
+        put(format!("data_dir: {}", yaml::scalar(&data_dir(seen).display().to_string())));
+    }
+    if let Some(version) = version(seen, notes) {
+        put(format!("version: {version}"));
+    }
+    put(format!("databases: {}", yaml::list(choices.databases.iter().map(DatabaseName::as_str))));
+    if let Some(conf) = seen.conf {
+        options(seen, choices, conf, &mut put, notes);
+    } else {
+        notes.push(format!("{} could not be read: what it says is not in the spec", config.display()));
+    }
+    put("standby: {workers: 0, max_cron_threads: 0}".into());
+    let trees = addons(seen);
+    if !trees.is_empty() {
+        put(format!("addons: {{paths: {}, clone: {{}}}}", yaml::list(trees)));
+    }
+    Some(Section::new("odoo", "", text))
+}
+
+/// Odoo's version, where no package's name tells it.
+fn version(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<u32> {
+    let packaged = seen.packages.is_some_and(|packages| {
+        packages.iter().any(|(name, package)| package.installed && name.strip_prefix("odoo-").is_some_and(|v| v.parse::<u32>().is_ok()))
+    });
+    let nightly = || seen.packages?.get("odoo").filter(|package| package.installed)?.version.split('.').next()?.parse().ok();
+    let found = nightly().or_else(|| seen.survey.releases.iter().next_back().copied());
+    if !packaged && found.is_none() {
+        notes.push("Odoo's version was not found: say odoo.version".into());
+    }
+    found.filter(|_| !packaged)
+}
+
+fn options(seen: &Seen<'_>, choices: &Choices, conf: &Ini, put: &mut impl FnMut(String), notes: &mut Vec<String>) {
+    let own: Vec<String> = of_this_host(seen).into_iter().map(|(key, _)| key).collect();
+    let (mut shared, mut by_role, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
+    for key in conf.keys(OPTIONS) {
+        if !is_key(key) {
+            notes.push(format!("odoo.conf has a key that Odoo does not know: {key:?}; it is not in the spec"));
+            continue;
+        }
+        let Some(value) = conf.get(OPTIONS, key).filter(|value| !unset(value) || FALSE_COUNTS.contains(&key)) else { continue };
+        if is_secret(key, value) {
+            hidden.push(key.to_owned());
+        } else if BY_ROLE.contains(&key) {
+            by_role.push(format!("{key}: {}", yaml::value(value)));
+        } else if !own.iter().any(|other| other == key) {
+            shared.push((key, value));
+        }
+    }
+    if !shared.is_empty() || !hidden.is_empty() {
+        put("options:".into());
+    }
+    for (key, value) in shared {
+        put(format!("  {}: {}", yaml::scalar(key), yaml::value(value)));
+    }
+    let off = if choices.secrets.is_some() { "" } else { "# " };
+    for key in &hidden {
+        put(format!("  {off}{}: {}", yaml::scalar(key), choices.reference(key)));
+    }
+    if !hidden.is_empty() && choices.secrets.is_none() {
+        notes.push(format!(
+            "production's odoo.conf has secrets ({}): put each into its file and take the # away, or let --secrets DIR do both; the standby lacks them until then",
+            hidden.join(", ")
+        ));
+    }
+    if !by_role.is_empty() {
+        put(format!("production: {{{}}}", by_role.join(", ")));
+    }
+    if let Some(host) = set(seen, "db_host").filter(|host| !matches!(*host, "localhost" | "127.0.0.1" | "::1") && !host.starts_with('/')) {
+        notes.push(format!("Odoo's database is on {host}: otr replicates a PostgreSQL that runs on production itself"));
+    }
+}
+
+/// The values of its secret keys.
+pub fn secrets(seen: &Seen<'_>) -> BTreeMap<String, Secret> {
+    let Some(conf) = seen.conf else { return BTreeMap::new() };
+    let of = |key: &str| conf.get(OPTIONS, key).filter(|value| !unset(value) && is_key(key) && is_secret(key, value)).map(Secret::new);
+    conf.keys(OPTIONS).filter_map(|key| Some((key.to_owned(), of(key)?))).collect()
+}
+
+/// A key may become the name of a file: nothing of it may lead elsewhere.
+fn is_key(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+}
+
+fn is_secret(key: &str, value: &str) -> bool {
+    is_secret_key(key) || holds_password(value)
+}
+
+/// Where False is an answer, not the absence of one.
+const FALSE_COUNTS: [&str; 4] = ["list_db", "proxy_mode", "http_enable", "without_demo"];
+
+/// Add-on directories outside packages.
+fn addons(seen: &Seen<'_>) -> Vec<String> {
+    let named = set(seen, "addons_path").unwrap_or_default().split(',').map(|path| path.trim().to_owned());
+    let own = |path: &String| path.starts_with('/') && !PACKAGED.iter().any(|packaged| path.starts_with(packaged));
+    let data = data_dir(seen);
+    let mut trees: Vec<String> = named.filter(own).filter(|path| !Path::new(path).starts_with(&data)).collect();
+    trees.sort();
+    trees.dedup();
+    trees
+}
