@@ -1,4 +1,4 @@
-//! 19: what people do on production is named by plan on the standby, carried by sync, and nothing
+//! 18: what people do on production is named by plan on the standby, carried by sync, and nothing
 //! else is. The ways are the table in [`super::clonings`].
 
 use anyhow::{Context, Result, ensure};
