@@ -62,6 +62,8 @@ pub struct Places {
     pub odoo_conf: PathBuf,
     /// Files that are compared as a whole; their text may hold secrets, so it is not shown.
     pub files: BTreeSet<PathBuf>,
+    /// Small trees, compared place by place.
+    pub trees: BTreeSet<PathBuf>,
 }
 
 /// One host's things of one kind.
@@ -95,6 +97,7 @@ pub fn looks(host: &HostName, places: &Places) -> Vec<(HostName, Look)> {
     fixed
         .into_iter()
         .chain(SOURCES.map(|root| Look::Folder(root.into())))
+        .chain(places.trees.iter().cloned().map(Look::Folder))
         .chain(places.files.iter().cloned().map(Look::Digest))
         .map(|look| (host.clone(), look))
         .collect()
@@ -210,6 +213,18 @@ fn files(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, Fact
     for path in &places.files {
         if let Some(digest) = facts.digest(host, path)? {
             things.insert(path.display().to_string(), Text::Sensitive(Secret::new(digest.as_str())));
+        }
+    }
+    for root in &places.trees {
+        for (place, piece) in facts.folder(host, root)?.iter().flatten() {
+            let attributes = format!("{}:{} {}", piece.owner, piece.group, piece.mode);
+            let value = match &piece.what {
+                What::File(bytes) => Text::Sensitive(Secret::new(format!("{attributes} {}", bytes.expose()))),
+                What::Link(target) => plain(format!("a link to {target}")),
+                What::Directory => plain(format!("a directory, {attributes}")),
+                What::Other => plain(format!("a device, socket or pipe, {attributes}")),
+            };
+            things.insert(root.join(place).display().to_string().trim_end_matches('/').to_owned(), value);
         }
     }
     Ok(things)

@@ -189,7 +189,9 @@ fn more(pair: &mut Pair) -> Result<()> {
         let found = plan.resources().find(|r| r["kind"] == kind && r["host"] == "erp2").context(kind)?;
         ensure!(found["state"] == "change" && found["left_to"].is_string() && found["differences"].to_string().contains(name), "{found}");
     }
-    pair.otr.run("kept.yaml", "apply --yes --json")?.ended(0)?;
+    for what in ["packages", "pip"] {
+        pair.otr.run("kept.yaml", &format!("sync {what} --json"))?.ended(0)?;
+    }
     pair.lab.sh("erp2", "tree --version; cd /; python3 -c 'import phonenumbers'")?;
     pair.otr.run(SPEC, "sync packages --json")?.ended(0)?;
     pair.otr.run(SPEC, "sync pip --json")?.ended(0)?;
