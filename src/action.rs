@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::look::{ClusterName, CommandLine, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
-use crate::secret::Text;
+use crate::secret::{Secret, Text};
 
 pub mod keep;
 mod mounts;
@@ -103,6 +103,12 @@ pub enum Action {
     Remount { at: PathBuf, options: Vec<String> },
     /// Correct owner, group, mode.
     SetAttributes { path: PathBuf, attributes: Attributes },
+    /// Write bytes (in base64, in custody) as `WriteFile` writes text.
+    WriteBytes { path: PathBuf, encoded: Secret, attributes: Attributes },
+    /// Make a symbolic link in place of what stands there; the first predecessor is kept.
+    MakeLink { path: PathBuf, target: String },
+    /// Remove a directory that is empty.
+    RemoveDirectory { path: PathBuf },
     /// Remove a file; it is kept as a backup.
     RemoveFile { path: PathBuf },
     /// Install or change versions of packages, all in one run of apt.
@@ -113,10 +119,16 @@ pub enum Action {
     HoldPackages { packages: Vec<PackageName> },
     /// `apt-mark unhold`.
     UnholdPackages { packages: Vec<PackageName> },
+    /// Say that packages were asked for, or came as dependencies (`apt-mark`).
+    MarkPackages { packages: Vec<PackageName>, automatic: bool },
+    /// Fetch the lists of all sources anew (`apt-get update`).
+    UpdatePackageLists,
     /// Make a virtual environment that sees the system's modules.
     MakeVenv { path: PathBuf },
     /// Install modules.
     PipInstall { site: Site, requirements: Vec<String>, break_system_packages: bool },
+    /// Install exactly these modules, whatever is there, and nothing with them.
+    PipReplace { site: Site, requirements: Vec<String>, break_system_packages: bool },
     /// Uninstall modules.
     PipUninstall { site: Site, modules: Vec<String>, break_system_packages: bool },
     /// `systemctl daemon-reload`.
@@ -183,6 +195,9 @@ impl Action {
             Action::MakeMountPoint { at, .. } => format!("make the mount point {}", at.display()),
             Action::Remount { at, options } => format!("remount {} with {}", at.display(), options.join(",")),
             Action::SetAttributes { path, attributes: a } => format!("set {} to {}:{} {}", path.display(), a.owner, a.group, a.mode),
+            Action::WriteBytes { path, .. } => format!("write {}", path.display()),
+            Action::MakeLink { path, target } => format!("link {} to {target}", path.display()),
+            Action::RemoveDirectory { path } => format!("remove the empty directory {}", path.display()),
             Action::RemoveFile { path } => format!("remove {}", path.display()),
             Action::InstallPackages { packages } => {
                 let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
@@ -191,8 +206,12 @@ impl Action {
             Action::RemovePackages { packages } => format!("remove {}", list(packages)),
             Action::HoldPackages { packages } => format!("hold {}", list(packages)),
             Action::UnholdPackages { packages } => format!("unhold {}", list(packages)),
+            Action::MarkPackages { packages, automatic: true } => format!("mark as dependencies {}", list(packages)),
+            Action::MarkPackages { packages, automatic: false } => format!("mark as asked for {}", list(packages)),
+            Action::UpdatePackageLists => "fetch the package lists".into(),
             Action::MakeVenv { path } => format!("make the virtual environment {}", path.display()),
             Action::PipInstall { requirements, .. } => format!("pip install {}", requirements.join(" ")),
+            Action::PipReplace { requirements, .. } => format!("pip install --force-reinstall --no-deps {}", requirements.join(" ")),
             Action::PipUninstall { modules, .. } => format!("pip uninstall {}", modules.join(" ")),
             Action::DaemonReload => "reload systemd".into(),
             Action::Unit { unit, verb } => format!("{} {unit}", verb.as_str()),

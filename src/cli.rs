@@ -294,6 +294,19 @@ pub enum Data {
     Scrub,
     /// Attachments and sessions
     All,
+    /// Sources, keyrings and Debian packages, in production's versions
+    Packages,
+    /// Python modules, in production's versions
+    Pip,
+    /// odoo.conf, and files and trees taken from production
+    Config,
+}
+
+impl Data {
+    /// It is configuration or software: compared and changed as `apply` does, and no copy of data.
+    pub fn is_clone(self) -> bool {
+        matches!(self, Data::Packages | Data::Pip | Data::Config)
+    }
 }
 
 /// Options of `guard`.

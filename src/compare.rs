@@ -1,13 +1,14 @@
 //! Two machines compared with each other, without a wish: what one has and the other lacks. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::facts::{FactError, Facts};
 use crate::format::credentials::{holds_password, is_secret_key};
 use crate::format::ini::Ini;
+use crate::look::folder::What;
 use crate::look::{Look, Site};
 use crate::name::HostName;
 use crate::resource::Shown;
@@ -61,6 +62,8 @@ pub struct Places {
     pub odoo_conf: PathBuf,
     /// Files that are compared as a whole; their text may hold secrets, so it is not shown.
     pub files: BTreeSet<PathBuf>,
+    /// Small trees, compared place by place.
+    pub trees: BTreeSet<PathBuf>,
 }
 
 /// One host's things of one kind.
@@ -68,8 +71,10 @@ type Things = BTreeMap<String, Text>;
 type Reader = fn(&Facts, &HostName, &Places) -> Result<Things, FactError>;
 
 /// Each kind of things, and what reads them.
-const AREAS: [(&str, Reader); 7] = [
+const AREAS: [(&str, Reader); 9] = [
     ("machine", machine),
+    ("settings", settings),
+    ("sources", sources),
     ("packages", packages),
     ("pip", pip),
     ("odoo.conf", odoo_conf),
@@ -85,10 +90,17 @@ pub fn looks(host: &HostName, places: &Places) -> Vec<(HostName, Look)> {
         Look::Nixos,
         Look::Packages,
         Look::Accounts,
+        Look::System,
         Look::Python(places.site.clone()),
         Look::SecretContent(places.odoo_conf.clone()),
     ];
-    fixed.into_iter().chain(places.files.iter().cloned().map(Look::Digest)).map(|look| (host.clone(), look)).collect()
+    fixed
+        .into_iter()
+        .chain(SOURCES.map(|root| Look::Folder(root.into())))
+        .chain(places.trees.iter().cloned().map(Look::Folder))
+        .chain(places.files.iter().cloned().map(Look::Digest))
+        .map(|look| (host.clone(), look))
+        .collect()
 }
 
 impl Comparison {
@@ -142,6 +154,33 @@ fn machine(facts: &Facts, host: &HostName, _: &Places) -> Result<Things, FactErr
     Ok([("system", &machine.system), ("architecture", &machine.architecture)].map(|(what, value)| (what.to_owned(), plain(value))).into())
 }
 
+/// Locales, time zone, kernel settings, limits, and the ids of accounts.
+fn settings(facts: &Facts, host: &HostName, _: &Places) -> Result<Things, FactError> {
+    Ok(facts.system(host)?.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+}
+
+/// Where apt's sources and preferences stand.
+const SOURCES: [&str; 4] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/preferences", "/etc/apt/preferences.d"];
+
+/// A line of a source is a thing: files are named differently from host to host.
+fn sources(facts: &Facts, host: &HostName, _: &Places) -> Result<Things, FactError> {
+    let mut things = Things::new();
+    for root in SOURCES {
+        for (place, piece) in facts.folder(host, Path::new(root))?.iter().flatten() {
+            let What::File(bytes) = &piece.what else { continue };
+            let path = Path::new(root).join(place).display().to_string().trim_end_matches('/').to_owned();
+            things.insert(
+                path,
+                match crate::resource::text_of(bytes) {
+                    Some(text) if !holds_password(text.expose()) => plain(text.expose().trim()),
+                    _ => Text::Sensitive(bytes.clone()),
+                },
+            );
+        }
+    }
+    Ok(things)
+}
+
 fn packages(facts: &Facts, host: &HostName, _: &Places) -> Result<Things, FactError> {
     if facts.nixos(host)?.is_some() {
         return Err(FactError::Refused(format!("{host} is a NixOS: it has no Debian packages to compare")));
@@ -174,6 +213,18 @@ fn files(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, Fact
     for path in &places.files {
         if let Some(digest) = facts.digest(host, path)? {
             things.insert(path.display().to_string(), Text::Sensitive(Secret::new(digest.as_str())));
+        }
+    }
+    for root in &places.trees {
+        for (place, piece) in facts.folder(host, root)?.iter().flatten() {
+            let attributes = format!("{}:{} {}", piece.owner, piece.group, piece.mode);
+            let value = match &piece.what {
+                What::File(bytes) => Text::Sensitive(Secret::new(format!("{attributes} {}", bytes.expose()))),
+                What::Link(target) => plain(format!("a link to {target}")),
+                What::Directory => plain(format!("a directory, {attributes}")),
+                What::Other => plain(format!("a device, socket or pipe, {attributes}")),
+            };
+            things.insert(root.join(place).display().to_string().trim_end_matches('/').to_owned(), value);
         }
     }
     Ok(things)

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::action::Moved;
+use crate::action::{Action, Moved};
 use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::host::HostError;
+use crate::look::Look;
 use crate::name::HostName;
 use crate::plan::check::{Violation, check};
 use crate::plan::{Item, Plan, Verdict, split};
@@ -265,10 +266,33 @@ impl Run<'_> {
                         return Err(complaint);
                     }
                 }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(self.explained(id, action, error.to_string())),
             }
         }
         Ok(())
+    }
+
+    /// What apt could not do here, with where production got it.
+    fn explained(&self, id: &ResourceId, action: &Action, error: String) -> String {
+        let Action::InstallPackages { packages } = action else { return error };
+        let exact = packages.iter().filter_map(|package| Some((package.name.to_string(), package.version.clone()?)));
+        let asked: Vec<(String, String)> = exact.filter(|(name, _)| error.contains(name.as_str())).collect();
+        if asked.is_empty() {
+            return error;
+        }
+        let production = &self.limits.spec.production;
+        let facts = self.fleet.look([production, &id.host].map(|host| (host.clone(), Look::Origins(asked.clone()))));
+        let (Ok(there), Ok(here)) = (facts.origins(production, &asked), facts.origins(&id.host, &asked)) else { return error };
+        let missing = asked.iter().filter(|(name, version)| !here.get(name).is_some_and(|origin| origin.versions.contains(version)));
+        let told = missing.map(|(name, version)| {
+            let from = there.get(name).map(|origin| origin.sources.join(", ")).filter(|from| !from.is_empty());
+            let from = from
+                .map_or("none of its sources has it now (it was installed from a file, or the source has gone on)".into(), |from| {
+                    format!("it is from {from}")
+                });
+            format!("; {name} {version} cannot be had on {}: on {production} {from}", id.host)
+        });
+        error + &told.collect::<String>()
     }
 
     /// Everything, with what became of it.
@@ -288,6 +312,7 @@ impl Run<'_> {
                 report.outcome = match (record, report.state) {
                     (Some(record), _) if record.error.is_some() => Some(Outcome::Failed),
                     (Some(record), State::Holds) if record.acted => Some(Outcome::Changed),
+                    (Some(record), _) if record.acted && item.is_settled() => Some(Outcome::Changed),
                     (_, State::Holds) => None,
                     _ if item.is_settled() || !self.manages(&item.id.host) => None,
                     (_, State::Refused | State::Unseen) => Some(Outcome::Failed),

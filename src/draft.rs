@@ -10,6 +10,7 @@ use crate::look::{Machine, Packages, PythonSight, RedisSight, Survey};
 use crate::name::{DatabaseName, HostName, Word};
 use crate::secret::Secret;
 
+mod files;
 mod odoo;
 pub mod predecessor;
 mod servers;
@@ -87,7 +88,7 @@ impl Choices {
 
 /// The secrets of production that a spec can name, by the names of their files.
 pub fn secrets(seen: &Seen<'_>) -> BTreeMap<String, Secret> {
-    odoo::secrets(seen).into_iter().chain(servers::password(seen)).collect()
+    servers::password(seen).into_iter().collect()
 }
 
 /// One part of a spec.
@@ -134,6 +135,12 @@ impl Draft {
             servers::sessions(seen, &mut notes),
             servers::redis(seen, choices, &mut notes),
             servers::storage(seen, &mut notes),
+            files::files(seen),
+            Some(Section::new(
+                "system",
+                "Accounts, locales, time zone and kernel settings that must be alike: named where they differ.",
+                "system: {clone: {}}\n".into(),
+            )),
             servers::replication(seen, choices, &mut notes),
             Some(filestore()),
             Some(Section::new("schedule", "Timers on the standby: look for drift, and carry what changed.", schedule(choices))),

@@ -6,9 +6,11 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::origins::Origin;
 use crate::look::{
-    Attachments, Cluster, ClusterName, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight, RedisSight, Seen,
-    ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight, Vitals,
+    Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
+    RedisSight, Seen, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight,
+    Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -163,6 +165,18 @@ impl Facts {
     question!(
         /// The files of a tree.
         tree(directory: &Path) -> TreeListing, Tree, Look::Tree(directory.to_owned())
+    );
+    question!(
+        /// A small tree with its contents.
+        folder(root: &Path) -> Folder, Folder, Look::Folder(root.to_owned())
+    );
+    question!(
+        /// Where packages of these versions can be had.
+        origins(packages: &[(String, String)]) -> BTreeMap<String, Origin>, Origins, Look::Origins(packages.to_vec())
+    );
+    question!(
+        /// Ids, locales, time zone, kernel settings, limits.
+        system() -> BTreeMap<String, String>, System, Look::System
     );
     question!(
         /// A Redis server.

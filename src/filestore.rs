@@ -6,13 +6,16 @@
 
 pub mod delete;
 pub mod follow;
+pub mod giver;
 pub mod have;
 pub mod keep;
 pub mod names;
 pub mod place;
+pub mod quarantine;
 pub mod receiver;
 pub mod replica;
 pub mod state;
 pub mod stream;
 pub mod talk;
 pub mod tar;
+mod writer;

@@ -15,10 +15,12 @@ pub mod batch;
 pub mod command;
 pub mod content;
 pub mod filestore;
+pub mod folder;
 pub mod machine;
 pub mod mounts;
 pub mod nixos;
 pub mod odoo;
+pub mod origins;
 pub mod packages;
 pub mod paths;
 pub mod postgres;
@@ -26,11 +28,13 @@ pub mod python;
 pub mod redis;
 pub mod sessions;
 pub mod survey;
+pub mod system;
 pub mod units;
 pub mod vitals;
 
 pub use command::CommandLine;
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
+pub use folder::{Folder, Piece};
 pub use machine::Machine;
 pub use mounts::{MountSight, Mounted};
 pub use nixos::NixSystem;
@@ -118,6 +122,12 @@ pub enum Look {
         /// Names of the store, `ab/abcd…`.
         names: Vec<String>,
     },
+    /// A small tree with its contents, in custody.
+    Folder(PathBuf),
+    /// Where packages of these versions can be had.
+    Origins(Vec<(String, String)>),
+    /// What Odoo and PostgreSQL depend on besides: ids, locales, time zone, kernel settings, limits.
+    System,
     /// A tree of changing files: sessions, add-ons.
     Tree(PathBuf),
     /// A Redis server; its password is read from its own configuration file on the host.
@@ -158,9 +168,14 @@ impl std::fmt::Display for Look {
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
             Look::Nixos => f.write_str("NixOS"),
-            Look::Path(path) | Look::Content(path) | Look::SecretContent(path) | Look::Digest(path) | Look::Tree(path) => {
-                path.display().fmt(f)
-            }
+            Look::Path(path)
+            | Look::Content(path)
+            | Look::SecretContent(path)
+            | Look::Digest(path)
+            | Look::Tree(path)
+            | Look::Folder(path) => path.display().fmt(f),
+            Look::Origins(_) => f.write_str("where packages can be had"),
+            Look::System => f.write_str("ids, locales, time zone, kernel settings and limits"),
             Look::Unit(unit) => unit.fmt(f),
             Look::Python(Site::System) => f.write_str("Python modules"),
             Look::Python(Site::Venv(path)) => write!(f, "Python modules of {}", path.display()),
@@ -200,6 +215,9 @@ pub enum Sight {
     Store(StoreListing),
     Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
+    Folder(Folder),
+    Origins(BTreeMap<String, origins::Origin>),
+    System(BTreeMap<String, String>),
     Redis(RedisSight),
     Mount(MountSight),
     Sessions(SessionsSight),

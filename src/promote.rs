@@ -128,6 +128,8 @@ pub(crate) struct Progress {
     pub epoch: Option<Epoch>,
     /// The new production takes writes: what comes before that is over.
     pub promoted: bool,
+    /// An earlier run has proven that the old production's last record is on the new one.
+    pub proven: bool,
     /// A rejoin's decision.
     pub parting: Option<rejoin::Parting>,
     /// Nothing proves yet that the old production is down: the spec's fence is asked.

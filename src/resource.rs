@@ -5,6 +5,7 @@
 pub mod epoch;
 pub mod file;
 pub mod filestore;
+pub mod folder;
 pub mod guard;
 pub mod idle;
 pub mod mount;
@@ -17,11 +18,15 @@ pub mod promotion;
 pub mod redis;
 pub mod rejoin;
 pub mod session;
+pub mod sources;
 pub mod switchover;
+pub mod system;
 pub mod unit;
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -29,18 +34,22 @@ use crate::action::Action;
 use crate::facts::{FactError, Facts};
 use crate::look::Look;
 use crate::name::HostName;
+use crate::secret::Secret;
 
 /// What kind of thing a resource is. The word stands in reports and after `--only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
+    Sources,
     Packages,
     Pip,
     File,
     Directory,
     Mount,
     OdooConf,
+    Clone,
+    System,
     Unit,
     Postgresql,
     Replication,
@@ -57,13 +66,16 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 21] = [
+        Kind::Sources,
         Kind::Packages,
         Kind::Pip,
         Kind::File,
         Kind::Directory,
         Kind::Mount,
         Kind::OdooConf,
+        Kind::Clone,
+        Kind::System,
         Kind::Unit,
         Kind::Postgresql,
         Kind::Replication,
@@ -80,12 +92,15 @@ impl Kind {
     /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Kind::Sources => "sources",
             Kind::Packages => "packages",
             Kind::Pip => "pip",
             Kind::File => "file",
             Kind::Directory => "directory",
             Kind::Mount => "mount",
             Kind::OdooConf => "odoo-conf",
+            Kind::Clone => "clone",
+            Kind::System => "system",
             Kind::Unit => "unit",
             Kind::Postgresql => "postgresql",
             Kind::Replication => "replication",
@@ -236,4 +251,10 @@ pub struct Wanted {
     pub resource: Box<dyn Resource>,
     /// Its change waits for these.
     pub needs: Vec<ResourceId>,
+}
+
+/// The text of bytes that came in base64; `None` if they are no text.
+pub(crate) fn text_of(encoded: &Secret) -> Option<Secret> {
+    let bytes = STANDARD.decode(encoded.expose()).ok()?;
+    String::from_utf8(bytes).ok().map(Secret::new)
 }

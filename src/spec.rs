@@ -20,6 +20,7 @@ pub mod schema;
 pub mod sessions;
 pub mod software;
 pub mod storage;
+pub mod system;
 pub mod tree;
 pub mod value;
 
@@ -29,8 +30,9 @@ pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};
 pub use sessions::{SessionServer, SessionStore, Sessions};
-pub use software::{Clone as CloneSpec, Packages, Pip};
+pub use software::{Clone as CloneSpec, Packages, PackagesClone, Pip, SetClone, SourcesClone, matches};
 pub use storage::{Mount, MountStyle, Storage};
+pub use system::System;
 pub use value::{Memory, OptionValue, Percent, Setting, Size, Span};
 
 use crate::look::ClusterName;
@@ -54,6 +56,9 @@ pub struct Spec {
     /// Debian packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Packages>,
+    /// What Odoo and PostgreSQL depend on and no package says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
     /// Python modules installed with pip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pip: Option<Pip>,

@@ -114,7 +114,7 @@ impl Templates {
         let (name, text) = match source {
             FileSource::Template(name) => (*name, None),
             FileSource::Content(text) => (INLINE, Some(*text)),
-            FileSource::Directory => return Err(TemplateError::Directory),
+            FileSource::Directory | FileSource::Clone => return Err(TemplateError::Directory),
         };
         if text.is_none() {
             // Its own errors say more than the engine's.
@@ -138,7 +138,7 @@ impl Templates {
         let mut files = Rendered::new();
         for host in spec.members() {
             for (index, file) in spec.files.iter().enumerate() {
-                if let Some(source) = file.source().filter(|source| *source != FileSource::Directory) {
+                if let Some(source) = file.source().filter(|source| !matches!(source, FileSource::Directory | FileSource::Clone)) {
                     let text = self.render(&source, &Context { spec, host, secrets }).map_err(|error| match error {
                         TemplateError::Secret { error, .. } => error,
                         other => SecretError { origin: file.path.display().to_string(), why: other.to_string() },

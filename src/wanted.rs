@@ -13,6 +13,7 @@ use crate::secret::{SecretError, Secrets, Text};
 use crate::spec::{Access, OptionValue, Role, Setting, Spec};
 
 mod base;
+mod clones;
 mod database;
 mod guard;
 mod odoo;
@@ -109,6 +110,7 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let mut software = base::software(&mut list);
     // Nothing of Odoo's is written before its file systems are there.
     software.extend(storage::mounts(&mut list, &software.clone()));
+    let done = software.clone();
     let epoch = guard::epoch(&mut list);
     let directories = odoo::directories(&mut list, &software);
     let configuration = odoo::configuration(&mut list, &software);
@@ -123,13 +125,17 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list, program);
+    clones::files(&mut list, &done);
     list.wanted
 }
 
 /// Whether a resource is the same in both roles: software, folders, mounts.
 pub fn is_of_both_roles(wanted: &Wanted) -> bool {
-    use crate::resource::Kind::{Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions};
-    matches!(wanted.resource.id().kind, Packages | Pip | Directory | Mount | SessionModule | Filestore | Sessions)
+    use crate::resource::Kind::{Clone, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System};
+    matches!(
+        wanted.resource.id().kind,
+        Sources | Packages | Pip | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
+    )
 }
 
 /// What Odoo needs of its host in production's role besides the database, so that users can work:

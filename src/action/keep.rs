@@ -125,6 +125,9 @@ pub struct Kept {
     pub forgotten: u64,
     /// Of these, deleted.
     pub deleted: u64,
+    /// Files that were removed from `.otr-quarantine`.
+    #[serde(default)]
+    pub discarded: u64,
     /// Why the run is no success.
     pub problems: Vec<String>,
     /// Some needed files that are here: production must have them too.
@@ -163,6 +166,9 @@ impl Kept {
         }
         if self.deleted > 0 {
             notes.push(format!("{} files that the database forgot were deleted", self.deleted));
+        }
+        if self.discarded > 0 {
+            notes.push(format!("{} damaged files left the quarantine: they are whole again, or needed no more", self.discarded));
         }
         if self.scrubbed > 0 {
             notes.push(format!("{} files were hashed", self.scrubbed));

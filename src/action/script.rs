@@ -16,6 +16,7 @@ use crate::look::{ClusterName, Site, quote, quote_path};
 use crate::name::PackageName;
 use crate::secret::{REDACTED, Text};
 
+mod clone;
 mod rejoin;
 
 /// Where the first predecessor of every file otr replaces is kept, under its old path.
@@ -32,6 +33,9 @@ pub fn script(action: &Action) -> String {
         Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
         Action::Remount { at, options } => super::mounts::remount(at, options),
         Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
+        Action::WriteBytes { path, encoded, attributes } => clone::write_bytes(path, encoded, attributes),
+        Action::MakeLink { path, target } => clone::make_link(path, target),
+        Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
         Action::InstallPackages { packages } => {
             let one = |p: &super::PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
@@ -41,10 +45,16 @@ pub fn script(action: &Action) -> String {
         Action::RemovePackages { packages } => format!("{APT} remove -y -- {}", names(packages)),
         Action::HoldPackages { packages } => format!("apt-mark hold {}", names(packages)),
         Action::UnholdPackages { packages } => format!("apt-mark unhold {}", names(packages)),
+        Action::MarkPackages { packages, automatic } => {
+            format!("apt-mark {} {} >/dev/null", if *automatic { "auto" } else { "manual" }, names(packages))
+        }
+        Action::UpdatePackageLists => format!("{APT} update"),
         Action::MakeVenv { path } => format!("python3 -m venv --system-site-packages -- {}", quote_path(path)),
         Action::PipInstall { site, requirements, break_system_packages } => {
-            let list: Vec<String> = requirements.iter().map(|r| quote(r)).collect();
-            format!("export PIP_ROOT_USER_ACTION=ignore\n{} install{} --disable-pip-version-check --no-input {}", pip(site), break_flag(*break_system_packages), list.join(" "))
+            pip_install(site, requirements, *break_system_packages, "")
+        }
+        Action::PipReplace { site, requirements, break_system_packages } => {
+            pip_install(site, requirements, *break_system_packages, " --force-reinstall --no-deps")
         }
         Action::PipUninstall { site, modules, break_system_packages } => {
             let list: Vec<String> = modules.iter().map(|m| quote(m)).collect();
@@ -158,6 +168,10 @@ pub fn shown(action: &Action) -> String {
             let action = Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() };
             format!("# put the value in place of {REDACTED} first\n{}", script(&action))
         }
+        Action::WriteBytes { path, attributes, .. } => format!(
+            "# its content is production's and is not shown: copy it from there, then\n{}",
+            set_attributes(&quote_path(path), attributes)
+        ),
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),
     }
@@ -173,9 +187,11 @@ fn names(packages: &[PackageName]) -> String {
 /// A half-configured package of an earlier, killed run is finished first. The lists are
 /// fetched again only if apt does not know what is asked for.
 fn install_packages(list: &str) -> String {
+    let foreign = "for a in $(printf '%s\\n' LIST | cut -d= -f1 | sed -n 's/.*://p' | sort -u); do dpkg --print-foreign-architectures | grep -qx \"$a\" || dpkg --add-architecture \"$a\"; done";
+    let foreign = foreign.replace("LIST", list);
     let flags = "install -y --no-install-recommends --allow-downgrades --allow-change-held-packages";
     format!(
-        "dpkg --configure -a\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null"
+        "dpkg --configure -a\n{foreign}\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null"
     )
 }
 
@@ -184,6 +200,17 @@ fn pip(site: &Site) -> String {
         Site::System => "pip3".into(),
         Site::Venv(path) => quote_path(&path.join("bin/pip")),
     }
+}
+
+fn pip_install(site: &Site, requirements: &[String], break_system_packages: bool, how: &str) -> String {
+    let list: Vec<String> = requirements.iter().map(|r| quote(r)).collect();
+    let flag = break_flag(break_system_packages);
+    // A repository that asks for a password must fail, not wait.
+    format!(
+        "export PIP_ROOT_USER_ACTION=ignore GIT_TERMINAL_PROMPT=0\n{} install{flag}{how} --disable-pip-version-check --no-input {}",
+        pip(site),
+        list.join(" ")
+    )
 }
 
 fn break_flag(flag: bool) -> &'static str {
@@ -204,11 +231,12 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.otr-new"))
 }
 
+/// Where a folder is to be kept and a file of that name was, the file's backup makes way.
 fn backup(path: &Path) -> String {
     let kept = format!("{BACKUPS}{}", path.display());
     let (path, kept, directory) = (quote_path(path), quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
     format!(
-        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
+        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then a={directory}; until [ -e \"$a\" ] || [ -L \"$a\" ]; do a=${{a%/*}}; done; [ -d \"$a\" ] || mv -T -- \"$a\" \"$a.otr-file\"; (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
     )
 }
 

@@ -188,6 +188,12 @@ fn converged(params: &Params, session: &Session, here: &HostName) -> Result<Answ
     let wanted = select(if params.state == State::Synced { data(inputs) } else { all(inputs) }, &selection, spec)?;
     let fleet = fleet(session, here, &wanted);
     let changes = params.state != State::Planned && !params.check;
+    if changes
+        && params.state == State::Synced
+        && let Some(words) = super::pause::why_it_rests(spec, &fleet)?
+    {
+        return Ok(Answer::unchanged(words));
+    }
     let resources = if changes {
         if crate::plan::check::may_change(spec, here)
             && let Err((host, error)) = fleet.lock([here], &holder("ansible"))

@@ -14,9 +14,9 @@ use crate::host::connect::Connector;
 use crate::look::Site;
 use crate::name::HostName;
 use crate::report::compare::render;
-use crate::spec::Spec;
 use crate::spec::host::HostSpec;
 use crate::spec::load::read;
+use crate::spec::{FileSource, Spec};
 
 /// Where Debian's package has it.
 const ODOO_CONF: &str = "/etc/odoo/odoo.conf";
@@ -73,9 +73,11 @@ fn places(spec: Option<&Spec>, args: &DiffArgs) -> Places {
         files: spec
             .iter()
             .flat_map(|spec| &spec.files)
+            .filter(|file| !matches!(file.source(), Some(FileSource::Directory | FileSource::Clone)))
             .map(|file| file.path.clone())
             .chain(args.file.iter().cloned())
             .collect::<std::collections::BTreeSet<PathBuf>>(),
+        trees: spec.iter().flat_map(|spec| &spec.files).filter(|file| file.clone).map(|file| file.path.clone()).collect(),
     }
 }
 

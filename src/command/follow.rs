@@ -1,9 +1,10 @@
 //! `otr sync filestore --follow`: a service on a standby. Runs until it is told to stop or its
 //! host is promoted.
 
-use std::io::{self, Read};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,9 +16,11 @@ use crate::cli::Global;
 use crate::filestore::follow::{Follow, Round};
 use crate::filestore::keep::Production;
 use crate::filestore::names::NeededFile;
+use crate::history::Copied;
 use crate::history::pause::Pause;
 use crate::host::{Connect, Host};
 use crate::name::HostName;
+use crate::spec::Spec;
 use crate::sync::{Stores, stores};
 
 /// A connection nobody needed for so long is closed: with nothing new there is no traffic.
@@ -55,7 +58,12 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         status.extend(rest.clone());
         for (directory, database, follow) in follows.iter_mut().filter(|_| rest.is_none()) {
             directory.clone_into(&mut production.source);
-            match follow.round(&mut production, &alive) {
+            let before = follow.compared();
+            let round = follow.round(&mut production, &alive);
+            if let Some((_, ok)) = follow.compared().filter(|now| before.is_none_or(|before| before.0 != now.0)) {
+                put_on_record(spec, ok);
+            }
+            match round {
                 Round::Well { files, waiting } => {
                     if files > 0 {
                         println!("{database}: {files} files fetched in {:.1} s", begun.elapsed().as_secs_f64());
@@ -85,6 +93,19 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         }
         production.rest();
         std::thread::sleep(pause.saturating_sub(begun.elapsed()).max(Duration::from_millis(50)));
+    }
+}
+
+/// `otr status` shows when everything was compared last, and when that last went well.
+fn put_on_record(spec: &Spec, ok: bool) {
+    let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok, what: Some("follow".into()) };
+    let append = || -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).open(Copied::path(spec))?;
+        // In one write: another otr may append too.
+        file.write_all(format!("{}\n", serde_json::to_string(&copied)?).as_bytes())
+    };
+    if let Err(error) = append() {
+        println!("this comparison is not on record: {}: {error}", Copied::path(spec).display());
     }
 }
 

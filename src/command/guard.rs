@@ -85,7 +85,10 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
 /// Whether a refusal stands whatever a silent peer would say.
 fn is_known(own: &Epoch, me: &HostName, peers: &[(HostName, Option<Answer>)]) -> bool {
     own.production.as_ref().is_some_and(|production| production != me)
-        || peers.iter().flat_map(|(_, answer)| answer).any(|answer| answer.epoch.number > own.number)
+        || peers
+            .iter()
+            .flat_map(|(_, answer)| answer)
+            .any(|Answer { epoch, .. }| epoch.number > own.number && epoch.production.as_ref() != Some(me))
 }
 
 fn refused(unit: &str, why: &str) -> Exit {

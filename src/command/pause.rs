@@ -94,11 +94,11 @@ fn change_one(spec: &Spec, fleet: &Fleet, host: &HostName, dry_run: bool, wish: 
     Ok(seen)
 }
 
-/// Whether this run rests because a standby is paused; says so.
+/// Why a run rests, if a standby is paused.
 ///
 /// # Errors
 /// It could not be seen on a standby that answers.
-pub(super) fn rests(global: &Global, verb: &'static str, spec: &Spec, fleet: &Fleet) -> Result<bool> {
+pub(super) fn why_it_rests(spec: &Spec, fleet: &Fleet) -> Result<Option<String>> {
     let standbys: Vec<&HostName> = spec.standbys().filter(|host| may_change(spec, host)).collect();
     let facts = fleet.look(standbys.iter().flat_map(|host| pause_looks(spec, host)));
     let mut words = Vec::new();
@@ -110,10 +110,15 @@ pub(super) fn rests(global: &Global, verb: &'static str, spec: &Spec, fleet: &Fl
             Err(error) => bail!("whether {host} is paused was not seen: {error}"),
         }
     }
-    if words.is_empty() {
-        return Ok(false);
-    }
-    let words = format!("{}. Nothing was done; `otr resume` ends the pause", words.join("; "));
+    Ok((!words.is_empty()).then(|| format!("{}. Nothing was done; `otr resume` ends the pause", words.join("; "))))
+}
+
+/// Whether this run rests because a standby is paused; says so.
+///
+/// # Errors
+/// As [`why_it_rests`].
+pub(super) fn rests(global: &Global, verb: &'static str, spec: &Spec, fleet: &Fleet) -> Result<bool> {
+    let Some(words) = why_it_rests(spec, fleet)? else { return Ok(false) };
     if global.json {
         let mut report = report(verb, spec, fleet, Vec::new());
         report.notes.push(words);

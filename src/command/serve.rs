@@ -8,7 +8,8 @@ use anyhow::Result;
 use super::{Exit, print};
 use crate::action::transfer::SERVES;
 use crate::cli::Serve;
-use crate::filestore::talk::{serve_give, serve_keep};
+use crate::filestore::giver::serve_give;
+use crate::filestore::talk::serve_keep;
 
 /// The stream itself: the standard library's buffers are made for lines.
 fn raw(stream: impl AsFd) -> std::io::Result<File> {

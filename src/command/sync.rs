@@ -16,7 +16,7 @@ use crate::history::Copied;
 use crate::report::{Outcome, State, of_plan};
 use crate::resource::Kind;
 use crate::sync::{Stores, stores, sync};
-use crate::wanted::data;
+use crate::wanted::{all, data};
 
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     if args.follow {
@@ -33,8 +33,19 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
         // The other end is this very program.
         Data::Filestore | Data::Scrub => matches!(kind, Kind::Filestore | Kind::File),
         Data::Sessions => kind == Kind::Sessions,
+        Data::Packages => matches!(kind, Kind::Sources | Kind::Packages),
+        Data::Pip => kind == Kind::Pip,
+        Data::Config => matches!(kind, Kind::OdooConf | Kind::Clone),
     };
-    let mut wanted: Vec<_> = data(ready.inputs(session, false)).into_iter().filter(|w| takes(w.resource.id().kind)).collect();
+    let inputs = ready.inputs(session, false);
+    let mut wanted: Vec<_> = match args.what.is_clone() {
+        true => clones(inputs, takes),
+        false => data(inputs).into_iter().filter(|w| takes(w.resource.id().kind)).collect(),
+    };
+    ensure!(
+        !args.what.is_clone() || !wanted.is_empty(),
+        "the spec says nothing of that: `packages`, `pip`, `odoo`, or `files` with `clone`"
+    );
     // On this very host this very program does the work, wherever it lies.
     let is_here =
         |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
@@ -61,7 +72,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
     let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));
     let stores = match args.what {
-        Data::Sessions => Vec::new(),
+        Data::Sessions | Data::Packages | Data::Pip | Data::Config => Vec::new(),
         _ => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
     };
     let synced = sync(&fleet, &wanted, &stores, &limits, &progress)?;
@@ -72,9 +83,20 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
     report.notes = synced.notes;
     let what = args.what.to_possible_value().map(|value| value.get_name().to_owned()).filter(|what| what != "all");
-    report.notes.extend(note(session, &fleet, failed, what));
+    // It is no copy of data: a promotion must not take it for one.
+    if !args.what.is_clone() {
+        report.notes.extend(note(session, &fleet, failed, what));
+    }
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// What `apply` would do on the standbys, as far as `takes` says; and the services that read what is taken.
+fn clones(inputs: crate::wanted::Inputs<'_>, takes: impl Fn(Kind) -> bool) -> Vec<crate::resource::Wanted> {
+    let standby = |host: &crate::name::HostName| inputs.spec.role(host) == crate::spec::Role::Standby;
+    let reads = |w: &crate::resource::Wanted| w.needs.iter().any(|need| need.kind == Kind::Clone && takes(Kind::Clone));
+    let asked = |w: &crate::resource::Wanted| standby(&w.resource.id().host) && (takes(w.resource.id().kind) || reads(w));
+    all(inputs).into_iter().filter(asked).collect()
 }
 
 /// Puts the run on record on each standby: a promotion reads when the last good one was.

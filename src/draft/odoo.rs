@@ -1,15 +1,12 @@
 //! Odoo in a draft: its service, configuration, databases and add-ons.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Choices, Section, Seen, yaml};
-use crate::format::credentials::{holds_password, is_secret_key};
 use crate::format::ini::Ini;
 use crate::look::Survey;
 use crate::look::survey::Service;
 use crate::name::DatabaseName;
-use crate::secret::Secret;
 
 /// The section Odoo reads.
 const OPTIONS: &str = "options";
@@ -84,6 +81,9 @@ pub fn odoo(seen: &Seen<'_>, choices: &Choices, notes: &mut Vec<String>) -> Opti
     for other in seen.survey.services.iter().filter(|other| other.unit != service.unit) {
         notes.push(format!("{} runs Odoo too; the spec has {}", other.unit, service.unit));
     }
+    if let Some(program) = service.argv.iter().find(|word| word.ends_with("odoo-bin") || word.ends_with("openerp-server")) {
+        notes.push(format!("Odoo runs from {program}: no package brings that code, so put it on the standby as you put it here"));
+    }
     let mut text = "odoo:\n".to_owned();
     let mut put = |line: String| text.push_str(&format!("  {line}\n"));
     let config = config_path(seen.survey);
@@ -104,11 +104,10 @@ pub fn odoo(seen: &Seen<'_>, choices: &Choices, notes: &mut Vec<String>) -> Opti
     }
     put(format!("databases: {}", yaml::list(choices.databases.iter().map(DatabaseName::as_str))));
     if let Some(conf) = seen.conf {
-        options(seen, choices, conf, &mut put, notes);
+        options(seen, conf, &mut put, notes);
     } else {
         notes.push(format!("{} could not be read: what it says is not in the spec", config.display()));
     }
-    put("standby: {workers: 0, max_cron_threads: 0}".into());
     let trees = addons(seen);
     if !trees.is_empty() {
         put(format!("addons: {{paths: {}, clone: {{}}}}", yaml::list(trees)));
@@ -129,65 +128,26 @@ fn version(seen: &Seen<'_>, notes: &mut Vec<String>) -> Option<u32> {
     found.filter(|_| !packaged)
 }
 
-fn options(seen: &Seen<'_>, choices: &Choices, conf: &Ini, put: &mut impl FnMut(String), notes: &mut Vec<String>) {
-    let own: Vec<String> = of_this_host(seen).into_iter().map(|(key, _)| key).collect();
-    let (mut shared, mut by_role, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
-    for key in conf.keys(OPTIONS) {
-        if !is_key(key) {
-            notes.push(format!("odoo.conf has a key that Odoo does not know: {key:?}; it is not in the spec"));
-            continue;
-        }
-        let Some(value) = conf.get(OPTIONS, key).filter(|value| !unset(value) || FALSE_COUNTS.contains(&key)) else { continue };
-        if is_secret(key, value) {
-            hidden.push(key.to_owned());
-        } else if BY_ROLE.contains(&key) {
-            by_role.push(format!("{key}: {}", yaml::value(value)));
-        } else if !own.iter().any(|other| other == key) {
-            shared.push((key, value));
-        }
-    }
-    if !shared.is_empty() || !hidden.is_empty() {
-        put("options:".into());
-    }
-    for (key, value) in shared {
-        put(format!("  {}: {}", yaml::scalar(key), yaml::value(value)));
-    }
-    let off = if choices.secrets.is_some() { "" } else { "# " };
-    for key in &hidden {
-        put(format!("  {off}{}: {}", yaml::scalar(key), choices.reference(key)));
-    }
-    if !hidden.is_empty() && choices.secrets.is_none() {
-        notes.push(format!(
-            "production's odoo.conf has secrets ({}): put each into its file and take the # away, or let --secrets DIR do both; the standby lacks them until then",
-            hidden.join(", ")
-        ));
-    }
+/// How many processes work is said by role; the rest is taken from production as it stands, secrets too.
+fn options(seen: &Seen<'_>, conf: &Ini, put: &mut impl FnMut(String), notes: &mut Vec<String>) {
+    let by_role: Vec<String> = BY_ROLE.iter().filter_map(|key| Some(format!("{key}: {}", yaml::value(set(seen, key)?)))).collect();
     if !by_role.is_empty() {
         put(format!("production: {{{}}}", by_role.join(", ")));
+    }
+    put("standby: {workers: 0, max_cron_threads: 0}".into());
+    put("clone: {}   # its odoo.conf has the other keys of production's, secrets too".into());
+    for key in conf.keys(OPTIONS).filter(|key| !is_key(key)) {
+        notes.push(format!("odoo.conf has a key that cannot be Odoo's: {key:?}"));
     }
     if let Some(host) = set(seen, "db_host").filter(|host| !matches!(*host, "localhost" | "127.0.0.1" | "::1") && !host.starts_with('/')) {
         notes.push(format!("Odoo's database is on {host}: otr replicates a PostgreSQL that runs on production itself"));
     }
 }
 
-/// The values of its secret keys.
-pub fn secrets(seen: &Seen<'_>) -> BTreeMap<String, Secret> {
-    let Some(conf) = seen.conf else { return BTreeMap::new() };
-    let of = |key: &str| conf.get(OPTIONS, key).filter(|value| !unset(value) && is_key(key) && is_secret(key, value)).map(Secret::new);
-    conf.keys(OPTIONS).filter_map(|key| Some((key.to_owned(), of(key)?))).collect()
-}
-
-/// A key may become the name of a file: nothing of it may lead elsewhere.
+/// What Odoo may call an option.
 fn is_key(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
-
-fn is_secret(key: &str, value: &str) -> bool {
-    is_secret_key(key) || holds_password(value)
-}
-
-/// Where False is an answer, not the absence of one.
-const FALSE_COUNTS: [&str; 4] = ["list_db", "proxy_mode", "http_enable", "without_demo"];
 
 /// Add-on directories outside packages.
 fn addons(seen: &Seen<'_>) -> Vec<String> {

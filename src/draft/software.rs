@@ -33,8 +33,13 @@ pub fn packages(seen: &Seen<'_>, choices: &Choices, notes: &mut Vec<String>) -> 
     if site(seen.survey) == Site::System && seen.python.is_some_and(|python| !python.modules.is_empty()) {
         install.extend(installed("python3-pip").then(|| "python3-pip".to_owned()));
     }
-    let text = format!("packages:\n  install: {}\n  clone: {{ignore: {}}}\n", yaml::list(install), yaml::list(OF_THE_HARDWARE));
-    Some(Section::new("packages", "`clone`: the standby takes what production has, in its versions, but for `ignore`.", text))
+    let text =
+        format!("packages:\n  install: {}\n  clone: {{ignore: {}, sources: {{}}}}\n", yaml::list(install), yaml::list(OF_THE_HARDWARE));
+    Some(Section::new(
+        "packages",
+        "`clone`: the standby takes what production has, in its versions, but for `ignore`; and its apt sources.",
+        text,
+    ))
 }
 
 /// Modules that pip keeps.

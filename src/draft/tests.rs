@@ -33,6 +33,7 @@ fn survey() -> Survey {
         ],
         mounts: vec![Mount { at: "/srv/shop/data".into(), from: "nas:/shop".into(), kind: "nfs4".into() }],
         servers: [("redis-server".to_owned(), true)].into(),
+        files: ["/etc/nginx/sites-enabled/shop".into(), "/etc/systemd/system/shop.service.d/limits.conf".into()].into(),
         ..Survey::default()
     }
 }
@@ -50,6 +51,13 @@ fn a_source_checkout_in_a_venv_is_told_in_few_lines() {
     .unwrap();
     let (machine, survey) = (machine(), survey());
     let python = PythonSight { exists: true, modules: [("redis".to_owned(), "5.0.1".to_owned())].into(), ..PythonSight::default() };
+    let redis = RedisSight::Up {
+        settings: [("maxmemory", "536870912"), ("maxmemory-policy", "volatile-lru"), ("appendonly", "yes")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        secrets: [("requirepass".to_owned(), Secret::new("hunter2"))].into(),
+        info: BTreeMap::new(),
+    };
     let seen = Seen {
         survey: &survey,
         machine: &machine,
@@ -57,14 +65,14 @@ fn a_source_checkout_in_a_venv_is_told_in_few_lines() {
         conf: Some(&conf),
         packages: Some(&Packages::new()),
         python: Some(&python),
-        redis: None,
+        redis: Some(&redis),
     };
     let choices = Choices {
         name: "shop".parse().unwrap(),
         production: door("shop", "192.0.2.11"),
         standby: Some(door("spare", "192.0.2.12")),
         databases: databases_named(Some(&conf)),
-        secrets: None,
+        secrets: Some("/root/secrets".into()),
         summary_file: None,
         replicate: true,
     };
@@ -75,15 +83,26 @@ fn a_source_checkout_in_a_venv_is_told_in_few_lines() {
     assert_eq!((odoo.unit.as_str(), odoo.user.as_str(), odoo.version), ("shop.service", "shop", Some(16)));
     assert_eq!((odoo.config.to_str(), odoo.data_dir.to_str()), (Some("/opt/shop/odoo.conf"), Some("/srv/shop/data")));
     assert_eq!(odoo.databases.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["shop", "shop-test"]);
-    assert!(!odoo.options.contains_key("http_interface") && spec.hosts[0].odoo.contains_key("http_interface"), "{text}");
+    assert!(spec.hosts[0].odoo.contains_key("http_interface") && odoo.clone.is_some(), "{text}");
     assert_eq!(spec.pip.as_ref().unwrap().venv.as_deref(), Some("/opt/shop/venv".as_ref()));
     let cluster = spec.cluster().unwrap();
     assert_eq!((cluster.version, cluster.name.as_str(), cluster.port), (15, "shop", 5444));
     assert_eq!((spec.sessions.module.as_deref(), spec.sessions.prefix.as_deref()), (Some("session_redis"), Some("shop")));
-    assert!(draft.notes.iter().any(|note| note.contains("13/old")), "{:?}", draft.notes);
+    assert!(
+        draft.notes.iter().any(|note| note.contains("13/old")) && draft.notes.iter().any(|note| note.contains("/opt/shop/odoo/odoo-bin")),
+        "{:?}",
+        draft.notes
+    );
     let storage = draft.sections.iter().find(|section| section.key == "storage").unwrap();
     assert!(storage.off.is_some() && storage.text.contains("nas:/shop"), "{text}");
-    assert!(text.lines().count() < 60, "{text}");
+    let named: Vec<String> = spec.secrets().into_iter().map(|(_, source)| source.to_string()).collect();
+    assert_eq!(
+        (named, secrets(&seen).into_keys().collect()),
+        (vec!["file:/root/secrets/redis_password".to_owned()], vec!["redis_password".to_owned()])
+    );
+    assert!(text.contains("maxmemory: 512mb") && !text.contains("hunter2"), "{text}");
+    assert!(text.contains("path: /etc/nginx/sites-available, clone: true, unit: nginx.service"), "{text}");
+    assert!(text.lines().count() < 70, "{text}");
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub struct Follow {
     position: Option<Position>,
     ids: VecDeque<(Instant, i64)>,
     compared: Option<Instant>,
+    went_well: bool,
     scan_again: Instant,
     waiting: BTreeMap<StoreName, (NeededFile, Duration, Instant)>,
     failures: u32,
@@ -64,10 +65,16 @@ impl Follow {
             position: None,
             ids: VecDeque::new(),
             compared: None,
+            went_well: false,
             scan_again,
             waiting: BTreeMap::new(),
             failures: 0,
         }
+    }
+
+    /// When everything was compared last, and whether all was well then.
+    pub fn compared(&self) -> Option<(Instant, bool)> {
+        self.compared.map(|at| (at, self.went_well))
     }
 
     /// How long to wait before the next round.
@@ -114,6 +121,7 @@ impl Follow {
             self.ids = VecDeque::from([(now, position.max_id)]);
             self.position = Some(position);
             self.compared = Some(now);
+            self.went_well = kept.complaint().is_none();
             self.waiting.clear();
             return Ok(kept);
         }

@@ -73,14 +73,16 @@ pub fn list(store: &OwnedFd) -> io::Result<Vec<StoreName>> {
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error.into()),
         };
+        let begin = names.len();
         entries(&inside, &mut buffer, |file, kind| {
             if kind == FileType::RegularFile {
-                let path = [directory.as_slice(), b"/", file].concat();
-                names.extend(StoreName::parse(&path));
+                names.extend(StoreName::of(directory, file));
             }
         })?;
+        // Directory by directory fits into a processor's cache; what the older kind adds is few.
+        names.get_mut(begin..).unwrap_or_default().sort_unstable();
     }
-    names.sort_unstable();
+    names.sort();
     names.dedup();
     Ok(names)
 }

@@ -15,6 +15,7 @@ use super::delete::{Forgotten, judge, remember};
 use super::have::list;
 use super::names::{NeededFile, StoreName, compare, sort_needed};
 use super::place::{DiskError, Place};
+use super::quarantine::empty;
 use super::receiver::receive;
 use super::replica::{Replica, ReplicaError, Wanted};
 use super::state::State;
@@ -23,8 +24,6 @@ use crate::action::keep::{Deletes, Keep, Kept, Moved, Needed};
 
 /// How long another run may hold the store.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// A copy of one file in so many is a large one.
-const LARGE: u64 = 20;
 /// Files production is asked about though they are here.
 const SAMPLE: usize = 16;
 
@@ -95,6 +94,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
     }
     if matches!(job.needed, Needed::Database(_)) && run.kept.complaint().is_none() {
         run.forget(&extra)?;
+        run.empty_quarantine(&wanted.files)?;
     }
     if !run.renew()? {
         run.stamp()?;
@@ -236,6 +236,18 @@ impl Run<'_> {
         Ok(self.state.remember(&written, &forgotten)?)
     }
 
+    fn empty_quarantine(&mut self, needed: &[NeededFile]) -> Result<(), KeepError> {
+        // A deletion over its limit is a problem, and with a problem nothing goes.
+        if let (Some(limits), None) = (&self.job.deletes, self.kept.complaint()) {
+            self.kept.discarded = empty(&self.place.store, needed, limits.keep, now()).map_err(|source| DiskError {
+                what: "empty .otr-quarantine in",
+                path: self.job.directory.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     fn delete(&mut self, limits: &Deletes, forgotten: &mut Forgotten, now: i64) {
         let verdict = judge(forgotten, self.have.len(), limits, now, |name| self.place.changed_at(name));
         self.kept.problems.extend(verdict.problem);
@@ -250,13 +262,17 @@ impl Run<'_> {
         }
     }
 
-    /// After a scrub or a large copy: hashes what is younger than the last verification and was
+    /// After a scrub or a first copy: hashes what is younger than the last verification and was
     /// not fetched just now, and keeps the time of this one. Touches every file's inode, so not
     /// done at every run.
     fn renew(&mut self) -> Result<bool, KeepError> {
         let Some(path) = &self.job.verified else { return Ok(false) };
-        let large = self.kept.files > 0 && self.kept.files * LARGE >= self.kept.had;
-        if !(large || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
+        let first = self.kept.files > 0 && self.kept.had == 0;
+        if !(first || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
+            return Ok(false);
+        }
+        // What was never verified as a whole is left to the next plan, which hashes it.
+        if !first && !path.exists() {
             return Ok(false);
         }
         // The clock of files is some milliseconds behind.

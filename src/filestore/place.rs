@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, mkdirat, openat, renameat, renameat_with, statat, syncfs, unlinkat};
 use rustix::io::Errno;
@@ -38,7 +39,7 @@ pub struct Place {
     path: PathBuf,
     owner: (Uid, Gid),
     new: OwnedFd,
-    directories: BTreeMap<String, OwnedFd>,
+    directories: Mutex<BTreeMap<String, OwnedFd>>,
 }
 
 impl Place {
@@ -54,7 +55,7 @@ impl Place {
             path: path.to_owned(),
             owner: (Uid::from_raw(owner.0), Gid::from_raw(owner.1)),
             new,
-            directories: BTreeMap::new(),
+            directories: Mutex::default(),
         };
         make(&store, NEW, 0o700).map_err(error("make .otr-new in"))?;
         let new = open_directory(&store, NEW).map_err(io::Error::from).map_err(error("open .otr-new in"))?;
@@ -98,37 +99,39 @@ impl Place {
         let _ = unlinkat(&self.new, Self::beside(name), AtFlags::empty());
     }
 
-    /// Puts files in their places: first all content reaches the disk, then the names. A file
-    /// that stands in such a place stays.
+    /// Puts files in their places: all content reaches the disk first. A file that stands in such
+    /// a place stays. The new names reach the disk with the next batch, or with [`Place::settle`].
     ///
     /// # Errors
     /// As [`Place::create`].
-    pub fn commit(&mut self, names: &[StoreName]) -> Result<(), DiskError> {
+    pub fn commit(&self, names: &[StoreName]) -> Result<(), DiskError> {
         if names.is_empty() {
             return Ok(());
         }
-        self.sync()?;
-        for name in names {
-            self.rename(name)?;
-        }
-        self.sync()
+        self.settle()?;
+        names.iter().try_for_each(|name| self.rename(name))
     }
 
-    fn sync(&self) -> Result<(), DiskError> {
+    /// Everything reaches the disk.
+    ///
+    /// # Errors
+    /// As [`Place::create`].
+    pub fn settle(&self) -> Result<(), DiskError> {
         syncfs(&self.store).map_err(|e| DiskError { what: "write to disk", path: self.path.clone(), source: e.into() })
     }
 
-    fn rename(&mut self, name: &StoreName) -> Result<(), DiskError> {
+    fn rename(&self, name: &StoreName) -> Result<(), DiskError> {
         let (directory, beside, file) = (name.directory(), Self::beside(name), name.file());
-        if !self.directories.contains_key(&directory) {
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        if !directories.contains_key(&directory) {
             let opened = self.directory(&directory).map_err(|e| self.error("make the directory of", name, e))?;
             // 256 of the two-letter kind; of the older kind there could be more than may be open.
-            if self.directories.len() > 400 {
-                self.directories.clear();
+            if directories.len() > 400 {
+                directories.clear();
             }
-            self.directories.insert(directory.clone(), opened);
+            directories.insert(directory.clone(), opened);
         }
-        let Some(to) = self.directories.get(&directory) else { return Ok(()) };
+        let Some(to) = directories.get(&directory) else { return Ok(()) };
         let renamed = match renameat_with(&self.new, &beside, to, &file, RenameFlags::NOREPLACE) {
             // Some file systems cannot promise it: look, then rename.
             Err(Errno::INVAL | Errno::NOSYS) => match statat(to, &file, AtFlags::SYMLINK_NOFOLLOW) {

@@ -58,8 +58,11 @@ pub struct Wanted {
     pub foreign: Vec<String>,
 }
 
-/// Source of the rule: `_file_read` of ir_attachment; a name with `://` lies in object storage.
-const NAMED: &str = "store_fname <> '' AND store_fname NOT LIKE '%://%'";
+/// Source of the rule: `_file_read` of ir_attachment.
+const NAMED: &str = "store_fname <> ''";
+/// A name with this lies in object storage. Looked for here: a million times LIKE costs the
+/// server a third of the query's time.
+const ELSEWHERE: &str = "://";
 
 impl Replica {
     /// Connects to the server of this very host.
@@ -67,7 +70,9 @@ impl Replica {
     /// # Errors
     /// psql cannot be started.
     pub fn open(cluster: &ClusterName, database: &DatabaseName) -> Result<Self, ReplicaError> {
-        let command = format!("exec {}", psql(cluster, database.as_str()));
+        // Debian's psql is a script that looks for the one of the cluster's version: this is it.
+        let direct = format!("/usr/lib/postgresql/{}/bin", cluster.version);
+        let command = format!("PATH={direct}:$PATH; exec {}", psql(cluster, database.as_str()));
         let mut child = Command::new("sh")
             .args(["-c", &command])
             .current_dir("/")
@@ -79,6 +84,8 @@ impl Replica {
             .spawn()?;
         let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let (input, output) = (child.stdin.take().ok_or_else(broken)?, child.stdout.take().ok_or_else(broken)?);
+        // psql writes rows one by one; where a pipe may not be larger it is only slower.
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, 1 << 20);
         Ok(Self { database: database.clone(), child, input: Some(input), output: BufReader::with_capacity(256 * 1024, output) })
     }
 
@@ -86,7 +93,7 @@ impl Replica {
     ///
     /// # Errors
     /// The reply did not come to its end.
-    pub fn ask(&mut self, sql: &str, mut each: impl FnMut(&str)) -> Result<(), ReplicaError> {
+    pub fn ask(&mut self, sql: &str, mut each: impl FnMut(&[u8])) -> Result<(), ReplicaError> {
         let question = format!("{sql}\nSELECT '{END}';\n");
         let sent = match &mut self.input {
             Some(input) => input.write_all(question.as_bytes()).and_then(|()| input.flush()),
@@ -95,13 +102,17 @@ impl Replica {
         if sent.is_err() {
             return Err(self.failed());
         }
-        let mut line = String::new();
+        let mut line = Vec::new();
         loop {
             line.clear();
-            match self.output.read_line(&mut line) {
+            match self.output.read_until(b'\n', &mut line) {
                 Ok(0) | Err(_) => return Err(self.failed()),
-                Ok(_) if line.trim_end() == END => return Ok(()),
-                Ok(_) => each(line.trim_end_matches('\n')),
+                Ok(_) => match line.strip_suffix(b"\n") {
+                    Some(line) if line == END.as_bytes() => return Ok(()),
+                    Some(line) => each(line),
+                    // It broke off; the next read says so.
+                    None => {}
+                },
             }
         }
     }
@@ -132,16 +143,21 @@ impl Replica {
         // COPY streams: psql keeps nothing of it.
         self.ask(&format!("SELECT 'recovery=' || pg_is_in_recovery();\nCOPY ({select}) TO STDOUT;"), |line| {
             if standby.is_none() {
-                standby = Some(line == "recovery=true");
-            } else if let Some((name, size)) = line.rsplit_once('\t') {
-                match (StoreName::parse(name.as_bytes()), size.parse()) {
-                    (Some(name), Ok(size)) => wanted.files.push(NeededFile::new(name, size)),
-                    (Some(_), Err(_)) => odd = Some(line.to_owned()),
-                    (None, _) if wanted.foreign.len() < EXAMPLES => wanted.foreign.push(name.chars().take(100).collect()),
-                    (None, _) => {}
+                standby = Some(line == b"recovery=true");
+                return;
+            }
+            let text = || String::from_utf8_lossy(line).into_owned();
+            let at = line.iter().rposition(|&byte| byte == b'\t').unwrap_or_default();
+            let (name, size) = (line.get(..at).unwrap_or_default(), line.get(at + 1..).unwrap_or_default());
+            match (StoreName::parse(name), std::str::from_utf8(size).ok().and_then(|size| size.parse().ok())) {
+                (Some(name), Some(size)) => wanted.files.push(NeededFile::new(name, size)),
+                (None, Some(_)) if !name.is_empty() => {
+                    let name = String::from_utf8_lossy(name);
+                    if !name.contains(ELSEWHERE) && wanted.foreign.len() < EXAMPLES {
+                        wanted.foreign.push(name.chars().take(100).collect());
+                    }
                 }
-            } else {
-                odd = Some(line.to_owned());
+                _ => odd = Some(text()),
             }
         })?;
         match (standby, odd) {
@@ -192,7 +208,8 @@ impl Replica {
     /// As [`Replica::needed`].
     pub fn replayed(&mut self) -> Result<String, ReplicaError> {
         let mut reply = String::new();
-        self.ask("SELECT pg_is_in_recovery() || ' ' || coalesce(pg_last_wal_replay_lsn()::text, '');", |line| reply.push_str(line))?;
+        let question = "SELECT pg_is_in_recovery() || ' ' || coalesce(pg_last_wal_replay_lsn()::text, '');";
+        self.ask(question, |line| reply.push_str(&String::from_utf8_lossy(line)))?;
         match reply.split_once(' ') {
             Some(("true", position)) => Ok(position.to_owned()),
             Some(("false", _)) => Err(ReplicaError::Promoted),
@@ -207,9 +224,12 @@ impl Replica {
     pub fn position(&mut self) -> Result<Position, ReplicaError> {
         let replayed = self.replayed()?;
         let (mut position, mut odd) = (None, String::new());
-        self.ask(POSITION, |line| match read_position(line) {
-            Some((xmin, max_id)) => position = Some(Position { replayed: replayed.clone(), xmin, max_id }),
-            None => line.clone_into(&mut odd),
+        self.ask(POSITION, |line| {
+            let line = String::from_utf8_lossy(line);
+            match read_position(&line) {
+                Some((xmin, max_id)) => position = Some(Position { replayed: replayed.clone(), xmin, max_id }),
+                None => odd = line.into_owned(),
+            }
         })?;
         position.ok_or(ReplicaError::Unreadable { database: self.database.clone(), line: odd })
     }

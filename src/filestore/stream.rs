@@ -181,6 +181,16 @@ impl<W: Write> Sender<W> {
         Ok(Self { to })
     }
 
+    /// Goes on with a stream that was begun.
+    pub(super) fn amid(to: W) -> Self {
+        Self { to }
+    }
+
+    /// What was written so far.
+    pub(super) fn into_inner(self) -> W {
+        self.to
+    }
+
     fn head(&mut self, kind: u8, name: &str) -> io::Result<()> {
         self.to.write_all(&[kind])?;
         self.text(name)
@@ -204,12 +214,36 @@ impl<W: Write> Sender<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => 0,
             };
-            self.to.write_all(&u32::try_from(n).unwrap_or(0).to_be_bytes())?;
+            self.piece(buffer.get(..n).unwrap_or_default())?;
             if n == 0 {
                 return Ok(());
             }
-            self.to.write_all(buffer.get(..n).unwrap_or_default())?;
         }
+    }
+
+    /// Sends a file whose content, at most [`PIECE`] bytes, is at hand.
+    ///
+    /// # Errors
+    /// As [`Sender::new`].
+    pub fn content(&mut self, name: &StoreName, content: &[u8]) -> io::Result<()> {
+        self.head(FILE, &name.to_string())?;
+        if !content.is_empty() {
+            self.piece(content)?;
+        }
+        self.piece(&[])
+    }
+
+    fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(&u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes())?;
+        self.to.write_all(bytes)
+    }
+
+    /// Sends whole frames that were made elsewhere.
+    ///
+    /// # Errors
+    /// As [`Sender::new`].
+    pub(super) fn frames(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.to.write_all(frames)
     }
 
     /// Says that a file cannot be sent.

@@ -1,5 +1,4 @@
-//! What `otr serve` on a standby and the otr that started it say to each other, and the ends
-//! of a stream on production.
+//! What `otr serve` on a standby and the otr that started it say to each other.
 //!
 //! The one that serves speaks JSON, a line each, and raw names after [`Message::Want`]. It is
 //! answered in pieces with a length; a length of 0 ends an answer, [`BROKEN`] breaks it off, so
@@ -9,10 +8,9 @@ use std::io::{self, BufWriter, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::have::open_path;
 use super::keep::{Production, keep};
-use super::names::{NeededFile, StoreName};
-use super::stream::{PIECE, Sender, names};
+use super::names::NeededFile;
+use super::stream::PIECE;
 use crate::action::keep::{Keep, Kept, Moved};
 
 /// Ends an answer that is not whole.
@@ -132,26 +130,4 @@ pub fn serve_keep(from: impl Read) -> io::Result<bool> {
     let ok = done.is_ok();
     say(io::stdout(), &done.map_or_else(|error| Message::Failed(error.to_string()), |kept| Message::Done(Box::new(kept))))?;
     Ok(ok)
-}
-
-/// `otr serve give`: the files of the working directory named on `from`, as frames.
-///
-/// # Errors
-/// The conversation broke. A file that cannot be read is said to be absent.
-pub fn serve_give(from: impl Read, to: impl Write) -> io::Result<()> {
-    let here = open_path(std::path::Path::new("."))?;
-    let mut sender = Sender::new(BufWriter::with_capacity(PIECE, to))?;
-    let mut buffer = vec![0; PIECE];
-    for name in names(from) {
-        let name = name?;
-        let name = StoreName::parse(&name).ok_or_else(|| io::Error::other("asked for what is no filestore file"))?;
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-        match rustix::fs::openat(&here, name.to_string(), flags, rustix::fs::Mode::empty()).map(std::fs::File::from) {
-            Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => sender.file(&name, file, &mut buffer)?,
-            Ok(_) => sender.absent(&name, "it is no regular file there")?,
-            Err(rustix::io::Errno::NOENT) => sender.absent(&name, "")?,
-            Err(error) => sender.absent(&name, &error.to_string())?,
-        }
-    }
-    sender.end()
 }

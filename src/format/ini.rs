@@ -26,7 +26,7 @@ struct Entry {
 }
 
 /// A configuration file with every line it had.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ini {
     lines: Vec<String>,
     entries: Vec<Entry>,

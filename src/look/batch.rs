@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, command, content, filestore, machine, mounts, nixos, odoo, packages, paths, postgres, python, quote, redis, sessions, survey,
-    units, vitals,
+    accounts, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote, redis,
+    sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -46,6 +46,7 @@ impl Question {
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
+            Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
             Question::One(Look::Sessions(_)) => 120,
             // Its own limit is to end it first.
             Question::One(Look::Command(command)) => command.seconds + 10,
@@ -76,6 +77,9 @@ impl Question {
                 Look::Store { directory, stamp } => filestore::store_script(directory, stamp),
                 Look::Present { directory, names } => filestore::present_script(directory, names),
                 Look::Tree(directory) => filestore::tree_script(directory),
+                Look::Folder(root) => folder::script(root),
+                Look::Origins(packages) => origins::script(packages),
+                Look::System => system::script(),
                 Look::Redis { config, port } => redis::script(config, *port),
                 Look::Sessions(place) => sessions::script(place),
                 Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
@@ -131,6 +135,9 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Store { .. } => Sight::Store(filestore::read_store(reply, limit)?),
         Look::Present { names, .. } => Sight::Present(filestore::read_present(reply, limit, names)?),
         Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
+        Look::Folder(root) => Sight::Folder(folder::read(reply, limit, root)?),
+        Look::Origins(packages) => Sight::Origins(origins::read(reply, limit, packages)?),
+        Look::System => Sight::System(system::read(reply, limit)?),
         Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),
         Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),

@@ -108,7 +108,7 @@ pub(super) fn read_digest(reply: &Reply, limit: u64) -> Result<Option<String>, S
     }
 }
 
-fn is_absent(reply: &Reply) -> bool {
+pub(super) fn is_absent(reply: &Reply) -> bool {
     reply.status == 1 && reply.stderr.trim_end().ends_with("No such file or directory") && reply.stderr.starts_with("stat: ")
 }
 

@@ -23,9 +23,10 @@ pub struct Package {
 pub type Packages = BTreeMap<String, Package>;
 
 /// dpkg's own list, then apt's record of what was installed automatically: reading that
-/// file costs nothing, starting apt-mark takes half a second.
+/// file costs nothing, starting apt-mark takes half a second. A list that broke off is an error: what
+/// it lacks would be taken for removed.
 pub(super) fn script() -> String {
-    "dpkg --print-architecture; dpkg-query -W -f '${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Want}\\t${db:Status-Status}\\n'; echo; [ ! -e /var/lib/apt/extended_states ] || cat /var/lib/apt/extended_states".into()
+    "dpkg --print-architecture && dpkg-query -W -f '${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Want}\\t${db:Status-Status}\\n' && echo && { [ ! -e /var/lib/apt/extended_states ] || cat /var/lib/apt/extended_states; }".into()
 }
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Packages, SightError> {

@@ -29,6 +29,46 @@ pub struct PythonSight {
     pub modules: BTreeMap<String, String>,
     /// Normalised name → version, of modules apt installed.
     pub from_apt: BTreeMap<String, String>,
+    /// Modules of pip's that came from elsewhere than an index.
+    pub sources: BTreeMap<String, Source>,
+}
+
+/// Where pip got a module that is from no index (`direct_url.json`, PEP 610).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Source {
+    /// A repository, an archive, or a folder as `file://…`.
+    pub url: String,
+    /// The version control system, `git`.
+    pub vcs: Option<String>,
+    /// The commit.
+    pub revision: Option<String>,
+    /// The folder of the repository.
+    pub subdirectory: Option<String>,
+    /// Python reads it where it lies (`pip install -e`).
+    pub editable: bool,
+    /// It is a folder of the host.
+    pub folder: bool,
+}
+
+impl Source {
+    /// What asks pip for the same again, as pip writes it; `None` for a folder, which another host may not have.
+    pub fn requirement(&self, name: &str) -> Option<String> {
+        let at = self.subdirectory.as_ref().map(|folder| format!("#subdirectory={folder}")).unwrap_or_default();
+        match (&self.vcs, &self.revision) {
+            _ if self.editable || self.folder => None,
+            (Some(vcs), Some(revision)) => Some(format!("{name} @ {vcs}+{}@{revision}{at}", self.url)),
+            (Some(_), None) => None,
+            (None, _) => Some(format!("{name} @ {}{at}", self.url)),
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let vcs = self.vcs.as_ref().map(|vcs| format!("{vcs}+")).unwrap_or_default();
+        let revision = self.revision.as_ref().map(|revision| format!("@{revision}")).unwrap_or_default();
+        write!(f, "{}{vcs}{}{revision}", if self.editable { "editable, " } else { "" }, self.url)
+    }
 }
 
 /// The name by which two spellings of a module are one (PEP 503).
@@ -43,16 +83,19 @@ pub fn normalise(name: &str) -> String {
     out
 }
 
+/// Every module of the places `$P`, where it is from if it says so, and what is read where it lies.
+const MODULES: &str = r#"for d in $P/*.dist-info $P/*.egg-info; do [ -e "$d" ] || continue; echo "pip ${d##*/}"; [ ! -e "$d/direct_url.json" ] || echo "url ${d##*/} $(tr -d '\n' <"$d/direct_url.json")"; done; for d in $P/*.egg-link; do [ -e "$d" ] || continue; n=${d##*/}; read -r l <"$d"; r=; [ ! -e "$l/.git" ] || r=$(git -c safe.directory='*' -C "$l" rev-parse HEAD 2>/dev/null); echo "link ${n%.egg-link} $r $l"; done;"#;
+
 pub(super) fn script(site: &Site) -> String {
     match site {
-        Site::System => "[ -x /usr/bin/python3 ] && echo exists; [ -x /usr/bin/pip3 ] && echo pip; \
+        Site::System => format!(
+            "[ -x /usr/bin/python3 ] && echo exists; [ -x /usr/bin/pip3 ] && echo pip; \
              for f in /usr/lib/python3*/EXTERNALLY-MANAGED; do [ -e \"$f\" ] && echo managed; done; \
-             for d in /usr/local/lib/python3*/dist-packages/*.dist-info; do [ -e \"$d\" ] && echo \"pip ${d##*/}\"; done; \
-             for d in /usr/lib/python3/dist-packages/*.dist-info /usr/lib/python3/dist-packages/*.egg-info; do [ -e \"$d\" ] && echo \"apt ${d##*/}\"; done; :"
-            .into(),
+             P='/usr/local/lib/python3*/dist-packages'; {MODULES} \
+             for d in /usr/lib/python3/dist-packages/*.dist-info /usr/lib/python3/dist-packages/*.egg-info; do [ -e \"$d\" ] && echo \"apt ${{d##*/}}\"; done; :"
+        ),
         Site::Venv(path) => format!(
-            "cd {} 2>/dev/null || exit 0; [ -x bin/python ] && echo exists; [ -x bin/pip ] && echo pip; \
-             for d in lib/python3*/site-packages/*.dist-info; do [ -e \"$d\" ] && echo \"pip ${{d##*/}}\"; done; :",
+            "cd {} 2>/dev/null || exit 0; [ -x bin/python ] && echo exists; [ -x bin/pip ] && echo pip; P='lib/python3*/site-packages'; {MODULES} :",
             quote_path(path)
         ),
     }
@@ -65,6 +108,21 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<PythonSight, SightError>
             None if line == "exists" => sight.exists = true,
             None if line == "pip" => sight.pip = true,
             None if line == "managed" => sight.externally_managed = true,
+            Some(("url", rest)) => {
+                let (directory, json) = rest.split_once(' ').unwrap_or((rest, ""));
+                if let Some((name, _)) = directory.trim_end_matches(".dist-info").split_once('-') {
+                    let source = direct(json).ok_or_else(|| SightError::Unreadable(format!("direct_url.json of {name}")))?;
+                    sight.sources.insert(normalise(name), source);
+                }
+            }
+            Some(("link", rest)) => {
+                let mut words = rest.splitn(3, ' ');
+                let (Some(name), Some(revision), Some(path)) = (words.next(), words.next(), words.next()) else { continue };
+                let revision = Some(revision.to_owned()).filter(|text| !text.is_empty());
+                let source = Source { url: format!("file://{path}"), revision, editable: true, folder: true, ..Source::default() };
+                sight.modules.entry(normalise(name)).or_insert_with(|| "editable".into());
+                sight.sources.insert(normalise(name), source);
+            }
             Some((origin, directory)) => {
                 let stem = directory.trim_end_matches(".dist-info").trim_end_matches(".egg-info");
                 // name-version, and for eggs a further -py3.9: the version follows the first '-' a digit follows.
@@ -79,6 +137,21 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<PythonSight, SightError>
     Ok(sight)
 }
 
+/// `direct_url.json`. Whether a URL of it holds a password is judged where it is shown.
+fn direct(json: &str) -> Option<Source> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let vcs = &value["vcs_info"];
+    Some(Source {
+        url: text(&value["url"])?,
+        vcs: text(&vcs["vcs"]),
+        revision: text(&vcs["commit_id"]),
+        subdirectory: text(&value["subdirectory"]),
+        editable: value["dir_info"]["editable"].as_bool().unwrap_or(false),
+        folder: value["dir_info"].is_object(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +164,31 @@ mod tests {
         assert_eq!(sight.modules["redis"], "5.0.8");
         assert_eq!(sight.modules["foo-bar-baz"], "1.0");
         assert_eq!(sight.from_apt["lxml"], "4.6.3");
+    }
+
+    #[test]
+    fn what_is_from_no_index_is_named_with_its_revision() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = dir.path().join("lib/python3.9/site-packages");
+        for (name, text) in [
+            (
+                "acme-1.0.dist-info",
+                r#"{"url": "https://git.example.net/acme.git", "vcs_info": {"vcs": "git", "commit_id": "0a1b", "requested_revision": "main"}}"#,
+            ),
+            ("wheel_x-2.dist-info", "{\"archive_info\": {},\n \"url\": \"https://example.net/x.whl\"}"),
+            ("local-3.dist-info", r#"{"dir_info": {"editable": true}, "url": "file:///srv/local"}"#),
+        ] {
+            std::fs::create_dir_all(site.join(name)).unwrap();
+            std::fs::write(site.join(name).join("direct_url.json"), text).unwrap();
+        }
+        std::fs::write(site.join("old.egg-link"), "/srv/old way\n.").unwrap();
+        let output = std::process::Command::new("sh").arg("-c").arg(script(&Site::Venv(dir.path().into()))).output().unwrap();
+        let sight = read(&Reply { stdout: output.stdout, ..Reply::default() }, 1).unwrap();
+        let asked = |name: &str| sight.sources[name].requirement(name);
+        assert_eq!(asked("acme").as_deref(), Some("acme @ git+https://git.example.net/acme.git@0a1b"));
+        assert_eq!(asked("wheel-x").as_deref(), Some("wheel-x @ https://example.net/x.whl"));
+        assert_eq!((asked("local"), asked("old")), (None, None));
+        assert_eq!(sight.sources["old"].to_string(), "editable, file:///srv/old way");
+        assert_eq!(sight.modules["old"], "editable");
     }
 }

@@ -233,7 +233,7 @@ pub(super) fn epoch(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
     Ok(Some(seen))
 }
 
-/// The members that can be told, those that follow first: the old production must not start.
+/// The members that can be told.
 fn reachable<'a>(promotion: &'a Promotion<'_>) -> impl Iterator<Item = &'a HostName> {
     let spec = promotion.inputs.spec;
     spec.members().filter(|host| *host == promotion.host || (may_change(spec, host) && promotion.fleet.unreachable(host).is_none()))
@@ -247,11 +247,14 @@ pub(super) fn raised(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Want
         epoch: epoch.clone(),
         attributes: attributes.clone(),
     };
+    // Those that follow first, so that the old production does not start. In a rejoin it is down, and
+    // production, which runs, must know its own epoch.
+    let last = |host: &HostName| (host == promotion.host) != (promotion.verb == Verb::Rejoin);
     let hosts: Vec<&HostName> = reachable(promotion).collect();
-    let others: Vec<ResourceId> = hosts.iter().filter(|host| **host != promotion.host).map(|host| raised(host).id()).collect();
+    let first: Vec<ResourceId> = hosts.iter().filter(|host| !last(host)).map(|host| raised(host).id()).collect();
     hosts
         .into_iter()
-        .map(|host| Wanted { resource: Box::new(raised(host)), needs: if host == promotion.host { others.clone() } else { Vec::new() } })
+        .map(|host| Wanted { resource: Box::new(raised(host)), needs: if last(host) { first.clone() } else { Vec::new() } })
         .collect()
 }
 
@@ -273,8 +276,8 @@ fn promoted(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     wish(promotion, Goal::Promoted)
 }
 
-fn checkpointed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
-    wish(promotion, Goal::Checkpointed { left: progress.left.unwrap_or(0) })
+pub(super) fn checkpointed(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+    wish(promotion, Goal::Checkpointed)
 }
 
 fn timeline(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {

@@ -86,6 +86,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     }
     if let Some(open) = journal.open() {
         progress.left = Some(open.left_timeline);
+        progress.proven = journal.has_done("last-files");
         if progress.promoted {
             progress.before.clone_from(&open.before);
         }
@@ -207,7 +208,7 @@ fn stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 fn caught_up(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let spec = promotion.inputs.spec;
     let (Some(at), Some(old)) = (cluster_at(spec, promotion.host), cluster_at(spec, promotion.old)) else { return Vec::new() };
-    while_standby(promotion, progress, || one(CaughtUp { at, old }))
+    while_standby(promotion, progress, || one(CaughtUp { at, old, again: progress.proven }))
 }
 
 /// A reboot, or whoever starts servers, may have started the old production's after the proof. Looked

@@ -80,6 +80,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     }
     if host.role == "standby" && !host.filestores.is_empty() {
         let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
+        for ran in host.syncs.iter().filter(|ran| ran.what == "follow") {
+            let _ = writeln!(out, "  Follower    compared everything at {}", ran.last_ran);
+        }
         for ran in host.syncs.iter().filter(|ran| ran.last_succeeded.as_ref() != Some(&ran.last_ran)) {
             let good = ran.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"));
             let _ = writeln!(out, "              {} {} at {}, {good}", paint(style, "31", "failed:"), ran.what, ran.last_ran);

@@ -11,7 +11,7 @@ use crate::format::ini::Ini;
 use crate::look::Look;
 use crate::name::HostName;
 use crate::secret::{Secret, SecretError, Text};
-use crate::spec::{OptionValue, Unmanaged};
+use crate::spec::{CloneSpec, OptionValue, Unmanaged};
 
 /// odoo.conf of one host.
 #[derive(Debug)]
@@ -26,7 +26,29 @@ pub struct OdooConf {
     pub options: BTreeMap<String, Result<Text, SecretError>>,
     /// What happens to other keys.
     pub unmanaged: Unmanaged,
+    /// Take production's other keys, but for these.
+    pub clone: Option<(HostName, CloneSpec)>,
 }
+
+/// Keys that say something of the host and not of the installation.
+const HOST_KEYS: [&str; 16] = [
+    "workers",
+    "max_cron_threads",
+    "data_dir",
+    "db_host",
+    "db_port",
+    "db_sslmode",
+    "db_replica_host",
+    "db_replica_port",
+    "http_interface",
+    "xmlrpc_interface",
+    "netrpc_interface",
+    "xmlrpcs_interface",
+    "logfile",
+    "pidfile",
+    "pg_path",
+    "geoip_database",
+];
 
 const SECTION: &str = "options";
 
@@ -37,21 +59,15 @@ impl Resource for OdooConf {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         // The file on the host holds passwords whatever the spec says.
-        file::looks(&self.host, &self.path, true)
+        let there = self.clone.iter().map(|(production, _)| (production.clone(), Look::SecretContent(self.path.clone())));
+        file::looks(&self.host, &self.path, true).into_iter().chain(there).collect()
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
         if let Some(waits) = file::account_missing(&self.host, &self.attributes, facts)? {
             return Ok(waits);
         }
-        let current = facts.secret_content(&self.host, &self.path)?;
-        let ini = Ini::parse(current.as_ref().map_or("", Secret::expose)).map_err(|e| {
-            FactError::Refused(format!(
-                "{}: {} is not a file Odoo can read: {e}; mend it by hand, or move it away",
-                self.host,
-                self.path.display()
-            ))
-        })?;
+        let ini = self.read(facts, &self.host)?.unwrap_or_default();
         let mut differences = Vec::new();
         let mut changes = BTreeMap::new();
         for (key, value) in &self.options {
@@ -64,14 +80,55 @@ impl Resource for OdooConf {
             differences.push(difference(key, is, Some(value.expose()), hide));
             changes.insert(key.clone(), Some(value.expose().to_owned()));
         }
-        if self.unmanaged == Unmanaged::Remove {
-            for key in ini.keys(SECTION).filter(|key| !self.options.contains_key(*key)) {
+        let there = self.there(facts)?;
+        for (key, wanted) in there.iter().flatten() {
+            let is = ini.get(SECTION, key);
+            if !is.is_some_and(|is| is == wanted.expose() || equal(key, is, &wanted.expose().into())) {
+                differences.push(difference(key, is, Some(wanted.expose()), is_secret_key(key)));
+                changes.insert(key.clone(), Some(wanted.expose().to_owned()));
+            }
+        }
+        // A clone has no more keys than its production.
+        if self.unmanaged == Unmanaged::Remove || there.is_some() {
+            let known = |key: &&str| {
+                let of_host = self.unmanaged == Unmanaged::Keep && !self.clones(key);
+                self.options.contains_key(*key) || there.as_ref().is_some_and(|there| there.contains_key(*key)) || of_host
+            };
+            for key in ini.keys(SECTION).filter(|key| !known(key)) {
                 differences.push(difference(key, ini.get(SECTION, key), None, is_secret_key(key)));
                 changes.insert(key.to_owned(), None);
             }
         }
         let text = Text::Sensitive(Secret::new(ini.edited(SECTION, &changes)));
         file::settle(&self.host, &self.path, differences, &text, &self.attributes, facts)
+    }
+}
+
+impl OdooConf {
+    fn read(&self, facts: &Facts, host: &HostName) -> Result<Option<Ini>, FactError> {
+        let Some(text) = facts.secret_content(host, &self.path)? else { return Ok(None) };
+        Ini::parse(text.expose()).map(Some).map_err(|e| {
+            FactError::Refused(format!(
+                "{host}: {} is not a file Odoo can read: {e}; mend it by hand, or move it away",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Whether production decides about a key that the spec does not name.
+    fn clones(&self, key: &str) -> bool {
+        self.clone.as_ref().is_some_and(|(_, clone)| clone.takes(key)) && !HOST_KEYS.contains(&key)
+    }
+
+    /// The keys that production has and the spec does not name.
+    fn there(&self, facts: &Facts) -> Result<Option<BTreeMap<String, Secret>>, FactError> {
+        let Some((production, _)) = &self.clone else { return Ok(None) };
+        let missing =
+            || FactError::Refused(format!("{production} has no {}: no key is taken from it, and none is removed", self.path.display()));
+        let ini = self.read(facts, production)?.filter(|ini| ini.keys(SECTION).next().is_some()).ok_or_else(missing)?;
+        let takes = |key: &&str| self.clones(key) && !self.options.contains_key(*key);
+        let value = |key: &str| Some((key.to_owned(), Secret::new(ini.get(SECTION, key)?)));
+        Ok(Some(ini.keys(SECTION).filter(takes).filter_map(value).collect()))
     }
 }
 

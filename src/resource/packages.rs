@@ -7,7 +7,7 @@ use crate::action::{Action, PackageVersion};
 use crate::facts::{FactError, Facts};
 use crate::look::{Look, Package};
 use crate::name::{HostName, PackageName};
-use crate::spec::CloneSpec;
+use crate::spec::PackagesClone;
 use crate::spec::requirement::PackageSpec;
 
 mod nixos;
@@ -24,7 +24,7 @@ pub struct Packages {
     /// Must not be installed.
     pub remove: Vec<PackageName>,
     /// Take production's set and versions.
-    pub clone: Option<(HostName, CloneSpec)>,
+    pub clone: Option<(HostName, PackagesClone)>,
     /// What a NixOS calls a package; `None` where it needs none.
     pub nixos: BTreeMap<PackageName, Option<String>>,
 }
@@ -50,6 +50,37 @@ impl Packages {
             wanted.remove(name.as_str());
         }
         wanted
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.install.iter().any(|spec| spec.name.as_str() == name) || self.hold.iter().any(|hold| hold.as_str() == name)
+    }
+
+    /// What somebody asked for here and production does not have.
+    fn more(&self, here: &BTreeMap<String, Package>, there: &BTreeMap<String, Package>) -> Vec<PackageName> {
+        let Some((_, clone)) = &self.clone else { return Vec::new() };
+        let lacks = |name: &str| !there.get(name).is_some_and(|package| package.installed);
+        here.iter()
+            .filter(|(name, package)| package.installed && package.manual && lacks(name) && clone.takes(name) && !self.names(name))
+            .filter_map(|(name, _)| name.parse().ok())
+            .filter(|name| !self.remove.contains(name))
+            .collect()
+    }
+
+    /// Which of what both have somebody asked for on production, and which came as a dependency: autoremove goes by it.
+    fn marks(
+        &self,
+        here: &BTreeMap<String, Package>,
+        there: &BTreeMap<String, Package>,
+        wanted: &BTreeMap<String, Option<String>>,
+    ) -> Vec<(PackageName, bool)> {
+        let Some((_, clone)) = &self.clone else { return Vec::new() };
+        let both = there.iter().filter(|(name, package)| {
+            let same = here.get(*name).is_some_and(|p| p.installed && p.manual == package.manual);
+            let touched = wanted.get(*name).is_some_and(|version| here.get(*name).map(|p| &p.version) != version.as_ref());
+            package.installed && clone.takes(name) && !self.names(name) && (!same || touched) && wanted.contains_key(*name)
+        });
+        both.filter_map(|(name, package)| Some((name.parse().ok()?, !package.manual))).collect()
     }
 }
 
@@ -101,11 +132,22 @@ impl Resource for Packages {
                 hold.insert(package_name.clone());
             }
         }
-        let remove: Vec<PackageName> =
+        let mut remove: Vec<PackageName> =
             self.remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.installed)).cloned().collect();
-        for name in &remove {
+        let more = there.map(|there| self.more(here, there)).unwrap_or_default();
+        let removes = self.clone.as_ref().is_some_and(|(_, clone)| clone.remove);
+        remove.extend(more.iter().filter(|_| removes).cloned());
+        for name in remove.iter().chain(more.iter().filter(|_| !removes)) {
             let is = here.get(name.as_str()).map(|p| p.version.clone());
             differences.push(Difference::new(name.as_str(), is, Shown::Absent));
+        }
+        let marks = there.map(|there| self.marks(here, there, &wanted)).unwrap_or_default();
+        for (name, automatic) in &marks {
+            // What is installed a moment later gets its mark then, without a word.
+            if let Some(is) = here.get(name.as_str()).filter(|p| p.installed && p.manual == *automatic) {
+                let word = |automatic| if automatic { "came as a dependency" } else { "asked for" };
+                differences.push(Difference::new(format!("{name} mark"), word(!is.manual), word(*automatic)));
+            }
         }
         if differences.is_empty() {
             return Ok(Decision::Holds);
@@ -115,15 +157,35 @@ impl Resource for Packages {
             actions.push(Action::UnholdPackages { packages: unhold.into_iter().collect() });
         }
         if !install.is_empty() {
-            actions.push(Action::InstallPackages { packages: install });
+            actions.push(Action::InstallPackages { packages: install.clone() });
         }
         if !remove.is_empty() {
+            // A hold is about versions; apt would refuse, and that production has none of it is known.
+            let held: Vec<PackageName> = remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.held)).cloned().collect();
+            if !held.is_empty() {
+                actions.push(Action::UnholdPackages { packages: held });
+            }
             actions.push(Action::RemovePackages { packages: remove });
+        }
+        for automatic in [false, true] {
+            let packages: Vec<PackageName> = marks
+                .iter()
+                .filter(|(name, mark)| {
+                    let installs = install.iter().any(|package| package.name == *name);
+                    *mark == automatic
+                        && (installs && automatic || here.get(name.as_str()).is_some_and(|p| p.installed && p.manual == automatic))
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            if !packages.is_empty() {
+                actions.push(Action::MarkPackages { packages, automatic });
+            }
         }
         if !hold.is_empty() {
             actions.push(Action::HoldPackages { packages: hold.into_iter().collect() });
         }
-        Ok(Decision::Change(Change { differences, actions, ..Change::default() }))
+        let left_to = actions.is_empty().then(|| "a person: production does without it, and clone.remove is not set".to_owned());
+        Ok(Decision::Change(Change { differences, actions, left_to, ..Change::default() }))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Decision, Difference, Kind, Resource, ResourceId};
+use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
 use crate::action::Action;
 use crate::facts::{FactError, Facts};
-use crate::look::python::normalise;
+use crate::format::credentials::holds_password;
+use crate::look::python::{Source, normalise};
 use crate::look::{Look, Site};
 use crate::name::HostName;
-use crate::spec::CloneSpec;
+use crate::spec::SetClone;
 use crate::spec::requirement::Requirement;
 
 /// The modules of one place.
@@ -21,9 +22,22 @@ pub struct Pip {
     /// Must be installed.
     pub install: Vec<Requirement>,
     /// Take production's modules and versions.
-    pub clone: Option<(HostName, CloneSpec)>,
+    pub clone: Option<(HostName, SetClone)>,
     /// The spec allows `--break-system-packages`.
     pub break_system_packages: bool,
+}
+
+/// Why a difference is only named.
+const LEFT: &str =
+    "a person: a module that only the standby has stays without clone.remove, and one from a folder or behind a password is not fetched";
+
+/// A version, and where it is from if that is no index.
+fn shown(version: &str, source: Option<&Source>) -> Shown {
+    match source.map(ToString::to_string) {
+        None => version.into(),
+        Some(source) if holds_password(&source) => Shown::Sensitive,
+        Some(source) => format!("{version} ({source})").into(),
+    }
 }
 
 /// What a venv brings itself.
@@ -49,13 +63,35 @@ impl Resource for Pip {
         let mut differences = Vec::new();
         let mut actions = Vec::new();
         let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        let (mut replace, mut remove, mut left) = (Vec::new(), Vec::new(), false);
         if let Some((production, clone)) = &self.clone {
             let there = facts.python(production, &self.site)?;
-            for (name, version) in &there.modules {
-                if clone.takes(name) && !OWN.contains(&name.as_str()) && here.modules.get(name) != Some(version) {
-                    differences.push(Difference::new(name, here.modules.get(name).cloned(), version.as_str()));
-                    wanted.insert(name.clone(), format!("{name}=={version}"));
+            let taken = |name: &&String| clone.takes(name) && !OWN.contains(&name.as_str());
+            for (name, version) in there.modules.iter().filter(|(name, _)| taken(name)) {
+                let (is, source) = (here.modules.get(name), there.sources.get(name));
+                let same_source = here.sources.get(name) == source;
+                if is == Some(version) && same_source {
+                    continue;
                 }
+                differences.push(Difference {
+                    what: name.clone(),
+                    is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
+                    wanted: shown(version, source),
+                });
+                match source.map(|source| source.requirement(name)) {
+                    // pip tells two sources of one version apart only since 23.1.
+                    None if is == Some(version) => replace.push(format!("{name}=={version}")),
+                    None => drop(wanted.insert(name.clone(), format!("{name}=={version}"))),
+                    Some(Some(requirement)) if !holds_password(&requirement) => replace.push(requirement),
+                    Some(_) => left = true,
+                }
+            }
+            let known = |name: &&String| {
+                there.modules.contains_key(*name) || self.install.iter().any(|requirement| normalise(&requirement.name) == **name)
+            };
+            for (name, version) in here.modules.iter().filter(|(name, _)| taken(name) && !known(name)) {
+                differences.push(Difference { what: name.clone(), is: shown(version, here.sources.get(name)), wanted: Shown::Absent });
+                if clone.remove { remove.push(name.clone()) } else { left = true }
             }
         }
         for requirement in &self.install {
@@ -66,16 +102,17 @@ impl Resource for Pip {
                 wanted.insert(name, requirement.to_string());
             }
         }
+        let asks = !wanted.is_empty() || !replace.is_empty() || !remove.is_empty();
         match &self.site {
-            Site::System if !here.pip && !wanted.is_empty() => return Ok(Decision::waits("pip3 (install the package python3-pip)")),
-            Site::System if here.externally_managed && !self.break_system_packages && !wanted.is_empty() => {
+            Site::System if !here.pip && asks => return Ok(Decision::waits("pip3 (install the package python3-pip)")),
+            Site::System if here.externally_managed && !self.break_system_packages && asks => {
                 return Err(FactError::Refused(format!(
                     "{}: the system's Python is marked externally managed (PEP 668), so pip must not write there; set pip.venv, or pip.break_system_packages: true",
                     self.host
                 )));
             }
             Site::Venv(path) if !here.exists => {
-                differences.insert(0, Difference::new("virtual environment", super::Shown::Absent, path.display().to_string()));
+                differences.insert(0, Difference::new("virtual environment", Shown::Absent, path.display().to_string()));
                 actions.push(Action::MakeVenv { path: path.clone() });
             }
             _ => {}
@@ -87,9 +124,18 @@ impl Resource for Pip {
                 break_system_packages: self.break_system_packages && here.externally_managed,
             });
         }
+        let break_system_packages = self.break_system_packages && here.externally_managed;
+        // After the others: with those, pip may have brought another version of these.
+        if !replace.is_empty() {
+            actions.push(Action::PipReplace { site: self.site.clone(), requirements: replace, break_system_packages });
+        }
+        if !remove.is_empty() {
+            actions.push(Action::PipUninstall { site: self.site.clone(), modules: remove, break_system_packages });
+        }
         if differences.is_empty() {
             return Ok(Decision::Holds);
         }
-        Ok(Decision::Change(Change { differences, actions, ..Change::default() }))
+        let left_to = (left && actions.is_empty()).then(|| LEFT.to_owned());
+        Ok(Decision::Change(Change { differences, actions, left_to, ..Change::default() }))
     }
 }

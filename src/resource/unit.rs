@@ -62,6 +62,13 @@ impl Resource for Unit {
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        self.decide_with(facts, &[])
+    }
+}
+
+impl Unit {
+    /// Decides, with small trees that the unit reads besides.
+    fn decide_with(&self, facts: &Facts, trees: &[PathBuf]) -> Result<Decision, FactError> {
         let unit = facts.unit(&self.host, &self.unit)?;
         let mut differences = Vec::new();
         let mut actions = Vec::new();
@@ -130,6 +137,18 @@ impl Resource for Unit {
                         ));
                     }
                 }
+                for root in trees {
+                    let newest = facts
+                        .folder(&self.host, root)?
+                        .iter()
+                        .flat_map(|pieces| pieces.values())
+                        .map(|piece| piece.mtime)
+                        .fold(0.0, f64::max);
+                    if newest > started + TOLERANCE {
+                        let what = format!("configuration {}", root.display());
+                        differences.push(Difference::new(what, format!("as of {}", clock(started)), format!("as of {}", clock(newest))));
+                    }
+                }
                 let of = |name: &str| differences.iter().any(|d| d.what.starts_with(name));
                 // systemd remembers which drop-in folders exist, and does not report a file in a new one.
                 let definition = unit.needs_daemon_reload || of("configuration /etc/systemd/system/");
@@ -144,6 +163,30 @@ impl Resource for Unit {
         }
         actions.extend(last);
         Ok(Decision::from_parts(differences, actions))
+    }
+}
+
+/// A unit that reads small trees, which are looked at whole.
+#[derive(Debug)]
+pub struct TreeReader {
+    /// The unit, and single files it reads.
+    pub unit: Unit,
+    /// The trees.
+    pub trees: Vec<PathBuf>,
+}
+
+impl Resource for TreeReader {
+    fn id(&self) -> ResourceId {
+        self.unit.id()
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let trees = self.trees.iter().cloned().map(|root| (self.unit.host.clone(), Look::Folder(root)));
+        self.unit.looks().into_iter().chain(trees).collect()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        self.unit.decide_with(facts, &self.trees)
     }
 }
 

@@ -109,6 +109,15 @@ pub struct FileSpec {
     /// It is a directory.
     #[serde(default)]
     pub directory: bool,
+    /// A standby takes the file, or the small tree, from production: content, owner, mode, links.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clone: bool,
+    /// With `clone`: names or paths below it that are left out; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// With `clone`: its text may be shown in plans. Only names are shown without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub show: bool,
     /// Its owner.
     #[serde(default = "root")]
     pub owner: Word,
@@ -135,20 +144,26 @@ pub enum FileSource<'a> {
     Content(&'a str),
     /// None: a directory.
     Directory,
+    /// Production.
+    Clone,
 }
 
 impl FileSpec {
     /// Its one source; `None` if the spec names none or several (which [`super::check`] refuses).
     pub fn source(&self) -> Option<FileSource<'_>> {
-        match (&self.template, &self.content, self.directory) {
-            (Some(name), None, false) => Some(FileSource::Template(name)),
-            (None, Some(text), false) => Some(FileSource::Content(text)),
-            (None, None, true) => Some(FileSource::Directory),
+        match (&self.template, &self.content, self.directory, self.clone) {
+            (Some(name), None, false, false) => Some(FileSource::Template(name)),
+            (None, Some(text), false, false) => Some(FileSource::Content(text)),
+            (None, None, true, false) => Some(FileSource::Directory),
+            (None, None, false, true) => Some(FileSource::Clone),
             _ => None,
         }
     }
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
 fn yes() -> bool {
     true
 }

@@ -48,6 +48,10 @@ pub struct Odoo {
     /// What to do with keys of odoo.conf that the spec does not name.
     #[serde(default)]
     pub unmanaged: Unmanaged,
+    /// Standbys take the keys of production's odoo.conf that the spec does not name, but for those of
+    /// the host itself (workers, data_dir, http_interface …); `ignore` leaves out more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone: Option<CloneSpec>,
     /// Add-on directories.
     #[serde(default)]
     pub addons: Addons,

@@ -23,7 +23,7 @@ pub struct Packages {
     pub remove: Vec<PackageName>,
     /// Standbys take production's manually installed packages, in its versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clone: Option<Clone>,
+    pub clone: Option<PackagesClone>,
     /// What a package is called on a NixOS host, where nixpkgs spells it otherwise; `null` where that
     /// host needs none. Packages of a NixOS are compared, and never installed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -48,7 +48,59 @@ pub struct Pip {
     pub install: Vec<String>,
     /// Standbys take production's pip modules, in its versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clone: Option<Clone>,
+    pub clone: Option<SetClone>,
+}
+
+/// Packages taken from production.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackagesClone {
+    /// Names left out; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Packages that somebody asked for on a standby and that production does not have are removed
+    /// there; without this they are only named.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remove: bool,
+    /// Standbys take production's sources of packages, preferences and keyrings too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<SourcesClone>,
+}
+
+/// Sources of packages taken from production.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourcesClone {
+    /// Files of `sources.list.d`, `preferences.d` and so on left out; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Servers whose user names and passwords are carried to the standbys, from URLs and auth.conf;
+    /// `*` stands for any characters. All others stay on production.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<String>,
+}
+
+impl SourcesClone {
+    /// Whether a file of production's is taken.
+    pub fn takes(&self, name: &str) -> bool {
+        !self.ignore.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
+/// A set taken from production, whole.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetClone {
+    /// Names left out; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// What a standby has and production does not is removed there; without this it is only named.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remove: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A set taken from production.
@@ -60,6 +112,20 @@ pub struct Clone {
     pub ignore: Vec<String>,
 }
 
+impl PackagesClone {
+    /// Whether a package of production belongs to the set.
+    pub fn takes(&self, name: &str) -> bool {
+        !self.ignore.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
+impl SetClone {
+    /// Whether a name of production belongs to the set.
+    pub fn takes(&self, name: &str) -> bool {
+        !self.ignore.iter().any(|pattern| matches(pattern, name))
+    }
+}
+
 impl Clone {
     /// Whether a name of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
@@ -68,7 +134,7 @@ impl Clone {
 }
 
 /// Shell-like matching with `*` alone.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((before, after)) => {

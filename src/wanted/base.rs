@@ -9,6 +9,8 @@ use crate::resource::file::{Directory, File};
 use crate::resource::idle::Idle;
 use crate::resource::packages::Packages;
 use crate::resource::pip::Pip;
+use crate::resource::sources::Sources;
+use crate::resource::system::System;
 use crate::resource::unit::{Unit, UnitState};
 use crate::spec::requirement::{PackageSpec, Requirement};
 use crate::spec::{FileSource, Role, Spec};
@@ -32,12 +34,17 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
                 install.push(PackageSpec { name, version: None });
             }
         }
+        let taken = packages.clone.clone().filter(|_| standby);
+        if let Some(sources) = taken.as_ref().and_then(|clone| clone.sources.clone()) {
+            let resource = Sources { host: list.host.clone(), production: production.clone(), clone: sources };
+            done.push(list.add(resource, &done.clone()));
+        }
         let resource = Packages {
             host: list.host.clone(),
             install,
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
-            clone: packages.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
+            clone: taken.map(|clone| (production.clone(), clone)),
             nixos: packages.nixos.clone(),
         };
         done.push(list.add(resource, &done.clone()));
@@ -47,10 +54,18 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
             host: list.host.clone(),
             site: pip.venv.clone().map_or(Site::System, Site::Venv),
             install: requirements(&spec, &pip.install),
-            clone: pip.clone.clone().filter(|_| standby).map(|clone| (production, clone)),
+            clone: pip.clone.clone().filter(|_| standby).map(|clone| (production.clone(), clone)),
             break_system_packages: pip.break_system_packages,
         };
         done.push(list.add(resource, &done.clone()));
+    }
+    if let Some((system, ignore)) = spec.system.as_ref().filter(|_| standby).and_then(|system| Some((system, system.clone.clone()?))) {
+        let mut accounts: Vec<String> = system.accounts.iter().map(ToString::to_string).collect();
+        accounts.extend(spec.odoo.iter().map(|odoo| odoo.user.to_string()));
+        accounts.extend(spec.replication.iter().map(|_| "postgres".to_owned()));
+        accounts.extend(spec.redis.iter().map(|_| "redis".to_owned()));
+        let resource = System { host: list.host.clone(), production, ignore, accounts };
+        list.add(resource, &[]);
     }
     done
 }
@@ -71,7 +86,7 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let mut done = Vec::new();
     let mut units: indexmap::IndexMap<_, Vec<(std::path::PathBuf, ResourceId)>> = indexmap::IndexMap::new();
     for (index, file) in list.spec().files.clone().into_iter().enumerate() {
-        if file.hosts.as_ref().is_some_and(|hosts| !hosts.contains(list.host)) {
+        if file.hosts.as_ref().is_some_and(|hosts| !hosts.contains(list.host)) || file.clone {
             continue;
         }
         let directory = file.source() == Some(FileSource::Directory);
@@ -95,7 +110,9 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let own = [list.spec().odoo.as_ref().map(|o| o.unit.clone()), list.spec().redis.as_ref().map(|r| r.unit())];
     for (unit, read) in units {
         let (reads, needs): (Vec<_>, Vec<_>) = read.into_iter().unzip();
-        if own.contains(&Some(unit.clone())) {
+        // One that reads a cloned tree too is decided about when all is known that it reads.
+        let clones = list.role == Role::Standby && list.spec().files.iter().any(|file| file.clone && file.unit.as_ref() == Some(&unit));
+        if clones || own.contains(&Some(unit.clone())) {
             list.reads.insert(unit, reads);
             continue;
         }

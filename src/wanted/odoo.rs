@@ -70,6 +70,7 @@ pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resour
         attributes: Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(0o640) },
         options: texts,
         unmanaged: odoo.unmanaged,
+        clone: odoo.clone.clone().filter(|_| list.role == Role::Standby).map(|clone| (spec.production.clone(), clone)),
     };
     vec![list.add(resource, software)]
 }

@@ -170,13 +170,26 @@ fn end_well(stage: Stage) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Lives that were hard once.
+#[test]
+fn lives_that_were_hard_end_well() {
+    use Step::*;
+    let lives: [&[Step]; 2] =
+        [&[Fail(6, 0), Rejoin, Attach(1), PowerCut(true)], &[Switchover, PowerCut(false), Fail(1, 0), Promote, Fail(18, 0), Promote]];
+    for life in lives {
+        if let Err(error) = check(Stage::converged(), life) {
+            panic!("{life:?}: {error}");
+        }
+    }
+}
+
 /// `OTR_LIVES=3000` lives longer.
 fn lives() -> u32 {
     std::env::var("OTR_LIVES").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: lives(), failure_persistence: None, max_shrink_iters: 300, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: lives(), failure_persistence: None, max_shrink_iters: 300, max_shrink_time: 30_000, ..Default::default() })]
 
     #[test]
     fn never_two_writers_and_always_a_way_back(steps in prop::collection::vec(step(), 1..14)) {

@@ -53,20 +53,8 @@ fn no_secret_of_production_is_in_the_spec() {
     let answer = drafted(&world, &[]);
     let all = format!("{}{answer:?}{}", answer.spec, serde_json::to_string(&answer).unwrap());
     assert!(!all.contains("hunter") && !all.contains("simulated-master"), "{}", answer.spec);
-    assert!(answer.spec.contains("# admin_passwd: {secret: \"file:/etc/otr/admin_passwd\"}"), "{}", answer.spec);
-    assert!(answer.notes.iter().any(|note| note.contains("admin_passwd, smtp_password, proxy")), "{:?}", answer.notes);
-}
-
-#[test]
-fn with_secrets_the_spec_is_whole_and_names_their_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("secrets");
-    let answer = drafted(&World::pair(), &["--secrets", place.to_str().unwrap()]);
-    assert!(answer.differs.is_empty() && !answer.spec.contains("simulated-master"), "{answer:?}");
     let (spec, _) = parse(&answer.spec).unwrap();
-    let named: Vec<String> = spec.secrets().into_iter().map(|(_, source)| source.to_string()).collect();
-    assert_eq!(named, [format!("file:{}/admin_passwd", place.display())]);
-    assert!(!place.exists(), "they are written with the spec, not before");
+    assert!(spec.odoo.unwrap().clone.is_some(), "they go from host to host: {}", answer.spec);
 }
 
 #[test]
@@ -127,4 +115,20 @@ fn a_hostile_production_writes_no_line_of_the_spec() {
     let (spec, _) = parse(&answer.spec).unwrap();
     assert_eq!(spec.production.as_str(), ERP1);
     assert!(spec.secrets().is_empty(), "{}", answer.spec);
+}
+
+#[test]
+fn who_only_looks_never_becomes_root() {
+    let world = World::pair();
+    world.mutate(&host(ERP1), |machine| machine.login = "guest".into());
+    let asked = std::cell::RefCell::new(Vec::new());
+    let connect = |_: &HostName, spec: &HostSpec| -> Box<dyn Connect> {
+        asked.borrow_mut().push(spec.becomes);
+        Box::new(world.clone())
+    };
+    for (observe, wanted) in [(true, vec![None]), (false, vec![None, Some(Become::Sudo)])] {
+        asked.borrow_mut().clear();
+        with_rights(&connect, &host(ERP1), spec_of("10.77.0.11"), observe).unwrap();
+        assert_eq!(*asked.borrow(), wanted);
+    }
 }

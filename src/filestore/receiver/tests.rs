@@ -19,8 +19,8 @@ fn owner() -> (u32, u32) {
 }
 
 fn take(dir: &Path, wanted: &[NeededFile], stream: &[u8]) -> (Received, Result<(), ReceiveError>) {
-    let mut place = Place::open(dir, owner()).unwrap();
-    let result = receive(&mut place, wanted, stream, |_, _| {});
+    let place = Place::open(dir, owner()).unwrap();
+    let result = receive(&place, wanted, stream, |_, _| {});
     place.close();
     result
 }
@@ -87,6 +87,38 @@ fn a_file_that_stands_there_is_never_overwritten() {
 }
 
 #[test]
+fn files_of_every_size_arrive_through_all_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = (0..3000).map(|n| n % 97).chain([PIECE - 1, PIECE, PIECE + 1, 3 * PIECE]);
+    let contents: Vec<Vec<u8>> = sizes.enumerate().map(|(n, size)| [n.to_string().into_bytes(), vec![b'x'; size]].concat()).collect();
+    let torn = vec![b'y'; 2 * PIECE];
+    let wanted = needed(&contents.iter().chain([&torn]).map(Vec::as_slice).collect::<Vec<_>>());
+    let files: Vec<_> = contents.iter().map(|c| (name(c), c.as_slice())).chain([(name(&torn), &torn[1..])]).collect();
+    let (received, result) = take(dir.path(), &wanted, &sent(&files));
+    result.unwrap();
+    assert_eq!((received.files, received.damaged), (contents.len() as u64, vec![name(&torn)]));
+    assert_eq!(received.bytes, contents.iter().map(|c| c.len() as u64).sum::<u64>());
+    assert_eq!(names_in(dir.path()).len(), contents.len());
+    for content in &contents {
+        assert_eq!(std::fs::read(dir.path().join(name(content).to_string())).unwrap(), *content);
+    }
+}
+
+#[test]
+fn a_disk_that_fails_ends_it_and_nobody_waits_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents: Vec<Vec<u8>> = (0..5000).map(|n| n.to_string().into_bytes()).collect();
+    let wanted = needed(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let files: Vec<_> = contents.iter().map(|c| (name(c), c.as_slice())).collect();
+    let place = Place::open(dir.path(), owner()).unwrap();
+    // Nothing can be created in a directory that is gone.
+    std::fs::remove_dir(dir.path().join(".otr-new")).unwrap();
+    let (received, result) = receive(&place, &wanted, sent(&files).as_slice(), |_, _| {});
+    assert!(matches!(result, Err(ReceiveError::Disk(DiskError { what: "create", .. }))), "{result:?}");
+    assert_eq!(received.files, 0);
+}
+
+#[test]
 fn a_hostile_sender_is_told_off_and_leaves_nothing() {
     let a = b"a".as_slice();
     let wanted = needed(&[a, &[7; 1000]]);
@@ -102,8 +134,8 @@ fn a_hostile_sender_is_told_off_and_leaves_nothing() {
         let outer = tempfile::tempdir().unwrap();
         let dir = outer.path().join("store");
         std::fs::create_dir(&dir).unwrap();
-        let mut place = Place::open(&dir, owner()).unwrap();
-        let (_, result) = receive(&mut place, &wanted, stream, |_, _| {});
+        let place = Place::open(&dir, owner()).unwrap();
+        let (_, result) = receive(&place, &wanted, stream, |_, _| {});
         place.close();
         match result {
             Err(ReceiveError::Stream(StreamError::Hostile(why))) => assert!(why.contains(says), "{why}"),

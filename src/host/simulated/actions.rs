@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::State;
 use super::files::Node;
 use super::machine::Machine;
@@ -25,6 +28,7 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
     let Some(machine) = machines.get_mut(host) else { return Err(failed("no such machine".into())) };
     match action {
         Action::InstallPackages { packages } => machine.install(packages, archive),
+        Action::PipReplace { site, requirements, .. } => machine.pip_replace(site, requirements, archive),
         Action::PipInstall { site, requirements, .. } => machine.pip_install(site, requirements, archive),
         other => machine.perform(other),
     }
@@ -34,12 +38,27 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
 impl Machine {
     fn perform(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose(), attributes),
+            Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose().into(), attributes),
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
             Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
             Action::Remount { at, options } => self.remount(at, options),
             Action::SetAttributes { path, attributes } => self.set_attributes(path, attributes),
             Action::RemoveFile { path } => self.remove_file(path),
+            Action::WriteBytes { path, encoded, attributes } => {
+                let bytes = STANDARD.decode(encoded.expose()).map_err(|error| error.to_string())?;
+                self.write_file(path, bytes, attributes)
+            }
+            Action::MakeLink { path, target } => self.make_link(path, target),
+            Action::RemoveDirectory { path } => self.remove_directory(path),
+            Action::MarkPackages { packages, automatic } => {
+                for name in packages {
+                    if let Some(package) = self.packages.get_mut(name.as_str()) {
+                        package.manual = !automatic;
+                    }
+                }
+                Ok(())
+            }
+            Action::UpdatePackageLists => Ok(()),
             Action::RemovePackages { packages } => self.remove_packages(packages),
             Action::HoldPackages { packages } => self.hold(packages, true),
             Action::UnholdPackages { packages } => self.hold(packages, false),
@@ -74,9 +93,11 @@ impl Machine {
             },
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
             Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
-            Action::InstallPackages { .. } | Action::PipInstall { .. } | Action::BaseBackup { .. } | Action::Rewind { .. } => {
-                Err("the simulator does this for the world, not for one machine".into())
-            }
+            Action::InstallPackages { .. }
+            | Action::PipInstall { .. }
+            | Action::PipReplace { .. }
+            | Action::BaseBackup { .. }
+            | Action::Rewind { .. } => Err("the simulator does this for the world, not for one machine".into()),
         }
     }
 
@@ -104,7 +125,7 @@ impl Machine {
         Ok(())
     }
 
-    fn write_file(&mut self, path: &Path, text: &str, attributes: &Attributes) -> Result<(), String> {
+    fn write_file(&mut self, path: &Path, bytes: Vec<u8>, attributes: &Attributes) -> Result<(), String> {
         self.room()?;
         self.known(attributes)?;
         if self.files.is_directory(path) {
@@ -113,7 +134,7 @@ impl Machine {
         let now = self.tick();
         self.parents(path, now)?;
         self.files.back_up(path, now);
-        self.files.put(path, Node::File(text.into()), (attributes.owner.as_str(), attributes.group.as_str(), attributes.mode.0), now);
+        self.files.put(path, Node::File(bytes), (attributes.owner.as_str(), attributes.group.as_str(), attributes.mode.0), now);
         Ok(())
     }
 
@@ -148,6 +169,26 @@ impl Machine {
         }
         let now = self.tick();
         self.files.back_up(path, now);
+        self.files.remove_tree(path);
+        Ok(())
+    }
+
+    fn make_link(&mut self, path: &Path, target: &str) -> Result<(), String> {
+        self.room()?;
+        if self.files.is_directory(path) {
+            return Err(format!("mv: cannot overwrite directory '{}' with non-directory", path.display()));
+        }
+        let now = self.tick();
+        self.parents(path, now)?;
+        self.files.back_up(path, now);
+        self.files.put(path, Node::Link(target.into()), ("root", "root", 0o777), now);
+        Ok(())
+    }
+
+    fn remove_directory(&mut self, path: &Path) -> Result<(), String> {
+        if self.files.below(path).count() > 1 {
+            return Err(format!("rmdir: failed to remove '{}': Directory not empty", path.display()));
+        }
         self.files.remove_tree(path);
         Ok(())
     }

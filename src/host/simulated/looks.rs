@@ -1,12 +1,18 @@
 //! Every look, answered by a simulated machine. Decides nothing; asks the part it belongs to.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::files::Node;
 use super::machine::Machine;
 use crate::look::command::Answer;
 use crate::look::content::{Content, LIMIT};
-use crate::look::{Look, Sight, SightError};
+use crate::look::folder::{Piece, What};
+use crate::look::{Folder, Look, Sight, SightError};
+use crate::name::Mode;
 use crate::secret::Secret;
 
 impl Machine {
@@ -50,6 +56,9 @@ impl Machine {
                 self.list(directory)?;
                 Sight::Tree(self.tree_sight(directory))
             }
+            Look::Folder(root) => Sight::Folder(self.folder(root)?),
+            Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
+            Look::System => Sight::System(self.system.clone()),
             Look::Redis { config, port } => {
                 if !self.is_root() && self.has_package("redis-server") {
                     self.readable(config)?;
@@ -81,6 +90,31 @@ impl Machine {
             Ok(text) => Content { text: text.to_owned(), exact: true },
             Err(_) => Content { text: String::from_utf8_lossy(bytes).into_owned(), exact: false },
         }))
+    }
+
+    fn folder(&self, root: &Path) -> Result<Folder, SightError> {
+        self.enter(root)?;
+        if self.files.get(root).is_none() {
+            return Ok(None);
+        }
+        let mut pieces = BTreeMap::new();
+        for (path, entry) in self.files.below(root) {
+            let what = match &entry.node {
+                Node::File(bytes) => {
+                    self.readable(path)?;
+                    What::File(Secret::new(STANDARD.encode(bytes)))
+                }
+                Node::Directory => {
+                    self.list(path)?;
+                    What::Directory
+                }
+                Node::Link(target) => What::Link(target.display().to_string()),
+            };
+            let place = path.strip_prefix(root).map(|place| place.display().to_string()).unwrap_or_default();
+            let (owner, group) = (entry.owner.clone(), entry.group.clone());
+            pieces.insert(place, Piece { what, owner, group, mode: Mode(entry.mode), mtime: entry.mtime });
+        }
+        Ok(Some(pieces))
     }
 
     /// Whether the login has a right to something, by its owner's, group's or others' bits.

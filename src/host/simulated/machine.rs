@@ -12,6 +12,7 @@ use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::guard::Answer;
 use crate::look::accounts::Accounts;
+use crate::look::python::Source;
 use crate::look::{CommandLine, Machine as Sight, Mounted, NixSystem, Packages};
 use crate::name::HostName;
 
@@ -52,6 +53,10 @@ pub struct Machine {
     pub starts: Vec<Start>,
     /// Modules of virtual environments by path; the system's under the empty one.
     pub python: BTreeMap<String, Modules>,
+    /// Where modules are from that are of no index.
+    pub python_sources: BTreeMap<String, BTreeMap<String, Source>>,
+    /// Ids, locales, time zone, kernel settings, limits.
+    pub system: BTreeMap<String, String>,
     /// PostgreSQL clusters by version and name.
     pub clusters: BTreeMap<(u32, String), Cluster>,
     /// The Redis server.
@@ -104,6 +109,8 @@ impl Machine {
             units: BTreeMap::new(),
             starts: Vec::new(),
             python: BTreeMap::new(),
+            python_sources: BTreeMap::new(),
+            system: [("time zone", "Etc/UTC"), ("user odoo", "107")].map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             clusters: BTreeMap::new(),
             redis: Redis::default(),
             neighbours: BTreeMap::new(),

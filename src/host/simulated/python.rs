@@ -8,7 +8,7 @@ use pep440_rs::{Version, VersionSpecifiers};
 
 use super::machine::Machine;
 use super::packages::Archive;
-use crate::look::python::normalise;
+use crate::look::python::{Source, normalise};
 use crate::look::{PythonSight, Site};
 
 /// Normalised name → version.
@@ -43,6 +43,7 @@ impl Machine {
                 pip: self.has_package("python3-pip"),
                 externally_managed: false,
                 modules: modules.unwrap_or_default(),
+                sources: self.sources(site),
                 from_apt: FROM_APT
                     .iter()
                     .filter(|(package, ..)| self.has_package(package))
@@ -55,6 +56,7 @@ impl Machine {
                 externally_managed: false,
                 modules: modules.unwrap_or_default(),
                 from_apt: Modules::new(),
+                sources: self.sources(site),
             },
         }
     }
@@ -67,6 +69,30 @@ impl Machine {
         self.files.make_parents(path, ("root", "root", 0o755), now);
         self.files.write(path.join("bin/python"), "", ("root", "root", 0o755), now);
         self.python.entry(path.display().to_string()).or_default();
+        Ok(())
+    }
+
+    fn sources(&self, site: &Site) -> BTreeMap<String, Source> {
+        self.python_sources.get(&place(site)).cloned().unwrap_or_default()
+    }
+
+    /// `pip install --force-reinstall --no-deps`: of a repository any commit can be had, all of version 0.1.
+    pub(super) fn pip_replace(&mut self, site: &Site, requirements: &[String], archive: &Archive) -> Done {
+        for requirement in requirements {
+            let Some((name, from)) = requirement.split_once(" @ ") else {
+                let name = normalise(requirement.split("==").next().unwrap_or_default());
+                self.pip(site)?.remove(&name);
+                self.python_sources.entry(place(site)).or_default().remove(&name);
+                self.pip_install(site, std::slice::from_ref(requirement), archive)?;
+                continue;
+            };
+            let (url, revision) = from.rsplit_once('@').unwrap_or((from, ""));
+            let (vcs, url) = url.split_once('+').ok_or("ERROR: no repository")?;
+            let source =
+                Source { url: url.to_owned(), vcs: Some(vcs.to_owned()), revision: Some(revision.to_owned()), ..Source::default() };
+            self.pip(site)?.insert(normalise(name), "0.1".into());
+            self.python_sources.entry(place(site)).or_default().insert(normalise(name), source);
+        }
         Ok(())
     }
 

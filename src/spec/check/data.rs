@@ -40,17 +40,22 @@ fn files(spec: &Spec, findings: &mut Findings<'_>) {
         let shown = file.path.display();
         findings.absolute(&path, &file.path);
         if file.source().is_none() {
-            let named: Vec<&str> =
-                [("template", file.template.is_some()), ("content", file.content.is_some()), ("directory", file.directory)]
-                    .into_iter()
-                    .filter_map(|(name, there)| there.then_some(name))
-                    .collect();
+            let named: Vec<&str> = [
+                ("template", file.template.is_some()),
+                ("content", file.content.is_some()),
+                ("directory", file.directory),
+                ("clone", file.clone),
+            ]
+            .into_iter()
+            .filter_map(|(name, there)| there.then_some(name))
+            .collect();
             let message = match named.is_empty() {
                 true => format!("{shown} has no content"),
                 false => format!("{shown} has several contents: {}", named.join(" and ")),
             };
-            findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`");
+            findings.value(&path, message, "write one of `template: NAME`, `content: TEXT`, `directory: true`, `clone: true`");
         }
+        cloned(spec, file, &item, findings);
         let managed =
             [("odoo", spec.odoo.as_ref().map(|odoo| odoo.config.clone())), ("redis", spec.redis.as_ref().map(|redis| redis.config()))];
         if let Some((part, _)) = managed.into_iter().find(|(_, config)| config.as_ref() == Some(&file.path)) {
@@ -67,6 +72,55 @@ fn files(spec: &Spec, findings: &mut Findings<'_>) {
             let line = findings.line(&format!("files[{earlier}].path"));
             findings.value(&path, format!("{shown} is written twice on one host"), format!("the other is on line {line}"));
         }
+    }
+}
+
+/// What makes a host itself, what holds data, and what otr keeps: never another host's.
+const NEVER: [&str; 9] = [
+    "/var/lib/otr",
+    "/etc/otr",
+    "/etc/postgresql",
+    "/var/lib/postgresql",
+    "/etc/ssh",
+    "/etc/hostname",
+    "/etc/machine-id",
+    "/etc/fstab",
+    "/etc/shadow",
+];
+
+/// A file or tree that is taken from production.
+fn cloned(spec: &Spec, file: &crate::spec::FileSpec, item: &str, findings: &mut Findings<'_>) {
+    if !file.clone {
+        for (key, there) in [("ignore", !file.ignore.is_empty()), ("show", file.show)] {
+            if there {
+                findings.key(&format!("{item}.{key}"), format!("`{key}` says something only together with `clone: true`"), "");
+            }
+        }
+        return;
+    }
+    for key in ["owner", "group", "mode"] {
+        if findings.tree.at(&format!("{item}.{key}")).exact {
+            findings.key(&format!("{item}.{key}"), format!("a clone takes `{key}` from production too"), "take it out");
+        }
+    }
+    let (path, shown) = (format!("{item}.path"), file.path.display());
+    // Which units start at boot differs by role: a clone of all would start Odoo on the standby.
+    let units = ["/etc/systemd", "/etc/systemd/system"].iter().any(|path| file.path == std::path::Path::new(path));
+    if units {
+        findings.value(
+            &path,
+            format!("{shown} is too much for a clone: what starts at boot differs by role"),
+            "name drop-in folders: /etc/systemd/system/nginx.service.d",
+        );
+    } else if file.path.is_absolute() && file.path.components().count() < 3 {
+        findings.value(&path, format!("{shown} is too much for a clone"), "name the parts that are needed: /etc/nginx/sites-available");
+        return;
+    }
+    let data = spec.odoo.as_ref().map(|odoo| odoo.data_dir.clone());
+    let mut never = NEVER.iter().map(std::path::PathBuf::from).chain(data);
+    if let Some(other) = never.find(|other| file.path.starts_with(other) || other.starts_with(&file.path)) {
+        let why = format!("{shown} cannot be a clone: {} is each host's own, or is kept in another way", other.display());
+        findings.value(&path, why, "name what lies beside it");
     }
 }
 

@@ -36,7 +36,7 @@ pub const STEPS: [(FailoverVerb, &[StepName]); 3] = {
                 PutBack,
             ],
         ),
-        (FailoverVerb::Rejoin, &[Stop, Epoch, Recover, Mark, Keep, Source, Join, Follow]),
+        (FailoverVerb::Rejoin, &[Stop, Epoch, Recover, Mark, Source, Keep, Join, Follow]),
     ]
 };
 

@@ -20,7 +20,7 @@ pub fn templates(spec: &Spec, tree: &Tree, directory: &Path) -> Vec<Problem> {
         let field = match source {
             FileSource::Template(_) => format!("{path}.template"),
             FileSource::Content(_) => format!("{path}.content"),
-            FileSource::Directory => continue,
+            FileSource::Directory | FileSource::Clone => continue,
         };
         let hosts: Vec<&HostName> = match &file.hosts {
             Some(hosts) => hosts.iter().filter(|host| spec.hosts.contains_key(*host)).collect(),

@@ -64,6 +64,9 @@ fn installed(pair: &mut Pair) -> Result<()> {
     }
     pair.otr.run(SPEC, "apply --yes")?.ended(0)?;
     pair.lab.sh("erp2", "systemctl is-active -q otr-follow.service; systemctl is-enabled -q otr-follow.service")?;
+    let status = pair.otr.run(SPEC, "status --json")?.json()?.0;
+    let compared = |host: &serde_json::Value| host["syncs"].as_array().is_some_and(|all| all.iter().any(|ran| ran["what"] == "follow"));
+    ensure!(status["hosts"].as_array().is_some_and(|hosts| hosts.iter().any(compared)), "no comparison is on record: {status}");
     pair.nothing_differs(SPEC)
 }
 
@@ -149,8 +152,7 @@ fn refused(pair: &mut Pair, words: &str) -> Result<Run> {
 
 fn full_disk(pair: &mut Pair) -> Result<()> {
     let store = odoo::FILESTORE;
-    pair.lab.call(&["disk", "erp2", store, "4"])?;
-    pair.lab.sh("erp2", &format!("chown odoo:odoo {store}"))?;
+    small_disk(&pair.lab, 4)?;
     let run = pair.otr.run(SPEC, "sync filestore")?;
     ensure!(run.ended(1)?.said().contains("No space left"), "{}", run.said());
     no_leftovers(&pair.lab)?;
@@ -163,7 +165,7 @@ fn full_disk(pair: &mut Pair) -> Result<()> {
 }
 
 /// What ends a copy in the middle.
-const FAULTS: [&str; 4] = ["otr", "sshd", "link", "serve"];
+const FAULTS: [&str; 7] = ["otr", "sshd", "link", "serve", "read-only", "full", "reboot"];
 
 fn interrupted(pair: &mut Pair) -> Result<()> {
     let soak = std::env::var("OTR_PAIR_SOAK").ok().and_then(|text| text.parse().ok());
@@ -171,31 +173,79 @@ fn interrupted(pair: &mut Pair) -> Result<()> {
         odoo::create_many(&pair.lab, "erp1", 18_000, "soak")?;
         replayed(&pair.lab, "select count(*) from ir_attachment where name like 'soak-%'", "18000")?;
     }
+    let mut broken = 0;
     for round in 0..soak.unwrap_or(FAULTS.len()) {
         let fault = FAULTS[round % FAULTS.len()];
-        pair.lab.sh("erp2", &format!("rm -rf {FILESTORE}/[0-9a-f]*"))?;
-        let mut child = pair.otr.start(SPEC, "sync filestore")?;
-        // Anywhere between the login and the last rename.
-        std::thread::sleep(std::time::Duration::from_millis(300 + 137 * (round as u64 * 7 % 11)));
-        match fault {
-            "otr" => child.kill()?,
-            "sshd" => pair.lab.sh("erp1", "pkill -9 -f 'sshd: admin' || true").map(drop)?,
-            "serve" => pair.lab.sh("erp2", "pkill -9 -f 'otr serve keep' || true").map(drop)?,
-            _ => {
-                pair.lab.call(&["link", "erp1", "down"])?;
-                std::thread::sleep(std::time::Duration::from_millis(500));
-                child.kill()?;
-                pair.lab.call(&["link", "erp1", "up"])?;
-            }
+        let broke = interrupt(pair, round, fault, soak.is_some()).with_context(|| format!("round {round}, {fault}"))?;
+        broken += usize::from(broke);
+        if soak.is_some() {
+            println!("round {round}: {fault} {}", if broke { "broke it off" } else { "came too late" });
         }
-        child.wait()?;
-        let torn = pair.lab.sh("erp2", &format!("cd {FILESTORE}; find [0-9a-f]* -type f 2>/dev/null | while read -r f; do s=$(sha1sum <$f); [ ${{s%% *}} = ${{f##*/}} ] || echo $f; done"))?;
-        ensure!(torn.is_empty(), "after {fault}: {torn}");
-        // The end of the copy on erp2 may still hold the store for a moment.
-        pair.otr.run(SPEC, "sync filestore")?.ended(0)?;
         whole(&pair.lab).with_context(|| format!("round {round}, after {fault}: {}", pair.otr.started_said()))?;
+        if matches!(fault, "read-only") {
+            pair.lab.sh("erp2", &format!("umount {FILESTORE}"))?;
+        }
     }
-    Ok(())
+    println!("({broken} copies broke off) ");
+    pair.otr.run(SPEC, "sync filestore")?.ended(0)?;
+    whole(&pair.lab)
+}
+
+/// Interrupts a copy and lets the next run finish it; whether it was interrupted before its end.
+fn interrupt(pair: &mut Pair, round: usize, fault: &str, soak: bool) -> Result<bool> {
+    match fault {
+        "read-only" => small_disk(&pair.lab, 400)?,
+        // Full at another moment every time.
+        "full" => small_disk(&pair.lab, if soak { 4 + round * 7 % 41 } else { 4 })?,
+        _ => pair.lab.sh("erp2", &format!("rm -rf {FILESTORE}/[0-9a-f]*")).map(drop)?,
+    }
+    let mut child = pair.otr.start(SPEC, "sync filestore")?;
+    // Anywhere between the login and the last rename.
+    let moment = 300 + if soak { round as u64 * 1_618_033 % 4000 } else { 137 * (round as u64 * 7 % 11) };
+    std::thread::sleep(std::time::Duration::from_millis(moment));
+    match fault {
+        "otr" => child.kill()?,
+        "sshd" => pair.lab.sh("erp1", "pkill -9 -f 'sshd: admin' || true").map(drop)?,
+        "serve" => pair.lab.sh("erp2", "pkill -9 -f 'otr serve keep' || true").map(drop)?,
+        "reboot" => {
+            pair.lab.call(&["down", "erp1"])?;
+            child.kill()?;
+            pair.lab.call(&["boot", "erp1"])?;
+            pair.settle()?;
+        }
+        // The kernel refuses while a file is open for writing.
+        "read-only" => pair
+            .lab
+            .sh("erp2", &format!("for n in $(seq 100); do mount -o remount,ro {FILESTORE} 2>/dev/null && break; sleep 0.02; done"))
+            .map(drop)?,
+        "full" => {}
+        _ => {
+            pair.lab.call(&["link", "erp1", "down"])?;
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            child.kill()?;
+            pair.lab.call(&["link", "erp1", "up"])?;
+        }
+    }
+    let ended = child.wait()?;
+    let torn = pair.lab.sh("erp2", &format!("cd {FILESTORE}; find [0-9a-f]* -type f 2>/dev/null | while read -r f; do s=$(sha1sum <$f); [ ${{s%% *}} = ${{f##*/}} ] || echo $f; done"))?;
+    ensure!(torn.is_empty(), "after {fault}: {torn}");
+    match fault {
+        "read-only" => pair.lab.sh("erp2", &format!("mount -o remount,rw {FILESTORE}")).map(drop)?,
+        "full" => {
+            ensure!(pair.otr.started_said().contains("No space left"), "{}", pair.otr.started_said());
+            no_leftovers(&pair.lab)?;
+            pair.lab.sh("erp2", &format!("umount {FILESTORE}; rm -rf {FILESTORE}/[0-9a-f]*")).map(drop)?;
+        }
+        _ => {}
+    }
+    // The end of the copy on erp2 may still hold the store for a moment.
+    pair.otr.run(SPEC, "sync filestore")?.ended(0)?;
+    Ok(!ended.success())
+}
+
+fn small_disk(lab: &Lab, megabytes: usize) -> Result<()> {
+    lab.call(&["disk", "erp2", FILESTORE, &megabytes.to_string()])?;
+    lab.sh("erp2", &format!("rm -rf {FILESTORE}/lost+found; chown odoo:odoo {FILESTORE}")).map(drop)
 }
 
 fn ends(pair: &mut Pair) -> Result<()> {

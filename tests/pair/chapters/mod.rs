@@ -2,6 +2,8 @@
 
 mod bare;
 mod broken;
+mod clone;
+mod clonings;
 mod faults;
 mod filestore;
 mod glusterfs;
@@ -43,9 +45,10 @@ pub fn all() -> Vec<Chapter> {
         rejoin::chapter(),         // 15
         faults::kills(),           // 16
         faults::refused(),         // 17
-        init::debian(),            // 18
-        init::odootools(),         // 18
-        matrix::chapter(),         // 19
+        clone::chapter(),          // 18
+        init::debian(),            // 19
+        init::odootools(),         // 19
+        matrix::chapter(),         // 20
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

@@ -1,0 +1,30 @@
+//! Scripts that carry what was taken from production.
+
+use std::path::Path;
+
+use super::{Attributes, backup, beside, quote, quote_path, set_attributes};
+use crate::secret::Secret;
+
+/// As `write_file`; the bytes travelled in base64 and are written as they came.
+pub fn write_bytes(path: &Path, encoded: &Secret, attributes: &Attributes) -> String {
+    let new = quote_path(&beside(path));
+    let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
+    format!(
+        "umask 077\nnew={new}\n[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}trap 'rm -f -- \"$new\"' EXIT\nbase64 -d > \"$new\" <<'OTR-EOF'\n{}\nOTR-EOF\n{}\nsync \"$new\"\nmv -T -- \"$new\" {}\nsync {directory}",
+        backup(path),
+        encoded.expose(),
+        set_attributes("\"$new\"", attributes),
+        quote_path(path),
+    )
+}
+
+/// A link has neither mode nor content of its own: it is made beside its place and renamed.
+pub fn make_link(path: &Path, target: &str) -> String {
+    let (new, directory) = (quote_path(&beside(path)), quote_path(path.parent().unwrap_or(Path::new("/"))));
+    format!(
+        "[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}ln -sfn -- {} {new}\nmv -T -- {new} {}\nsync {directory}",
+        backup(path),
+        quote(target),
+        quote_path(path),
+    )
+}

@@ -1,0 +1,57 @@
+//! Files and small trees that a standby takes from production.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::List;
+use crate::resource::folder::Folder;
+use crate::resource::unit::{TreeReader, Unit, UnitState};
+use crate::resource::{Kind, ResourceId};
+use crate::spec::{CloneSpec, Role};
+
+/// The spec's `files:` with `clone`, and the units that read them. Last on the list: what otr itself
+/// writes on this host is known by then, and is left alone.
+pub fn files(list: &mut List<'_>, software: &[ResourceId]) {
+    if list.role != Role::Standby {
+        return;
+    }
+    let spec = list.spec().clone();
+    let mut own: BTreeSet<PathBuf> =
+        list.wanted.iter().map(|wanted| wanted.resource.id().name).filter(|name| name.starts_with('/')).map(PathBuf::from).collect();
+    own.extend(spec.odoo.iter().map(|odoo| odoo.config.clone()).chain(spec.redis.iter().map(|redis| redis.config())));
+    // A mask is a link that only systemd and otr put there.
+    own.extend(spec.odoo.iter().map(|odoo| PathBuf::from("/etc/systemd/system").join(odoo.unit.as_str())));
+    let mut units: IndexMap<_, (Vec<PathBuf>, Vec<ResourceId>)> = IndexMap::new();
+    for file in spec.files.iter().filter(|file| file.clone && file.hosts.as_ref().is_none_or(|hosts| hosts.contains(list.host))) {
+        let resource = Folder {
+            host: list.host.clone(),
+            production: spec.production.clone(),
+            path: file.path.clone(),
+            ignore: CloneSpec { ignore: file.ignore.clone() },
+            own: own.clone(),
+            show: file.show,
+        };
+        let id = list.add(resource, software);
+        if let Some(unit) = &file.unit {
+            let (trees, ids) = units.entry(unit.clone()).or_default();
+            trees.push(file.path.clone());
+            ids.push(id);
+        }
+    }
+    for (name, (trees, needs)) in units {
+        // Odoo's, Redis' and otr's own services are decided about elsewhere; a standby's Odoo rests.
+        if list.wanted.iter().any(|wanted| wanted.resource.id().name == name.as_str()) {
+            continue;
+        }
+        let reads = list.reads.remove(&name).unwrap_or_default();
+        let files = list.wanted.iter().map(|wanted| wanted.resource.id());
+        let needs: Vec<ResourceId> = files
+            .filter(|id| id.kind == Kind::File && reads.iter().any(|path| path.as_path() == Path::new(&id.name)))
+            .chain(needs)
+            .collect();
+        let unit = Unit { host: list.host.clone(), unit: name, state: UnitState::Running, reads, reloads: true };
+        list.add(TreeReader { unit, trees }, &needs);
+    }
+}
