@@ -8,7 +8,6 @@ use super::journal::Journal;
 use super::{Progress, Promotion, look};
 use crate::look::{LoginPage, Look};
 use crate::name::DatabaseName;
-use crate::spec::OptionValue;
 
 /// What Odoo answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +29,7 @@ pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journ
     let spec = promotion.inputs.spec;
     let Some(odoo) = &spec.odoo else { return Ok(Some("the spec has no `odoo:`, so nothing is asked".into())) };
     let host = promotion.host;
-    let port = [spec.hosts.get(host).map(|h| &h.odoo), Some(&odoo.production), Some(&odoo.options)]
-        .into_iter()
-        .flatten()
-        .find_map(|options| match options.get("http_port").or_else(|| options.get("xmlrpc_port")) {
-            Some(OptionValue::Int(port)) => u16::try_from(*port).ok(),
-            _ => None,
-        })
-        .unwrap_or(8069);
+    let port = spec.http_port(host);
     let database: Option<&DatabaseName> = odoo.databases.first();
     let mut ran = Instant::now();
     let mut ask = || -> Result<LoginPage, String> {
