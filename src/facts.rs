@@ -9,8 +9,8 @@ use crate::look::content::Content;
 use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
-    RedisSight, Seen, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight,
-    Vitals,
+    RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
+    UnitSight, Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -181,6 +181,10 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// A sentinel.
+        sentinel(port: u16, name: &str) -> SentinelSight, Sentinel, Look::Sentinel { port, name: name.to_owned() }
     );
     question!(
         /// The sessions of a store.

@@ -26,6 +26,7 @@ pub mod paths;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod sentinel;
 pub mod sessions;
 pub mod survey;
 pub mod system;
@@ -44,6 +45,7 @@ pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
+pub use sentinel::SentinelSight;
 pub use sessions::{SessionPlace, SessionsSight};
 pub use survey::Survey;
 pub use units::{Enablement, UnitSight};
@@ -137,6 +139,13 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// A sentinel, and what it knows of a primary.
+    Sentinel {
+        /// Its port.
+        port: u16,
+        /// The name it knows the primary by.
+        name: String,
+    },
     /// The login sessions of a store.
     Sessions(SessionPlace),
     /// A mount point.
@@ -187,6 +196,7 @@ impl std::fmt::Display for Look {
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
@@ -219,6 +229,7 @@ pub enum Sight {
     Origins(BTreeMap<String, origins::Origin>),
     System(BTreeMap<String, String>),
     Redis(RedisSight),
+    Sentinel(SentinelSight),
     Mount(MountSight),
     Sessions(SessionsSight),
     LoginPage(LoginPage),

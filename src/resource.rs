@@ -57,6 +57,7 @@ pub enum Kind {
     Role,
     Standby,
     Redis,
+    Sentinel,
     Filestore,
     Sessions,
     SessionModule,
@@ -66,7 +67,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Sources,
         Kind::Packages,
         Kind::Pip,
@@ -83,6 +84,7 @@ impl Kind {
         Kind::Role,
         Kind::Standby,
         Kind::Redis,
+        Kind::Sentinel,
         Kind::Filestore,
         Kind::Sessions,
         Kind::SessionModule,
@@ -108,6 +110,7 @@ impl Kind {
             Kind::Role => "role",
             Kind::Standby => "standby",
             Kind::Redis => "redis",
+            Kind::Sentinel => "sentinel",
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",

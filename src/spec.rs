@@ -17,6 +17,7 @@ pub mod problem;
 pub mod redis;
 pub mod requirement;
 pub mod schema;
+pub mod sentinel;
 pub mod sessions;
 pub mod software;
 pub mod storage;
@@ -29,6 +30,7 @@ pub use failover::{BootWithoutPeer, Failover, FailoverVerb, Fence, Hook, HookHos
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use odoo::{Odoo, Unmanaged};
 pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};
+pub use sentinel::{Decides, Sentinel};
 pub use sessions::{SessionServer, SessionStore, Sessions};
 pub use software::{Clone as CloneSpec, Packages, PackagesClone, Pip, SetClone, SourcesClone, matches};
 pub use storage::{Mount, MountStyle, Storage};

@@ -20,11 +20,13 @@ use crate::wanted::{cluster_at, guarded, stamp};
 mod filestore;
 mod pause;
 mod redis;
+mod sentinel;
 
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
 pub use pause::{pause_looks, paused};
 pub use redis::{RedisStatus, redis_status};
+pub use sentinel::SentinelStatus;
 
 /// How the pair stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +80,9 @@ pub struct HostStatus {
     /// Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisStatus>,
+    /// Sentinel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<SentinelStatus>,
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
@@ -124,7 +129,7 @@ pub struct PostgresStatus {
 
 /// What must be seen.
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
-    let mut looks = Vec::new();
+    let mut looks: Vec<_> = sentinel::looks(spec).collect();
     for host in spec.members() {
         let mut add = |look| looks.push((host.clone(), look));
         add(Look::Machine);
@@ -178,7 +183,7 @@ fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
     let production = server(spec, facts, &spec.production);
-    let hosts: Vec<HostStatus> = spec.members().map(|host| host_status(spec, facts, host, production)).collect();
+    let hosts: Vec<HostStatus> = spec.machines().map(|host| host_status(spec, facts, host, production)).collect();
     let mut obstacles = Vec::new();
     let standbys: Vec<&HostStatus> = hosts.iter().filter(|h| h.role == "standby").collect();
     if standbys.is_empty() {
@@ -223,6 +228,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         below: Vec::new(),
         odoo: None,
         redis: None,
+        sentinel: None,
         filestores: Vec::new(),
         syncs: facts
             .content(host, &Copied::path(spec))
@@ -239,6 +245,15 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         return status;
     }
     let mut unseen = Vec::new();
+    match sentinel::sentinel_status(spec, facts, host) {
+        Some(Ok(seen)) => status.sentinel = Some(seen),
+        Some(Err(why)) => unseen.push(why),
+        None => {}
+    }
+    if role == Role::Witness {
+        status.unseen = unseen;
+        return status;
+    }
     if let Some(at) = cluster_at(spec, host) {
         match at.server(facts) {
             Ok(server) => {
@@ -342,7 +357,9 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         }
         None => {}
     }
-    let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
+    // Where Sentinel moved the primary here, that is where it belongs.
+    let moved = |state| state == "primary" && host.sentinel.as_ref().is_some_and(|s| s.primary.as_deref() == Some(name.as_str()));
+    let linked = |redis: &&RedisStatus| moved(redis.state) || redis.state == "replica" && redis.link.as_deref() == Some("up");
     if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {
         found.push(format!(
             "Redis on {name} is {}{}",

@@ -14,7 +14,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, sentinels_elsewhere, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -294,6 +294,11 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
 fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let mut wanted = on(promotion.inputs, promotion.host);
     wanted.retain(|wanted| !progress.sound || !is_of_both_roles(wanted));
+    // Sentinels that still watch the old primary would make the new one its replica within seconds.
+    if !promotion.inputs.spec.sentinel_decides() {
+        let others = sentinels_elsewhere(promotion.inputs, promotion.host);
+        wanted.extend(others.into_iter().filter(|wanted| promotion.fleet.unreachable(&wanted.resource.id().host).is_none()));
+    }
     wanted
 }
 

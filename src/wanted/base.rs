@@ -26,7 +26,8 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
         done.push(list.add(Idle { unit: masked, clusters }, &[]));
     }
-    let storage = super::storage::packages(&spec);
+    let mut storage = super::storage::packages(&spec);
+    storage.extend(super::sentinel::package(&spec, list.host));
     if let Some(packages) = spec.packages.clone().or_else(|| (!storage.is_empty()).then(Default::default)) {
         let mut install: Vec<PackageSpec> = packages.install.iter().filter_map(|text| text.parse().ok()).collect();
         for name in storage {

@@ -106,7 +106,12 @@ fn told(list: &List<'_>) -> (Values, Values) {
         expiration: sessions.expiration.map(|span| span.0.as_secs()),
         anonymous: sessions.anonymous_expiration.map(|span| span.0.as_secs()),
         tls: authority.as_deref(),
-        sentinel: None,
+        // Its own host's sentinel: it knows one address alone, and that one is always near.
+        sentinel: spec.sentinel().filter(|_| server.is_none() && module.sentinel.is_ok()).map(|sentinel| crate::session::Sentinel {
+            host: "127.0.0.1",
+            port: sentinel.port,
+            primary: spec.sentinel_name(),
+        }),
         uri: readable(&uri),
     };
     let settings = (module.settings)(&wish);

@@ -12,6 +12,7 @@ mod observe;
 mod own_controller;
 mod power_cut;
 mod rejoin;
+mod sentinel;
 mod sessions;
 mod stage;
 mod standby;
@@ -51,6 +52,10 @@ pub fn all() -> Vec<Chapter> {
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
         chapters.push(glusterfs::chapter());
+    }
+    chapters.push(sentinel::chapter()); // 20
+    if std::env::var_os("OTR_PAIR_SESSION_REDIS").is_some() {
+        chapters.push(sentinel::cookie());
     }
     chapters
 }
