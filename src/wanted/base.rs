@@ -87,7 +87,8 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let mut done = Vec::new();
     let mut units: indexmap::IndexMap<_, Vec<(std::path::PathBuf, ResourceId)>> = indexmap::IndexMap::new();
     for (index, file) in list.spec().files.clone().into_iter().enumerate() {
-        if file.hosts.as_ref().is_some_and(|hosts| !hosts.contains(list.host)) || file.clone {
+        let here = file.hosts.as_ref().map_or(list.role != Role::Witness, |hosts| hosts.contains(list.host));
+        if !here || file.clone {
             continue;
         }
         let directory = file.source() == Some(FileSource::Directory);

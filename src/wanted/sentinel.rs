@@ -75,7 +75,9 @@ pub fn witness(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
         nixos: Default::default(),
     };
     let software = list.add(packages, &[]);
-    sentinel(&mut list, &[software], &[]);
+    let software = [software];
+    let files = super::base::files(&mut list, &software);
+    sentinel(&mut list, &[&software[..], &files].concat(), &[]);
     list.wanted
 }
 

@@ -4,7 +4,7 @@
 //! running sentinel takes are said to it, and it writes them; the others are changed while it is
 //! stopped. Everything else in the file is Sentinel's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::action::{Action, RedisServer, SentinelAction};
 use crate::facts::{FactError, Facts};
@@ -117,14 +117,21 @@ fn said(text: &str, directive: &str) -> Option<String> {
 }
 
 impl Sentinel {
+    /// Programs it is to call that are not there: it would not start with them.
+    fn missing(&self, facts: &Facts) -> Result<Vec<&str>, FactError> {
+        let scripts = self.directives.iter().filter(|(name, _)| name.starts_with("sentinel "));
+        let there = |path: &str| Ok::<_, FactError>(facts.path(&self.host, Path::new(path))?.is_some());
+        scripts.filter_map(|(_, path)| there(path).map(|there| (!there).then_some(path.as_str())).transpose()).collect()
+    }
+
     /// What it reads at its start.
-    fn file(&self, text: &str) -> Change {
+    fn file(&self, text: &str, missing: &[&str]) -> Change {
         let mut change = Change::default();
         let watches = said(text, &format!("sentinel monitor {}", self.watch.name)).is_some();
         let mut set = Vec::new();
         for (name, value) in &self.directives {
             // A script belongs to a primary that it watches.
-            if name.starts_with("sentinel ") && !watches {
+            if name.starts_with("sentinel ") && (!watches || missing.contains(&value.as_str())) {
                 continue;
             }
             let is = said(text, name);
@@ -211,6 +218,8 @@ impl Resource for Sentinel {
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut looks: Vec<_> = self.watch.looks().collect();
         looks.push((self.host.clone(), Look::SecretContent(self.config.clone())));
+        let scripts = self.directives.iter().filter(|(name, _)| name.starts_with("sentinel "));
+        looks.extend(scripts.map(|(_, path)| (self.host.clone(), Look::Path(path.into()))));
         let RedisServer { config, port } = &self.production.1;
         looks.extend(self.watch.servers.iter().map(|(host, _)| (host.clone(), Look::Redis { config: config.clone(), port: *port })));
         looks
@@ -221,7 +230,8 @@ impl Resource for Sentinel {
             return Ok(Decision::waits(format!("{}, which its package brings", self.config.display())));
         };
         let text = text.expose();
-        let change = self.file(text);
+        let missing = self.missing(facts)?;
+        let change = self.file(text, &missing);
         if !change.differences.is_empty() {
             return Ok(Decision::Change(change));
         }
@@ -243,6 +253,9 @@ impl Resource for Sentinel {
         }
         if !change.differences.is_empty() {
             return Ok(Decision::Change(change));
+        }
+        if let Some(script) = missing.first() {
+            return Ok(Decision::waits(format!("{script} on {}: Sentinel does not start without it", self.host)));
         }
         Ok(match sight.has_quorum() {
             true => Decision::Holds,

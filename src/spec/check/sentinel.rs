@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Findings;
-use crate::spec::{Decides, HostSpec, SessionStore, Spec};
+use crate::spec::{Decides, HostSpec, Role, SessionStore, Spec};
 
 const AT: &str = "redis.sentinel";
 
@@ -57,6 +57,19 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
         let Some(path) = path else { continue };
         if findings.absolute(&at, path) && path.to_string_lossy().contains(|c: char| c.is_whitespace() || "\"'\\".contains(c)) {
             findings.value(&at, "sentinel.conf cannot hold such a path", "");
+        }
+        // A witness gets only the files that name it.
+        let of = |host: &&crate::name::HostName| {
+            let named = |file: &crate::spec::FileSpec| match &file.hosts {
+                Some(hosts) => hosts.contains(*host),
+                None => spec.role(host) != Role::Witness,
+            };
+            !spec.files.iter().any(|file| file.path == *path && named(file))
+        };
+        let without: Vec<String> = spec.sentinels().filter(of).map(ToString::to_string).collect();
+        if !without.is_empty() {
+            let hint = format!("files: [{{path: {}, mode: \"0755\", hosts: [{}], …}}]", path.display(), without.join(", "));
+            findings.note(&at, format!("no `files:` puts it on {}, and Sentinel does not start without it", without.join(", ")), hint);
         }
     }
     if redis.parameters.keys().any(|name| name.eq_ignore_ascii_case("replica-priority")) && sentinel.decides == Decides::Otr {

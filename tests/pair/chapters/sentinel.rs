@@ -11,8 +11,7 @@ const SPEC: &str = "sentinel.yaml";
 const WITNESS: &str = "  erp3: {address: 10.77.0.13, user: root, role: witness}\n";
 const SENTINEL: &str =
     "redis:\n  sentinel: {decides: sentinel, down_after: 3s, failover_timeout: 10s, notification_script: /usr/local/bin/tell}\n";
-const TELL: &str =
-    "files:\n  - {path: /usr/local/bin/tell, content: \"#!/bin/sh\\necho \\\"$1\\\" >>/var/log/redis/told\\n\", mode: \"0755\"}\n";
+const TELL: &str = "files:\n  - {path: /usr/local/bin/tell, hosts: [erp1, erp2, erp3], content: \"#!/bin/sh\\necho \\\"$1\\\" >>/var/log/redis/told\\n\", mode: \"0755\"}\n";
 
 /// A client as any library has one: asks a sentinel, writes where it says, remembers what was taken.
 const CLIENT: &str = r#"export REDISCLI_AUTH=keys-to-the-shop
