@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
@@ -181,6 +182,10 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// memcached.
+        memcached(port: u16) -> MemcachedSight, Memcached, Look::Memcached(port)
     );
     question!(
         /// A sentinel.

@@ -17,6 +17,7 @@ pub mod content;
 pub mod filestore;
 pub mod folder;
 pub mod machine;
+pub mod memcached;
 pub mod mounts;
 pub mod nixos;
 pub mod odoo;
@@ -139,6 +140,8 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// memcached on a port.
+    Memcached(u16),
     /// A sentinel, and what it knows of a primary.
     Sentinel {
         /// Its port.
@@ -196,6 +199,7 @@ impl std::fmt::Display for Look {
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::Memcached(port) => write!(f, "memcached on port {port}"),
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
@@ -230,6 +234,7 @@ pub enum Sight {
     System(BTreeMap<String, String>),
     Redis(RedisSight),
     Sentinel(SentinelSight),
+    Memcached(memcached::MemcachedSight),
     Mount(MountSight),
     Sessions(SessionsSight),
     LoginPage(LoginPage),

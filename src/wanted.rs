@@ -16,6 +16,7 @@ mod base;
 mod clones;
 mod database;
 mod guard;
+mod memcached;
 mod odoo;
 mod redis;
 mod schedule;
@@ -125,7 +126,8 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let database = database::cluster(&mut list, &[software.clone(), epoch.clone()].concat());
     let redis = redis::server(&mut list, &software);
     sentinel::sentinel(&mut list, &software, &redis);
-    let sessions = sessions::module(&mut list, &software, &redis);
+    let mut sessions = sessions::module(&mut list, &software, &redis);
+    sessions.extend(memcached::server(&mut list, &software));
     let program = schedule::program(&mut list);
     guard::guard(&mut list, &software, program.clone());
     let before = [database.clone(), program.clone().into_iter().collect()].concat();

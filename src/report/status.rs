@@ -61,6 +61,20 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     if let Some(redis) = &host.redis {
         render_redis(out, redis, style);
     }
+    if let Some(memcached) = &host.memcached {
+        let words = match memcached.up {
+            true => format!(
+                "{} items, {} of {} used, {} evicted, up {} s: nothing in it is older",
+                memcached.items,
+                size(memcached.used_bytes),
+                size(memcached.limit_bytes),
+                memcached.evicted,
+                memcached.uptime
+            ),
+            false => paint(style, "31", "down"),
+        };
+        let _ = writeln!(out, "  memcached   {words}");
+    }
     if let Some(sentinel) = &host.sentinel {
         let _ = writeln!(out, "  Sentinel    {}", sentinel_words(sentinel, style));
     }

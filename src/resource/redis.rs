@@ -127,6 +127,10 @@ impl Redis {
         // The old spelling of replicaof would win or lose by its place in the file.
         compare("slaveof", None);
         compare("replicaof", replicaof.as_ref());
+        if stale_user(settings, text) {
+            differences.push(Difference { what: "user default in the file".into(), is: Shown::Sensitive, wanted: Shown::Absent });
+            changes.insert("user".into(), None);
+        }
         Ok((differences, directives::edited(text, &changes)))
     }
 
@@ -268,6 +272,15 @@ impl Resource for Redis {
     }
 }
 
+/// A failover of Sentinel's makes the server rewrite its file, with a line for the user `default`.
+/// At a start it wins over `requirepass`, and beside an `aclfile` the server does not start.
+fn stale_user(settings: &Settings, text: &str) -> bool {
+    let alone = text.lines().filter(|line| line.trim_start().starts_with("user ")).count() == 1;
+    let Some(user) = directives::get(text, "user").filter(|user| alone && user.starts_with("default ")) else { return false };
+    let password = settings.get("requirepass").and_then(|text| text.as_ref().ok());
+    settings.contains_key("aclfile") || password.is_some_and(|password| !user.contains(&users::hashed(password.expose())))
+}
+
 fn replication(sight: &RedisSight) -> String {
     match (sight.info("role"), sight.info("master_host"), sight.info("master_port")) {
         (Some("slave"), Some(host), Some(port)) => format!("replica of {host}:{port}"),
@@ -284,4 +297,20 @@ fn difference(what: String, name: &str, is: Option<String>, wanted: Option<&Text
         Some(text) => text.into(),
     };
     Difference { what, is: show(is), wanted: show(wanted.map(|text| text.expose().to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rewrite_left_goes_once_it_is_wrong() {
+        let settings = |name: &str, value: &str| Settings::from([(name.to_owned(), Ok(Text::from(value)))]);
+        let file = format!("port 6379\nuser default on {} ~* +@all\n", users::hashed("old"));
+        assert!(!stale_user(&settings("requirepass", "old"), &file));
+        let (differences, edited) = Redis::file(&settings("requirepass", "new"), &file, None).unwrap();
+        assert!(differences.len() == 2 && !edited.contains("user"), "{edited}");
+        assert!(stale_user(&settings("aclfile", "/etc/redis/otr-users.acl"), &file));
+        assert!(!stale_user(&settings("requirepass", "new"), &format!("{file}user bob on nopass\n")), "somebody's own users are not otr's");
+    }
 }

@@ -59,6 +59,7 @@ impl Machine {
             Look::Folder(root) => Sight::Folder(self.folder(root)?),
             Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
             Look::System => Sight::System(self.system.clone()),
+            Look::Memcached(_) => Sight::Memcached(None),
             Look::Sentinel { .. } => Sight::Sentinel(SentinelSight::Down),
             Look::Redis { config, port } => {
                 if !self.is_root() && self.has_package("redis-server") {

@@ -116,6 +116,7 @@ pub fn cookie() -> Chapter {
             pair.lab.sh("erp1", "systemctl start redis-server")?;
             pair.lab
                 .wait("erp1's Redis to follow", 60, |lab| Ok(lab.redis("erp1", "info replication")?.contains("master_link_status:up")))?;
+            pair.otr.run(SPEC, "sync --json")?.ended(0)?;
             pair.nothing_differs(SPEC)
         })
         .step("a_switchover_keeps_the_cookie", |pair| {
