@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::look::accounts::Accounts;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
 use crate::look::{
@@ -182,6 +183,10 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// A Redis that otr does not set up.
+        redis_elsewhere(at: &Elsewhere) -> ElsewhereSight, RedisElsewhere, Look::RedisElsewhere(at.clone())
     );
     question!(
         /// memcached.

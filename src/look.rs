@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod batch;
 pub mod command;
 pub mod content;
+pub mod elsewhere;
 pub mod filestore;
 pub mod folder;
 pub mod machine;
@@ -140,6 +141,8 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// A Redis that otr does not set up.
+    RedisElsewhere(elsewhere::Elsewhere),
     /// memcached on a port.
     Memcached(u16),
     /// A sentinel, and what it knows of a primary.
@@ -199,6 +202,7 @@ impl std::fmt::Display for Look {
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::RedisElsewhere(at) => write!(f, "the Redis {}:{}", at.host, at.port),
             Look::Memcached(port) => write!(f, "memcached on port {port}"),
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
@@ -234,6 +238,7 @@ pub enum Sight {
     System(BTreeMap<String, String>),
     Redis(RedisSight),
     Sentinel(SentinelSight),
+    RedisElsewhere(elsewhere::ElsewhereSight),
     Memcached(memcached::MemcachedSight),
     Mount(MountSight),
     Sessions(SessionsSight),

@@ -15,6 +15,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::{cluster_at, guarded, stamp};
 
+mod elsewhere;
 mod filestore;
 mod memcached;
 mod pause;
@@ -22,6 +23,7 @@ mod postgres;
 mod redis;
 mod sentinel;
 
+pub use elsewhere::ElsewhereStatus;
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
 pub use memcached::{MemcachedStatus, memcached_status};
@@ -83,6 +85,9 @@ pub struct HostStatus {
     /// Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisStatus>,
+    /// The Redis that holds the sessions, where otr does not set it up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_server: Option<ElsewhereStatus>,
     /// memcached, where sessions are kept in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memcached: Option<MemcachedStatus>,
@@ -118,6 +123,9 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
+        }
+        if let Some(at) = elsewhere::place(spec) {
+            add(Look::RedisElsewhere(at));
         }
         if let Some(memcached) = spec.memcached() {
             add(Look::Memcached(memcached.port));
@@ -210,6 +218,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         below: Vec::new(),
         odoo: None,
         redis: None,
+        session_server: None,
         memcached: None,
         sentinel: None,
         filestores: Vec::new(),
@@ -265,6 +274,12 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
                     _ => "inactive",
                 });
             }
+            Err(error) => unseen.push(error.to_string()),
+        }
+    }
+    if let Some(at) = elsewhere::place(spec) {
+        match facts.redis_elsewhere(host, &at) {
+            Ok(sight) => status.session_server = Some(elsewhere::elsewhere_status(&at, sight)),
             Err(error) => unseen.push(error.to_string()),
         }
     }

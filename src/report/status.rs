@@ -61,6 +61,18 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     if let Some(redis) = &host.redis {
         render_redis(out, redis, style);
     }
+    if let Some(server) = &host.session_server {
+        let mut words = vec![server.at.clone()];
+        words.extend(server.error.as_ref().map(|why| format!("{} {why}", paint(style, "31", "not reached:"))));
+        words.extend(server.cluster.as_ref().map(|state| match state.as_str() {
+            "ok" => "cluster ok".to_owned(),
+            other => paint(style, "31", &format!("cluster {other}")),
+        }));
+        words.extend(server.nodes.map(|(nodes, primaries)| format!("{primaries} primaries of {nodes} nodes")));
+        words.extend(server.slots_ok.map(|slots| format!("{slots} of 16384 slots")));
+        words.extend(server.used_bytes.map(|bytes| format!("{} used", size(bytes))));
+        let _ = writeln!(out, "  Sessions    {}", words.join(", "));
+    }
     if let Some(memcached) = &host.memcached {
         let words = match memcached.up {
             true => format!(

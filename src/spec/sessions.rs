@@ -86,6 +86,9 @@ pub struct SessionServer {
     /// Its password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Setting>,
+    /// It is a Redis Cluster. No session module otr knows can use one; a patched one or your own may.
+    #[serde(default)]
+    pub cluster: bool,
     /// It speaks TLS; the file of the authority that signed its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<std::path::PathBuf>,

@@ -28,6 +28,7 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
     }
     let mut storage = super::storage::packages(&spec);
     storage.extend(super::sentinel::package(&spec, list.host));
+    storage.extend(spec.sessions.server.as_ref().and_then(|_| "redis-tools".parse().ok()));
     storage.extend(spec.memcached().and_then(|_| "memcached".parse().ok()));
     if let Some(packages) = spec.packages.clone().or_else(|| (!storage.is_empty()).then(Default::default)) {
         let mut install: Vec<PackageSpec> = packages.install.iter().filter_map(|text| text.parse().ok()).collect();

@@ -10,6 +10,7 @@ use super::files::Node;
 use super::machine::Machine;
 use crate::look::command::Answer;
 use crate::look::content::{Content, LIMIT};
+use crate::look::elsewhere::ElsewhereSight;
 use crate::look::folder::{Piece, What};
 use crate::look::{Folder, Look, SentinelSight, Sight, SightError};
 use crate::name::Mode;
@@ -59,6 +60,7 @@ impl Machine {
             Look::Folder(root) => Sight::Folder(self.folder(root)?),
             Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
             Look::System => Sight::System(self.system.clone()),
+            Look::RedisElsewhere(_) => Sight::RedisElsewhere(ElsewhereSight::Silent("no route (simulated)".into())),
             Look::Memcached(_) => Sight::Memcached(None),
             Look::Sentinel { .. } => Sight::Sentinel(SentinelSight::Down),
             Look::Redis { config, port } => {

@@ -74,6 +74,13 @@ fn fits(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
             "leave it out: the password lets clients in",
         );
     }
+    if sessions.server.as_ref().is_some_and(|server| server.cluster) && !sessions.patched {
+        findings.key(
+            "sessions.server.cluster",
+            format!("{} connects to one server, and a Redis Cluster sends it to others", module.name),
+            "name a module that knows clusters; or say `patched: true` if its code was changed",
+        );
+    }
     if sessions.prefix.is_some() && !module.prefix {
         findings.key("sessions.prefix", format!("{} knows no prefix", module.name), "leave it out");
     }
