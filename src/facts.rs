@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::look::accounts::Accounts;
+use crate::look::bucket::BucketSight;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
 use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
@@ -183,6 +184,10 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// An object store's address.
+        bucket(url: &str) -> BucketSight, Bucket, Look::Bucket(url.to_owned())
     );
     question!(
         /// A Redis that otr does not set up.

@@ -12,6 +12,7 @@ use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
 pub mod batch;
+pub mod bucket;
 pub mod command;
 pub mod content;
 pub mod elsewhere;
@@ -141,6 +142,8 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// An object store's address.
+    Bucket(String),
     /// A Redis that otr does not set up.
     RedisElsewhere(elsewhere::Elsewhere),
     /// memcached on a port.
@@ -202,6 +205,7 @@ impl std::fmt::Display for Look {
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::Bucket(url) => f.write_str(url),
             Look::RedisElsewhere(at) => write!(f, "the Redis {}:{}", at.host, at.port),
             Look::Memcached(port) => write!(f, "memcached on port {port}"),
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
@@ -238,6 +242,7 @@ pub enum Sight {
     System(BTreeMap<String, String>),
     Redis(RedisSight),
     Sentinel(SentinelSight),
+    Bucket(bucket::BucketSight),
     RedisElsewhere(elsewhere::ElsewhereSight),
     Memcached(memcached::MemcachedSight),
     Mount(MountSight),

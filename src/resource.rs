@@ -2,6 +2,7 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod bucket;
 pub mod elsewhere;
 pub mod epoch;
 pub mod file;

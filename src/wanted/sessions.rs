@@ -90,6 +90,10 @@ fn elsewhere(list: &mut List<'_>) {
     }
     let at = Elsewhere { host: server.host, port: server.port, authority: server.authority };
     let host = list.host.clone();
+    // At a promotion it is to be tried.
+    if list.inputs.promoting {
+        return;
+    }
     list.add(Reached { host, at, cluster: server.cluster }, &needs);
 }
 
