@@ -1,8 +1,11 @@
 //! Redis Sentinel: on every member, and on witnesses, which run nothing else.
 
-use super::{Inputs, List, managed};
+use std::path::PathBuf;
+
+use super::{Inputs, List, managed, root_file};
 use crate::action::RedisServer;
 use crate::name::{HostName, PackageName};
+use crate::resource::file::File;
 use crate::resource::packages::Packages;
 use crate::resource::redis::sentinel::{Sentinel, Watch};
 use crate::resource::unit::{Unit, UnitState};
@@ -34,12 +37,20 @@ pub fn sentinel(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceI
     package(&spec, list.host)?;
     let unit = spec.sentinel_unit()?;
     let host = list.host.clone();
-    let runs = Unit { host: host.clone(), unit: unit.clone(), state: UnitState::Running, reads: Vec::new(), reloads: false };
-    let runs = list.add(runs, software);
+    let (mut needs, mut reads) = (software.to_vec(), Vec::new());
+    if wish.notification_script.is_some() || wish.reconfiguration_script.is_some() {
+        // Since Debian 12 its unit lets it execute nothing but itself.
+        let text = "# Written by otr: its scripts may be executed.\n[Service]\nNoExecPaths=\nExecPaths=\n";
+        let path = PathBuf::from(format!("/etc/systemd/system/{unit}.d/otr-sentinel.conf"));
+        let file = File { host: host.clone(), path: path.clone(), content: Ok(text.into()), attributes: root_file(0o644)? };
+        needs.push(list.add(file, software));
+        reads.push(path);
+    }
+    let runs = Unit { host: host.clone(), unit: unit.clone(), state: UnitState::Running, reads, reloads: false };
+    let runs = list.add(runs, &needs);
     let name = spec.sentinel_name();
-    let script = |option: &str, path: &Option<std::path::PathBuf>| {
-        path.as_ref().map(|path| (format!("sentinel {option} {name}"), path.display().to_string()))
-    };
+    let script =
+        |option: &str, path: &Option<PathBuf>| path.as_ref().map(|path| (format!("sentinel {option} {name}"), path.display().to_string()));
     let mut directives = vec![("bind".to_owned(), wish.bind.clone()), ("port".to_owned(), wish.port.to_string())];
     directives.extend(script("notification-script", &wish.notification_script));
     directives.extend(script("client-reconfig-script", &wish.reconfiguration_script));
