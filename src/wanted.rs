@@ -28,7 +28,7 @@ mod sync;
 pub use database::{cluster_at, follows, slot_of};
 pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS};
-pub use sentinel::elsewhere as sentinels_elsewhere;
+pub use sentinel::everywhere as sentinels;
 pub use sync::stamp;
 
 /// Everything a wish is made from.
@@ -146,6 +146,17 @@ pub fn is_of_both_roles(wanted: &Wanted) -> bool {
         wanted.resource.id().kind,
         Sources | Packages | Pip | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
     )
+}
+
+/// What Odoo needs of its host in production's role besides the database, so that users can work:
+/// the rest is not waited for.
+pub fn serving(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
+    let mut list = List { inputs, host, role: inputs.spec.role(host), wanted: Vec::new(), reads: BTreeMap::new() };
+    let configuration = odoo::configuration(&mut list, &[]);
+    let files = base::files(&mut list, &[]);
+    let redis = redis::server(&mut list, &[]);
+    odoo::serves(&mut list, &[configuration, files, redis].concat());
+    list.wanted
 }
 
 /// The data that `sync` moves to the standbys.

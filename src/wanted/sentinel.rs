@@ -92,12 +92,12 @@ pub fn witness(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     list.wanted
 }
 
-/// The sentinels of the other hosts, those otr may change: at a promotion they are told with it.
-pub fn elsewhere(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
-    let others = inputs.spec.sentinels().filter(|other| *other != host && managed(inputs.spec, other));
-    others
-        .flat_map(|other| {
-            let mut list = List { inputs, host: other, role: inputs.spec.role(other), wanted: Vec::new(), reads: Default::default() };
+/// The sentinels of all hosts that otr may change: at a promotion they are told with it.
+pub fn everywhere(inputs: Inputs<'_>) -> Vec<Wanted> {
+    let hosts = inputs.spec.sentinels().filter(|host| managed(inputs.spec, host));
+    hosts
+        .flat_map(|host| {
+            let mut list = List { inputs, host, role: inputs.spec.role(host), wanted: Vec::new(), reads: Default::default() };
             sentinel(&mut list, &[], &[]);
             list.wanted
         })

@@ -1,4 +1,4 @@
-//! 20: three sentinels, one of them on a machine that holds no data. The primary of Redis dies while
+//! 21: three sentinels, one of them on a machine that holds no data. The primary of Redis dies while
 //! a client keeps asking; who decides is what the spec says, and the other keeps quiet.
 
 use anyhow::{Context, Result, ensure};

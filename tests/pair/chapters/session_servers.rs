@@ -1,4 +1,4 @@
-//! 21: sessions in servers that no module of the table reaches: memcached, with a module of the
+//! 22: sessions in servers that no module of the table reaches: memcached, with a module of the
 //! user's own, and a Redis Cluster that otr finds and does not set up.
 
 use anyhow::{Context, Result, ensure};
