@@ -13,9 +13,11 @@ use crate::secret::{Secret, Text};
 pub mod keep;
 mod mounts;
 pub mod script;
+pub mod sentinel;
 pub mod transfer;
 
 pub use keep::{Keep, Kept, Moved};
+pub use sentinel::SentinelAction;
 pub use transfer::{Gift, GiftKind, Taken, Transfer};
 
 /// A package to install, at a version if one is wanted.
@@ -173,6 +175,8 @@ pub enum Action {
     SetRedis { server: RedisServer, name: String, value: Text },
     /// `REPLICAOF host port`, or `NO ONE`.
     ReplicateRedis { server: RedisServer, primary: Option<(String, u16)> },
+    /// Something about Sentinel.
+    Sentinel(SentinelAction),
     /// Append a line to a journal, fsynced.
     AppendJournal { path: PathBuf, line: String },
     /// Run a program of the spec's or the command line's: a hook, a fence, a snapshot.
@@ -238,6 +242,7 @@ impl Action {
             Action::SetRedis { name, value, .. } => format!("CONFIG SET {name} {}", value.shown()),
             Action::ReplicateRedis { primary: Some((host, port)), .. } => format!("REPLICAOF {host} {port}"),
             Action::ReplicateRedis { primary: None, .. } => "REPLICAOF NO ONE".into(),
+            Action::Sentinel(action) => action.title(),
             Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
             Action::Run { command } => format!("run {}", command.shown()),
             Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),

@@ -175,7 +175,7 @@ pub(crate) fn who() -> String {
 
 /// Opens the members of a spec and takes the locks of those otr may change.
 pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> Result<Fleet, (HostName, HostError)> {
-    let fleet = Fleet::open(session.connector.as_ref(), spec.members());
+    let fleet = Fleet::open(session.connector.as_ref(), spec.machines());
     if let Some(verb) = lock {
         lock_fleet(&fleet, spec, verb)?;
     }
@@ -184,7 +184,7 @@ pub(crate) fn open_fleet(session: &Session, spec: &Spec, lock: Option<&str>) -> 
 
 /// Takes the locks of the members otr may change.
 pub(crate) fn lock_fleet(fleet: &Fleet, spec: &Spec, verb: &str) -> Result<(), (HostName, HostError)> {
-    fleet.lock(spec.members().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))
+    fleet.lock(spec.machines().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))
 }
 
 /// Says who holds a lock.
@@ -218,7 +218,7 @@ pub(crate) fn select(wanted: Vec<Wanted>, selection: &Selection, spec: &Spec) ->
 /// Puts a report together.
 pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: Vec<ResourceReport>) -> Report {
     let hosts = spec
-        .members()
+        .machines()
         .filter_map(|name| {
             let host = spec.hosts.get(name)?;
             Some(HostReport {

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::look::accounts::Accounts;
+use crate::look::bucket::BucketSight;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
+use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
-    RedisSight, Seen, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing, UnitSight,
-    Vitals,
+    RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
+    UnitSight, Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -181,6 +184,22 @@ impl Facts {
     question!(
         /// A Redis server.
         redis(config: &Path, port: u16) -> RedisSight, Redis, Look::Redis { config: config.to_owned(), port }
+    );
+    question!(
+        /// An object store's address.
+        bucket(url: &str) -> BucketSight, Bucket, Look::Bucket(url.to_owned())
+    );
+    question!(
+        /// A Redis that otr does not set up.
+        redis_elsewhere(at: &Elsewhere) -> ElsewhereSight, RedisElsewhere, Look::RedisElsewhere(at.clone())
+    );
+    question!(
+        /// memcached.
+        memcached(port: u16) -> MemcachedSight, Memcached, Look::Memcached(port)
+    );
+    question!(
+        /// A sentinel.
+        sentinel(port: u16, name: &str) -> SentinelSight, Sentinel, Look::Sentinel { port, name: name.to_owned() }
     );
     question!(
         /// The sessions of a store.

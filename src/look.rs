@@ -12,11 +12,14 @@ use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
 pub mod batch;
+pub mod bucket;
 pub mod command;
 pub mod content;
+pub mod elsewhere;
 pub mod filestore;
 pub mod folder;
 pub mod machine;
+pub mod memcached;
 pub mod mounts;
 pub mod nixos;
 pub mod odoo;
@@ -26,6 +29,7 @@ pub mod paths;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod sentinel;
 pub mod sessions;
 pub mod survey;
 pub mod system;
@@ -44,6 +48,7 @@ pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
+pub use sentinel::SentinelSight;
 pub use sessions::{SessionPlace, SessionsSight};
 pub use survey::Survey;
 pub use units::{Enablement, UnitSight};
@@ -137,6 +142,19 @@ pub enum Look {
         /// The server's port.
         port: u16,
     },
+    /// An object store's address.
+    Bucket(String),
+    /// A Redis that otr does not set up.
+    RedisElsewhere(elsewhere::Elsewhere),
+    /// memcached on a port.
+    Memcached(u16),
+    /// A sentinel, and what it knows of a primary.
+    Sentinel {
+        /// Its port.
+        port: u16,
+        /// The name it knows the primary by.
+        name: String,
+    },
     /// The login sessions of a store.
     Sessions(SessionPlace),
     /// A mount point.
@@ -187,6 +205,10 @@ impl std::fmt::Display for Look {
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
             Look::Redis { port, .. } => write!(f, "Redis on port {port}"),
+            Look::Bucket(url) => f.write_str(url),
+            Look::RedisElsewhere(at) => write!(f, "the Redis {}:{}", at.host, at.port),
+            Look::Memcached(port) => write!(f, "memcached on port {port}"),
+            Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
@@ -219,6 +241,10 @@ pub enum Sight {
     Origins(BTreeMap<String, origins::Origin>),
     System(BTreeMap<String, String>),
     Redis(RedisSight),
+    Sentinel(SentinelSight),
+    Bucket(bucket::BucketSight),
+    RedisElsewhere(elsewhere::ElsewhereSight),
+    Memcached(memcached::MemcachedSight),
     Mount(MountSight),
     Sessions(SessionsSight),
     LoginPage(LoginPage),

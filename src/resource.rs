@@ -2,6 +2,8 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod bucket;
+pub mod elsewhere;
 pub mod epoch;
 pub mod file;
 pub mod filestore;
@@ -57,6 +59,7 @@ pub enum Kind {
     Role,
     Standby,
     Redis,
+    Sentinel,
     Filestore,
     Sessions,
     SessionModule,
@@ -66,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Sources,
         Kind::Packages,
         Kind::Pip,
@@ -83,6 +86,7 @@ impl Kind {
         Kind::Role,
         Kind::Standby,
         Kind::Redis,
+        Kind::Sentinel,
         Kind::Filestore,
         Kind::Sessions,
         Kind::SessionModule,
@@ -108,6 +112,7 @@ impl Kind {
             Kind::Role => "role",
             Kind::Standby => "standby",
             Kind::Redis => "redis",
+            Kind::Sentinel => "sentinel",
             Kind::Filestore => "filestore",
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",

@@ -7,24 +7,31 @@ use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::history::pause::Pause;
 use crate::history::{Copied, Ran};
-use crate::look::postgres::lsn_bytes;
 use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
 use crate::plan::split::split_brain;
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
-use crate::resource::unit::clock;
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::{cluster_at, guarded, stamp};
 
+mod elsewhere;
 mod filestore;
+mod memcached;
 mod pause;
+mod postgres;
 mod redis;
+mod sentinel;
 
+pub use elsewhere::ElsewhereStatus;
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
+pub use memcached::{MemcachedStatus, memcached_status};
 pub use pause::{pause_looks, paused};
+pub use postgres::PostgresStatus;
+use postgres::postgres_status;
 pub use redis::{RedisStatus, redis_status};
+pub use sentinel::SentinelStatus;
 
 /// How the pair stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +85,15 @@ pub struct HostStatus {
     /// Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisStatus>,
+    /// The Redis that holds the sessions, where otr does not set it up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_server: Option<ElsewhereStatus>,
+    /// memcached, where sessions are kept in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memcached: Option<MemcachedStatus>,
+    /// Sentinel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<SentinelStatus>,
     /// The filestores of a standby.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filestores: Vec<FilestoreStatus>,
@@ -95,36 +111,9 @@ pub struct HostStatus {
     pub unseen: Vec<String>,
 }
 
-/// PostgreSQL on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PostgresStatus {
-    /// `primary`, `standby` or `down`.
-    pub state: &'static str,
-    /// The timeline.
-    pub timeline: Option<u32>,
-    /// `streaming`, or why not; on a standby.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub receiver: Option<String>,
-    /// WAL that production has and this standby has not received, bytes: lost if production died now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_received_bytes: Option<u64>,
-    /// Seconds since production's last message, on a standby.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_message_seconds: Option<u64>,
-    /// WAL that production has and this standby has not replayed, bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lag_bytes: Option<u64>,
-    /// The commit time of the last replayed transaction, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_transaction: Option<String>,
-    /// Replay waits.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub replay_paused: bool,
-}
-
 /// What must be seen.
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
-    let mut looks = Vec::new();
+    let mut looks: Vec<_> = sentinel::looks(spec).collect();
     for host in spec.members() {
         let mut add = |look| looks.push((host.clone(), look));
         add(Look::Machine);
@@ -134,6 +123,12 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
+        }
+        if let Some(at) = elsewhere::place(spec) {
+            add(Look::RedisElsewhere(at));
+        }
+        if let Some(memcached) = spec.memcached() {
+            add(Look::Memcached(memcached.port));
         }
         if let Some(redis) = &spec.redis {
             add(Look::Redis { config: redis.config(), port: redis.port });
@@ -178,7 +173,7 @@ fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
     let production = server(spec, facts, &spec.production);
-    let hosts: Vec<HostStatus> = spec.members().map(|host| host_status(spec, facts, host, production)).collect();
+    let hosts: Vec<HostStatus> = spec.machines().map(|host| host_status(spec, facts, host, production)).collect();
     let mut obstacles = Vec::new();
     let standbys: Vec<&HostStatus> = hosts.iter().filter(|h| h.role == "standby").collect();
     if standbys.is_empty() {
@@ -223,6 +218,9 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         below: Vec::new(),
         odoo: None,
         redis: None,
+        session_server: None,
+        memcached: None,
+        sentinel: None,
         filestores: Vec::new(),
         syncs: facts
             .content(host, &Copied::path(spec))
@@ -239,6 +237,15 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         return status;
     }
     let mut unseen = Vec::new();
+    match sentinel::sentinel_status(spec, facts, host) {
+        Some(Ok(seen)) => status.sentinel = Some(seen),
+        Some(Err(why)) => unseen.push(why),
+        None => {}
+    }
+    if role == Role::Witness {
+        status.unseen = unseen;
+        return status;
+    }
     if let Some(at) = cluster_at(spec, host) {
         match at.server(facts) {
             Ok(server) => {
@@ -270,6 +277,18 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
             Err(error) => unseen.push(error.to_string()),
         }
     }
+    if let Some(at) = elsewhere::place(spec) {
+        match facts.redis_elsewhere(host, &at) {
+            Ok(sight) => status.session_server = Some(elsewhere::elsewhere_status(&at, sight)),
+            Err(error) => unseen.push(error.to_string()),
+        }
+    }
+    if let Some(memcached) = spec.memcached() {
+        match facts.memcached(host, memcached.port) {
+            Ok(sight) => status.memcached = Some(memcached_status(sight)),
+            Err(error) => unseen.push(error.to_string()),
+        }
+    }
     if let Some(redis) = &spec.redis {
         match facts.redis(host, &redis.config(), redis.port) {
             Ok(sight) => status.redis = Some(redis_status(sight, facts.redis(&spec.production, &redis.config(), redis.port).ok())),
@@ -286,37 +305,6 @@ fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
     let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
     let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
     recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
-}
-
-fn postgres_status(server: Option<&Server>, production: Option<&Server>, now: Option<f64>) -> PostgresStatus {
-    let Some(server) = server else {
-        return PostgresStatus {
-            state: "down",
-            timeline: None,
-            receiver: None,
-            not_received_bytes: None,
-            last_message_seconds: None,
-            lag_bytes: None,
-            last_transaction: None,
-            replay_paused: false,
-        };
-    };
-    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
-    let lag = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.replay_lsn)?)));
-    let message = server.receiver.as_ref().and_then(|receiver| receiver.last_message_at);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds, not negative")]
-    let since = now.and_then(|now| Some((now - message?).max(0.0) as u64));
-    let not_received = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.lsn)?)));
-    PostgresStatus {
-        not_received_bytes: not_received.filter(|_| server.in_recovery),
-        last_message_seconds: since.filter(|_| server.in_recovery),
-        state: if server.in_recovery { "standby" } else { "primary" },
-        timeline: Some(server.timeline),
-        receiver: server.in_recovery.then(|| server.receiver.as_ref().map_or_else(|| "not running".to_owned(), |r| r.status.clone())),
-        lag_bytes: lag.filter(|_| server.in_recovery),
-        last_transaction: server.last_replayed_at.filter(|_| server.in_recovery).map(clock),
-        replay_paused: server.replay_paused,
-    }
 }
 
 /// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
@@ -342,7 +330,9 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         }
         None => {}
     }
-    let linked = |redis: &&RedisStatus| redis.state == "replica" && redis.link.as_deref() == Some("up");
+    // Where Sentinel moved the primary here, that is where it belongs.
+    let moved = |state| state == "primary" && host.sentinel.as_ref().is_some_and(|s| s.primary.as_deref() == Some(name.as_str()));
+    let linked = |redis: &&RedisStatus| moved(redis.state) || redis.state == "replica" && redis.link.as_deref() == Some("up");
     if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {
         found.push(format!(
             "Redis on {name} is {}{}",

@@ -133,10 +133,10 @@ impl Templates {
         Ok(if sensitive { Text::Sensitive(Secret::new(text)) } else { Text::Plain(text) })
     }
 
-    /// Every file of a spec, for each member. What cannot be rendered spoils only itself.
+    /// Every file of a spec, for each machine. What cannot be rendered spoils only itself.
     pub fn files(&self, spec: &Spec, secrets: &Secrets) -> Rendered {
         let mut files = Rendered::new();
-        for host in spec.members() {
+        for host in spec.machines() {
             for (index, file) in spec.files.iter().enumerate() {
                 if let Some(source) = file.source().filter(|source| !matches!(source, FileSource::Directory | FileSource::Clone)) {
                     let text = self.render(&source, &Context { spec, host, secrets }).map_err(|error| match error {

@@ -16,9 +16,11 @@ mod base;
 mod clones;
 mod database;
 mod guard;
+mod memcached;
 mod odoo;
 mod redis;
 mod schedule;
+mod sentinel;
 mod sessions;
 mod storage;
 mod sync;
@@ -26,6 +28,7 @@ mod sync;
 pub use database::{cluster_at, follows, slot_of};
 pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS};
+pub use sentinel::everywhere as sentinels;
 pub use sync::stamp;
 
 /// Everything a wish is made from.
@@ -100,12 +103,17 @@ pub fn root_file(mode: u32) -> Option<Attributes> {
 pub fn all(inputs: Inputs<'_>) -> Vec<Wanted> {
     let mut hosts: Vec<&HostName> = inputs.spec.standbys().collect();
     hosts.push(&inputs.spec.production);
+    // First the servers, then a witness that watches them.
+    hosts.extend(inputs.spec.machines().filter(|host| inputs.spec.role(host) == Role::Witness));
     hosts.into_iter().flat_map(|host| on(inputs, host)).collect()
 }
 
 /// What one host must be in its role.
 pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let role = inputs.spec.role(host);
+    if role == Role::Witness {
+        return sentinel::witness(inputs, host);
+    }
     let mut list = List { inputs, host, role, wanted: Vec::new(), reads: BTreeMap::new() };
     let mut software = base::software(&mut list);
     // Nothing of Odoo's is written before its file systems are there.
@@ -117,7 +125,9 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let files = base::files(&mut list, &software);
     let database = database::cluster(&mut list, &[software.clone(), epoch.clone()].concat());
     let redis = redis::server(&mut list, &software);
-    let sessions = sessions::module(&mut list, &software, &redis);
+    sentinel::sentinel(&mut list, &software, &redis);
+    let mut sessions = sessions::module(&mut list, &software, &redis);
+    sessions.extend(memcached::server(&mut list, &software));
     let program = schedule::program(&mut list);
     guard::guard(&mut list, &software, program.clone());
     let before = [database.clone(), program.clone().into_iter().collect()].concat();

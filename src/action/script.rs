@@ -128,6 +128,7 @@ pub fn script(action: &Action) -> String {
             let command = primary.as_ref().map_or("REPLICAOF NO ONE".to_owned(), |(host, port)| format!("REPLICAOF {host} {port}"));
             redis(server, &command.into())
         }
+        Action::Sentinel(action) => action.script(),
         Action::AppendJournal { path, line } => {
             let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
@@ -168,6 +169,7 @@ pub fn shown(action: &Action) -> String {
             let action = Action::SetRedis { server: server.clone(), name: name.clone(), value: REDACTED.into() };
             format!("# put the value in place of {REDACTED} first\n{}", script(&action))
         }
+        Action::Sentinel(action) => action.shown().script(),
         Action::WriteBytes { path, attributes, .. } => format!(
             "# its content is production's and is not shown: copy it from there, then\n{}",
             set_attributes(&quote_path(path), attributes)

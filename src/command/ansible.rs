@@ -208,7 +208,7 @@ fn converged(params: &Params, session: &Session, here: &HostName) -> Result<Answ
             Err(violation) => bail!("this plan must not be carried out: {violation}"),
         }
     } else {
-        let observed = spec.members().map(|host| (host.clone(), !crate::plan::check::may_change(spec, host))).collect();
+        let observed = spec.machines().map(|host| (host.clone(), !crate::plan::check::may_change(spec, host))).collect();
         of_plan(&plan(&fleet, &wanted), &observed)
     };
     let verb = match (changes, params.state) {
@@ -238,7 +238,7 @@ fn fleet(session: &Session, here: &HostName, wanted: &[Wanted]) -> Fleet {
 /// `otr_status`: facts, and no change.
 fn facts(session: &Session) -> Result<Answer> {
     let spec = &session.loaded.spec;
-    let fleet = Fleet::open(session.connector.as_ref(), spec.members());
+    let fleet = Fleet::open(session.connector.as_ref(), spec.machines());
     let status = status(spec, &fleet.look(looks(spec)));
     let mut answer = Answer::unchanged(match status.ready {
         true => "ready to promote".to_owned(),

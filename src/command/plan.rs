@@ -43,7 +43,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Resul
 pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
     let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&ready.spec)));
     let plan = Plan::make(wanted, &facts);
-    let observed = ready.spec.members().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
+    let observed = ready.spec.machines().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));
     let split = split::split_brain(&ready.spec, &facts).map(|(_, words)| words);
     report.split_brain = split.is_some();

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote, redis,
-    sessions, survey, system, units, vitals,
+    accounts, bucket, command, content, elsewhere, filestore, folder, machine, memcached, mounts, nixos, odoo, origins, packages, paths,
+    postgres, python, quote, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -81,6 +81,10 @@ impl Question {
                 Look::Origins(packages) => origins::script(packages),
                 Look::System => system::script(),
                 Look::Redis { config, port } => redis::script(config, *port),
+                Look::Bucket(url) => bucket::script(url),
+                Look::RedisElsewhere(at) => elsewhere::script(at),
+                Look::Memcached(port) => memcached::script(*port),
+                Look::Sentinel { port, name } => sentinel::script(*port, name),
                 Look::Sessions(place) => sessions::script(place),
                 Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
@@ -139,6 +143,10 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Origins(packages) => Sight::Origins(origins::read(reply, limit, packages)?),
         Look::System => Sight::System(system::read(reply, limit)?),
         Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),
+        Look::Bucket(_) => Sight::Bucket(bucket::read(reply, limit)?),
+        Look::RedisElsewhere(_) => Sight::RedisElsewhere(elsewhere::read(reply, limit)?),
+        Look::Memcached(_) => Sight::Memcached(memcached::read(reply, limit)?),
+        Look::Sentinel { .. } => Sight::Sentinel(sentinel::read(reply, limit)?),
         Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),

@@ -92,6 +92,10 @@ pub struct Server {
     pub last_write_at: Option<f64>,
     /// Replay waits (a parameter mismatch, or by hand).
     pub replay_paused: bool,
+    /// A standby waits for WAL: it has replayed every whole record it has. The last bytes that came
+    /// may be the beginning of one whose end never will.
+    #[serde(default)]
+    pub starved: bool,
     /// The WAL receiver, if one runs.
     pub receiver: Option<Receiver>,
     /// Slots by name.
@@ -272,6 +276,8 @@ SELECT json_build_object(
  'last_replayed_at', extract(epoch FROM pg_last_xact_replay_timestamp()),
  'last_write_at', :wrote,
  'replay_paused', :paused,
+ 'starved', EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+   AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval', 'RecoveryWalAll')),
  'receiver', (SELECT json_build_object('status', status, 'slot', slot_name, 'sender', sender_host, 'timeline', received_tli,
    'latest_end_lsn', latest_end_lsn, 'last_message_at', extract(epoch FROM last_msg_receipt_time)) FROM pg_stat_wal_receiver),
  'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'kind', slot_type,

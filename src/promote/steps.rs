@@ -14,7 +14,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, serving, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, sentinels, serving, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -310,6 +310,11 @@ fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted
     let mut wanted = if progress.sound { Vec::new() } else { on(promotion.inputs, promotion.host) };
     wanted.retain(is_of_both_roles);
     wanted.extend(serving(promotion.inputs, promotion.host));
+    // Sentinels that still watch the old primary would make the new one its replica within seconds.
+    if !promotion.inputs.spec.sentinel_decides() {
+        let reached = |wanted: &Wanted| promotion.fleet.unreachable(&wanted.resource.id().host).is_none();
+        wanted.extend(sentinels(promotion.inputs).into_iter().filter(reached));
+    }
     wanted
 }
 

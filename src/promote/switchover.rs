@@ -22,7 +22,7 @@ use crate::resource::rejoin::Marked;
 use crate::resource::switchover::{CaughtUp, Stopped};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Kind, Resource, Wanted};
-use crate::wanted::{all, cluster_at, data, guarded, on};
+use crate::wanted::{Inputs, all, cluster_at, data, guarded, on};
 
 /// The steps in order.
 pub const SWITCHOVER: &[Step] = &[
@@ -163,7 +163,8 @@ fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Re
 fn as_the_spec_says(promotion: &Promotion<'_>) -> Result<(), String> {
     let Some(before) = promotion.before else { return Ok(()) };
     let moving = |kind: Kind| matches!(kind, Kind::Filestore | Kind::Sessions);
-    let drift: Vec<String> = plan(promotion.fleet, &all(before))
+    // As `otr plan` sees it: nobody asks Sentinel for anything yet.
+    let drift: Vec<String> = plan(promotion.fleet, &all(Inputs { promoting: false, ..before }))
         .items
         .into_iter()
         .filter(|item| item.verdict != Verdict::Holds && !moving(item.id.kind))

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint, size};
-use crate::status::{HostStatus, RedisStatus, Status};
+use crate::status::{HostStatus, RedisStatus, SentinelStatus, Status};
 
 /// Text of a status; its last line says whether a promotion could begin.
 pub fn render(status: &Status, style: Style) -> String {
@@ -61,6 +61,35 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     if let Some(redis) = &host.redis {
         render_redis(out, redis, style);
     }
+    if let Some(server) = &host.session_server {
+        let mut words = vec![server.at.clone()];
+        words.extend(server.error.as_ref().map(|why| format!("{} {why}", paint(style, "31", "not reached:"))));
+        words.extend(server.cluster.as_ref().map(|state| match state.as_str() {
+            "ok" => "cluster ok".to_owned(),
+            other => paint(style, "31", &format!("cluster {other}")),
+        }));
+        words.extend(server.nodes.map(|(nodes, primaries)| format!("{primaries} primaries of {nodes} nodes")));
+        words.extend(server.slots_ok.map(|slots| format!("{slots} of 16384 slots")));
+        words.extend(server.used_bytes.map(|bytes| format!("{} used", size(bytes))));
+        let _ = writeln!(out, "  Sessions    {}", words.join(", "));
+    }
+    if let Some(memcached) = &host.memcached {
+        let words = match memcached.up {
+            true => format!(
+                "{} items, {} of {} used, {} evicted, up {} s: nothing in it is older",
+                memcached.items,
+                size(memcached.used_bytes),
+                size(memcached.limit_bytes),
+                memcached.evicted,
+                memcached.uptime
+            ),
+            false => paint(style, "31", "down"),
+        };
+        let _ = writeln!(out, "  memcached   {words}");
+    }
+    if let Some(sentinel) = &host.sentinel {
+        let _ = writeln!(out, "  Sentinel    {}", sentinel_words(sentinel, style));
+    }
     for filestore in &host.filestores {
         let mut words = format!("{}: {} files, {} missing", filestore.database, filestore.needed, filestore.missing);
         if filestore.missing > 0 {
@@ -94,6 +123,18 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));
     }
+}
+
+fn sentinel_words(sentinel: &SentinelStatus, style: Style) -> String {
+    if sentinel.state == "down" {
+        return paint(style, "31", "down");
+    }
+    let mut words = vec![sentinel.primary.as_ref().map_or("watches nothing".to_owned(), |primary| format!("primary {primary}"))];
+    words.extend(sentinel.trouble.iter().map(|flag| paint(style, "31", flag)));
+    words.extend(sentinel.replicas.map(|n| format!("{n} replicas")));
+    words.extend(sentinel.sentinels.map(|n| format!("{n} sentinels")));
+    words.push(if sentinel.quorum { "quorum".into() } else { paint(style, "31", "no quorum: it cannot fail over") });
+    words.join(", ")
 }
 
 fn render_redis(out: &mut String, redis: &RedisStatus, style: Style) {

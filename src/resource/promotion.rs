@@ -60,6 +60,10 @@ impl Resource for Promotion {
         let cluster = self.at.cluster.clone();
         Ok(match &self.goal {
             Goal::Replayed if !server.in_recovery => Decision::Holds,
+            // A primary that lost its power may have sent half a record: nothing is left to wait for.
+            Goal::Replayed if server.starved && server.receiver.as_ref().is_none_or(|receiver| receiver.status != "streaming") => {
+                Decision::Holds
+            }
             Goal::Replayed => {
                 let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
                 match (position(&server.lsn), position(&server.replay_lsn)) {
@@ -126,5 +130,36 @@ impl Resource for LostBundles {
         let differences = names.iter().map(|name| Difference::new(name, "a row without its file", "made again by Odoo")).collect();
         let forget = Action::ForgetBundles { cluster: self.at.cluster.clone(), database: self.database.clone(), names };
         Ok(Decision::from_parts(differences, vec![forget]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{ClusterName, Server, ServerSight, Sight};
+
+    /// Half a record arrived, up to the end of its page, before the primary lost its power.
+    #[test]
+    fn half_a_record_is_not_waited_for_once_nobody_sends() {
+        let decide = |starved: bool, receiver: Option<&str>| {
+            let receiver = receiver
+                .map(|status| serde_json::json!({"status": status, "slot": null, "sender": null, "timeline": 1, "latest_end_lsn": null}));
+            let server: Server = serde_json::from_value(serde_json::json!({
+                "in_recovery": true, "system_identifier": "7", "timeline": 1, "lsn": "0/406E000", "replay_lsn": "0/406DED0",
+                "last_replayed_at": null, "replay_paused": false, "starved": starved, "receiver": receiver, "slots": {}, "senders": {},
+                "settings": {}, "replication_roles": {}, "sees_verifiers": true, "databases": {}, "loaded_at": 0.0, "started_at": 0.0,
+                "file_errors": []
+            }))
+            .unwrap();
+            let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
+            let at = ClusterAt { host: "erp2".parse().unwrap(), cluster: cluster.clone() };
+            let seen = [(Look::Server(cluster), Ok(Sight::Server(ServerSight::Up(Box::new(server)))))].into();
+            let facts = Facts::new([(at.host.clone(), Ok(seen))].into());
+            (Promotion { at, goal: Goal::Replayed }).decide(&facts).unwrap()
+        };
+        assert_eq!(decide(true, None), Decision::Holds);
+        for (starved, receiver) in [(true, Some("streaming")), (false, None)] {
+            assert!(matches!(decide(starved, receiver), Decision::Waits { .. }), "{receiver:?}");
+        }
     }
 }

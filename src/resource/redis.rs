@@ -15,8 +15,11 @@ use crate::look::{Look, RedisSight};
 use crate::name::{HostName, UnitName};
 use crate::secret::{Secret, SecretError, Text};
 use crate::spec::Memory;
+use place::Place;
 use values::{at_start, is_secret, same};
 
+mod place;
+pub mod sentinel;
 pub mod users;
 mod values;
 
@@ -39,6 +42,8 @@ pub struct Redis {
     pub maxmemory: Option<Memory>,
     /// The other members: an empty replica is not promoted while one of them has the keys.
     pub others: Vec<HostName>,
+    /// Sentinel decides which server is the primary: how to ask it.
+    pub sentinel: Option<sentinel::Watch>,
     /// A promotion runs: the replica may become a primary, and the old primary a replica.
     pub promoting: bool,
 }
@@ -99,10 +104,6 @@ impl Redis {
         ))
     }
 
-    fn replica_of(&self, facts: &Facts) -> Result<Option<(String, u16)>, FactError> {
-        self.follows.as_ref().map(|(reach, port)| Ok((reach.address(facts)?, *port))).transpose()
-    }
-
     /// Differences between the file and the wish, and the file with them removed.
     fn file(settings: &Settings, text: &str, primary: Option<&(String, u16)>) -> Result<(Vec<Difference>, String), FactError> {
         let mut differences = Vec::new();
@@ -126,6 +127,10 @@ impl Redis {
         // The old spelling of replicaof would win or lose by its place in the file.
         compare("slaveof", None);
         compare("replicaof", replicaof.as_ref());
+        if stale_user(settings, text) {
+            differences.push(Difference { what: "user default in the file".into(), is: Shown::Sensitive, wanted: Shown::Absent });
+            changes.insert("user".into(), None);
+        }
         Ok((differences, directives::edited(text, &changes)))
     }
 
@@ -137,7 +142,7 @@ impl Redis {
     }
 
     /// Differences between the live server and the wish.
-    fn live(&self, wanted: &Settings, sight: &RedisSight, primary: Option<&(String, u16)>, change: &mut Change) -> Result<bool, FactError> {
+    fn live(&self, wanted: &Settings, sight: &RedisSight, place: &Place, change: &mut Change) -> Result<bool, FactError> {
         let RedisSight::Up { settings, secrets, .. } = sight else { return Ok(false) };
         let mut restart = false;
         let mut last = Vec::new();
@@ -156,11 +161,11 @@ impl Redis {
             // Once requirepass is set, the file's password no longer opens the server: it goes last.
             if name == "requirepass" { last.push(set) } else { change.actions.push(set) }
         }
-        let is = replication(sight);
-        let wanted = primary.map_or_else(|| "primary".to_owned(), |(host, port)| format!("replica of {host}:{port}"));
-        if is != wanted {
+        let (is, wanted) = (replication(sight), place.role());
+        // Where Sentinel decides, it makes it so within seconds, and two would pull at it.
+        if is != wanted && !place.by_sentinel {
             change.differences.push(Difference::new("role", is, wanted));
-            change.actions.push(Action::ReplicateRedis { server: self.server.clone(), primary: primary.cloned() });
+            change.actions.push(Action::ReplicateRedis { server: self.server.clone(), primary: place.primary.clone() });
         }
         change.actions.append(&mut last);
         Ok(restart)
@@ -182,6 +187,7 @@ impl Resource for Redis {
         if self.promoting {
             looks.extend(self.others.iter().map(|other| (other.clone(), self.look())));
         }
+        looks.extend(self.sentinel.iter().flat_map(sentinel::Watch::looks));
         if let Some((reach, _)) = self.follows.as_ref().filter(|(reach, _)| reach.said.is_none()) {
             looks.push((reach.host.clone(), Look::Machine));
         }
@@ -202,8 +208,12 @@ impl Resource for Redis {
         if let Some(empty) = self.empty(sight, facts).filter(|_| self.promoting) {
             return Err(FactError::Refused(empty));
         }
-        let primary = self.replica_of(facts)?;
-        if primary.is_none() && !self.promoting && sight.info("role") == Some("slave") {
+        let place = self.place(facts)?;
+        if let Some(decision) = self.fails_over(&place, sight, facts)? {
+            return Ok(decision);
+        }
+        let primary = place.primary.clone();
+        if primary.is_none() && !place.by_sentinel && !self.promoting && sight.info("role") == Some("slave") {
             return Err(FactError::Refused(format!(
                 "the spec says that {0} is production, but its Redis is a {1}; `otr promote {0}` makes it a primary",
                 self.host,
@@ -216,7 +226,7 @@ impl Resource for Redis {
             differences.insert(0, Difference::new("file", Shown::Absent, "a file"));
         }
         let mut change = Change { differences, ..Change::default() };
-        let mut restart = self.live(&settings, sight, primary.as_ref(), &mut change)?;
+        let mut restart = self.live(&settings, sight, &place, &mut change)?;
         if *sight == RedisSight::Refused {
             change.differences.push(Difference::new("password", "the running server has another one than its file", "the same"));
             restart = true;
@@ -243,7 +253,7 @@ impl Resource for Redis {
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Restart });
         }
         let keys = sight.keys();
-        if primary.is_some() && !self.promoting && sight.info("role") == Some("master") && keys > 0 {
+        if primary.is_some() && !place.by_sentinel && !self.promoting && sight.info("role") == Some("master") && keys > 0 {
             change.discards = Some(format!("Redis on {}: {keys} keys, which replication replaces by production's", self.host));
         }
         if !change.differences.is_empty() {
@@ -251,12 +261,24 @@ impl Resource for Redis {
         }
         Ok(match (sight, &primary) {
             (RedisSight::Down, _) => Decision::waits(format!("Redis on {}", self.host)),
+            _ if place.by_sentinel && replication(sight) != place.role() => {
+                Decision::settles(format!("Sentinel to make the Redis of {} a {}", self.host, place.role()))
+            }
             (_, Some((host, port))) if sight.info("master_link_status") != Some("up") => {
                 Decision::settles(format!("Redis's link to {host}:{port}"))
             }
             _ => Decision::Holds,
         })
     }
+}
+
+/// A failover of Sentinel's makes the server rewrite its file, with a line for the user `default`.
+/// At a start it wins over `requirepass`, and beside an `aclfile` the server does not start.
+fn stale_user(settings: &Settings, text: &str) -> bool {
+    let alone = text.lines().filter(|line| line.trim_start().starts_with("user ")).count() == 1;
+    let Some(user) = directives::get(text, "user").filter(|user| alone && user.starts_with("default ")) else { return false };
+    let password = settings.get("requirepass").and_then(|text| text.as_ref().ok());
+    settings.contains_key("aclfile") || password.is_some_and(|password| !user.contains(&users::hashed(password.expose())))
 }
 
 fn replication(sight: &RedisSight) -> String {
@@ -275,4 +297,20 @@ fn difference(what: String, name: &str, is: Option<String>, wanted: Option<&Text
         Some(text) => text.into(),
     };
     Difference { what, is: show(is), wanted: show(wanted.map(|text| text.expose().to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rewrite_left_goes_once_it_is_wrong() {
+        let settings = |name: &str, value: &str| Settings::from([(name.to_owned(), Ok(Text::from(value)))]);
+        let file = format!("port 6379\nuser default on {} ~* +@all\n", users::hashed("old"));
+        assert!(!stale_user(&settings("requirepass", "old"), &file));
+        let (differences, edited) = Redis::file(&settings("requirepass", "new"), &file, None).unwrap();
+        assert!(differences.len() == 2 && !edited.contains("user"), "{edited}");
+        assert!(stale_user(&settings("aclfile", "/etc/redis/otr-users.acl"), &file));
+        assert!(!stale_user(&settings("requirepass", "new"), &format!("{file}user bob on nopass\n")), "somebody's own users are not otr's");
+    }
 }

@@ -10,6 +10,7 @@ use super::tree::Tree;
 mod data;
 pub mod failover;
 mod hosts;
+mod sentinel;
 mod sessions;
 mod software;
 mod storage;
@@ -24,6 +25,7 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     software::check(spec, &mut findings);
     data::check(spec, &mut findings);
     sessions::check(spec, &mut findings);
+    sentinel::check(spec, &mut findings);
     storage::check(spec, &mut findings);
     failover::check(spec, &mut findings);
     findings.problems

@@ -130,7 +130,7 @@ pub struct FileSpec {
     /// The service that reads it, reloaded or restarted when it runs an older configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitName>,
-    /// Only on these hosts; on every member if absent.
+    /// Only on these hosts; on every member if absent. A witness gets what names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<crate::name::HostName>>,
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Memory, OptionValue, Setting};
+use super::{Memory, OptionValue, Sentinel, Setting};
 use crate::name::{UnitName, Word};
 
 /// The Redis server of every member: production is the primary, standbys are replicas.
@@ -50,6 +50,9 @@ pub struct Redis {
     /// TLS instead of plain connections, also for replication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RedisTls>,
+    /// Sentinels, on this host and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<Sentinel>,
     /// Further directives of redis.conf, set in the file and live.
     #[serde(default)]
     pub parameters: IndexMap<String, OptionValue>,

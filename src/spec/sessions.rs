@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OptionValue, Setting, Span};
+use super::{Memcached, OptionValue, Setting, Span};
 use crate::session::{Module, Store};
 
 /// Where Odoo keeps sessions.
@@ -43,6 +43,9 @@ pub struct Sessions {
     /// `store: database`: the connection, or a database's name. odoo.databases' first if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<Setting>,
+    /// `store: memcached`: the server otr sets up on every member; its defaults if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memcached: Option<Memcached>,
     /// Further variables of Odoo's environment, which the module reads.
     #[serde(default)]
     pub environment: IndexMap<String, OptionValue>,
@@ -83,6 +86,9 @@ pub struct SessionServer {
     /// Its password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Setting>,
+    /// It is a Redis Cluster. No session module otr knows can use one; a patched one or your own may.
+    #[serde(default)]
+    pub cluster: bool,
     /// It speaks TLS; the file of the authority that signed its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<std::path::PathBuf>,

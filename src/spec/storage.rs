@@ -15,6 +15,10 @@ pub struct Storage {
     /// File systems that every member mounts.
     #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// Addresses of object stores that Odoo's attachments are in, such as
+    /// https://s3.example.net/acme: every member is seen to reach them. otr sends them no key.
+    #[serde(default)]
+    pub buckets: Vec<String>,
 }
 
 /// One file system and its place.

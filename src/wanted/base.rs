@@ -26,7 +26,10 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
         done.push(list.add(Idle { unit: masked, clusters }, &[]));
     }
-    let storage = super::storage::packages(&spec);
+    let mut storage = super::storage::packages(&spec);
+    storage.extend(super::sentinel::package(&spec, list.host));
+    storage.extend(spec.sessions.server.as_ref().and_then(|_| "redis-tools".parse().ok()));
+    storage.extend(spec.memcached().and_then(|_| "memcached".parse().ok()));
     if let Some(packages) = spec.packages.clone().or_else(|| (!storage.is_empty()).then(Default::default)) {
         let mut install: Vec<PackageSpec> = packages.install.iter().filter_map(|text| text.parse().ok()).collect();
         for name in storage {
@@ -86,7 +89,8 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let mut done = Vec::new();
     let mut units: indexmap::IndexMap<_, Vec<(std::path::PathBuf, ResourceId)>> = indexmap::IndexMap::new();
     for (index, file) in list.spec().files.clone().into_iter().enumerate() {
-        if file.hosts.as_ref().is_some_and(|hosts| !hosts.contains(list.host)) || file.clone {
+        let here = file.hosts.as_ref().map_or(list.role != Role::Witness, |hosts| hosts.contains(list.host));
+        if !here || file.clone {
             continue;
         }
         let directory = file.source() == Some(FileSource::Directory);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::List;
+use super::{List, sentinel};
 use crate::action::{Attributes, RedisServer};
 use crate::name::{HostName, Mode, Word};
 use crate::resource::ResourceId;
@@ -13,7 +13,7 @@ use crate::resource::redis::Redis;
 use crate::resource::redis::users::{User, Users};
 use crate::resource::unit::{Unit, UnitState};
 use crate::secret::Text;
-use crate::spec::{OptionValue, Redis as Wish, Role};
+use crate::spec::{Decides, OptionValue, Redis as Wish, Role};
 
 /// The server, the files it reads, and its service.
 pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
@@ -39,6 +39,7 @@ pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         maxmemory: redis.maxmemory,
         follows,
         others,
+        sentinel: list.spec().sentinel_decides().then(|| sentinel::watch(list.spec())),
         promoting: list.inputs.promoting,
     };
     let server = list.add(resource, &needs);
@@ -58,6 +59,8 @@ fn settings(list: &List<'_>, redis: &Wish) -> BTreeMap<String, Result<Text, crat
     for (name, value) in &redis.parameters {
         set(&name.to_lowercase(), Some(parameter(value)));
     }
+    // Zero is "never": the sentinels tell where the primary is, and otr moves it.
+    set("replica-priority", list.spec().sentinel().filter(|sentinel| sentinel.decides == Decides::Otr).map(|_| "0".into()));
     set("maxmemory-policy", redis.maxmemory_policy.map(|policy| policy.as_str().to_owned()));
     set("appendonly", redis.appendonly.map(|on| yes(on).to_owned()));
     set("appendfsync", redis.appendfsync.map(|when| when.as_str().to_owned()));

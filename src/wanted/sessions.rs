@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use super::List;
 use crate::action::Attributes;
 use crate::look::Site;
+use crate::look::elsewhere::Elsewhere;
 use crate::name::Mode;
 use crate::resource::ResourceId;
+use crate::resource::elsewhere::Reached;
 use crate::resource::file::File;
 use crate::resource::session::{Module, Need};
 use crate::secret::{Secret, SecretError, Text};
@@ -43,6 +45,7 @@ pub fn module(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceId]
         variables.insert(name.clone(), list.inputs.option(value, plain));
     }
     let mut done = Vec::new();
+    elsewhere(list);
     if !variables.is_empty() {
         let Ok(root) = "root".parse::<crate::name::Word>() else { return done };
         let attributes = |mode| Attributes { owner: root.clone(), group: root.clone(), mode: Mode(mode) };
@@ -73,6 +76,30 @@ pub fn module(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceId]
         }
     }
     done
+}
+
+/// A Redis that otr does not set up: each host is seen to reach it.
+fn elsewhere(list: &mut List<'_>) {
+    let Some(server) = list.spec().sessions.server.clone() else { return };
+    let mut needs = Vec::new();
+    if let (Some(password), Some(attributes)) = (&server.password, super::root_file(0o600)) {
+        // The client reads it from there: it is in nobody's arguments.
+        let content = list.inputs.setting(password).map(|text| text.map(|text| format!("AUTH {}\n", quoted(text))));
+        let file = File { host: list.host.clone(), path: crate::look::elsewhere::LOGIN.into(), content, attributes };
+        needs.push(list.add(file, &[]));
+    }
+    let at = Elsewhere { host: server.host, port: server.port, authority: server.authority };
+    let host = list.host.clone();
+    // At a promotion it is to be tried.
+    if list.inputs.promoting {
+        return;
+    }
+    list.add(Reached { host, at, cluster: server.cluster }, &needs);
+}
+
+/// A word of redis-cli's own quoting.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// What otr tells a module it knows: variables, and options of odoo.conf.
@@ -106,7 +133,12 @@ fn told(list: &List<'_>) -> (Values, Values) {
         expiration: sessions.expiration.map(|span| span.0.as_secs()),
         anonymous: sessions.anonymous_expiration.map(|span| span.0.as_secs()),
         tls: authority.as_deref(),
-        sentinel: None,
+        // Its own host's sentinel: it knows one address alone, and that one is always near.
+        sentinel: spec.sentinel().filter(|_| server.is_none() && module.sentinel.is_ok()).map(|sentinel| crate::session::Sentinel {
+            host: "127.0.0.1",
+            port: sentinel.port,
+            primary: spec.sentinel_name(),
+        }),
         uri: readable(&uri),
     };
     let settings = (module.settings)(&wish);

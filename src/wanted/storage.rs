@@ -7,6 +7,7 @@ use super::List;
 use crate::action::Attributes;
 use crate::name::{Mode, PackageName, UnitName, Word};
 use crate::resource::ResourceId;
+use crate::resource::bucket::Bucket;
 use crate::resource::file::File;
 use crate::resource::mount::Mount;
 use crate::resource::mount::fstab::{Fstab, line};
@@ -34,6 +35,11 @@ pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let spec = list.spec().clone();
     let Ok(root) = "root".parse::<Word>() else { return Vec::new() };
     let attributes = |mode| Attributes { owner: root.clone(), group: root.clone(), mode: Mode(mode) };
+    // At a promotion it is to be tried.
+    let buckets = if list.inputs.promoting { &[][..] } else { &spec.storage.buckets };
+    for url in buckets {
+        list.add(Bucket { host: list.host.clone(), url: url.clone() }, &[]);
+    }
     if spec.storage.mounts.is_empty() {
         return Vec::new();
     }

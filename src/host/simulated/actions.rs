@@ -86,6 +86,7 @@ impl Machine {
             Action::ForgetBundles { cluster, database, names } => self.forget_bundles(cluster, database.as_str(), names),
             Action::SetRedis { server, name, value } => self.set_redis(&server.config, server.port, name, value.expose()),
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
+            Action::Sentinel(_) => Err("a simulated machine has no sentinel".into()),
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::Run { command } => match self.call(command) {
                 (0, _) => Ok(()),

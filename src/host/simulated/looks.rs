@@ -8,10 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::files::Node;
 use super::machine::Machine;
+use crate::look::bucket::BucketSight;
 use crate::look::command::Answer;
 use crate::look::content::{Content, LIMIT};
+use crate::look::elsewhere::ElsewhereSight;
 use crate::look::folder::{Piece, What};
-use crate::look::{Folder, Look, Sight, SightError};
+use crate::look::{Folder, Look, SentinelSight, Sight, SightError};
 use crate::name::Mode;
 use crate::secret::Secret;
 
@@ -59,6 +61,10 @@ impl Machine {
             Look::Folder(root) => Sight::Folder(self.folder(root)?),
             Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
             Look::System => Sight::System(self.system.clone()),
+            Look::Bucket(_) => Sight::Bucket(BucketSight::Silent("no route (simulated)".into())),
+            Look::RedisElsewhere(_) => Sight::RedisElsewhere(ElsewhereSight::Silent("no route (simulated)".into())),
+            Look::Memcached(_) => Sight::Memcached(None),
+            Look::Sentinel { .. } => Sight::Sentinel(SentinelSight::Down),
             Look::Redis { config, port } => {
                 if !self.is_root() && self.has_package("redis-server") {
                     self.readable(config)?;

@@ -320,6 +320,7 @@ impl Machine {
             last_replayed_at: Some(data.content.committed_at).filter(|at| server.in_recovery && *at > 0.0),
             last_write_at: Some(data.written.committed_at).filter(|at| !server.in_recovery && *at > 0.0),
             replay_paused: server.replay_paused,
+            starved: server.in_recovery && data.replayed == data.lsn,
             receiver: server.receiver.clone(),
             slots: data.slots.iter().map(slot).collect(),
             senders: server.senders.clone(),

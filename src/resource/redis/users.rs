@@ -71,8 +71,7 @@ impl Users {
             let password = match &user.password {
                 Some(password) => {
                     let password = password.as_ref().map_err(Clone::clone)?;
-                    let digest = Sha256::digest(password.expose().as_bytes());
-                    format!("#{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                    hashed(password.expose())
                 }
                 None => "nopass".into(),
             };
@@ -83,6 +82,11 @@ impl Users {
         }
         Ok(text)
     }
+}
+
+/// A password as Redis writes it.
+pub(super) fn hashed(password: &str) -> String {
+    format!("#{}", Sha256::digest(password.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Redis 6.2 and later, and every Valkey, by a Debian version such as `5:6.0.16-1+deb11u8`.

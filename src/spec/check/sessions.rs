@@ -38,6 +38,20 @@ fn store(spec: &Spec, findings: &mut Findings<'_>) {
         }
         _ => {}
     }
+    if sessions.memcached.is_some() && sessions.store != SessionStore::Memcached {
+        findings.key("sessions.memcached", "only `store: memcached` uses it", "leave it out");
+    }
+    if let Some(memcached) = &sessions.memcached {
+        let at = "sessions.memcached.listen";
+        if memcached.listen.is_empty() || !memcached.listen.chars().all(|c| c.is_ascii_alphanumeric() || ".:,-".contains(c)) {
+            findings.value(at, format!("{:?} is no address", memcached.listen), "listen: 127.0.0.1");
+        } else if memcached.listen.split(',').any(|one| !["127.0.0.1", "::1", "localhost"].contains(&one)) {
+            findings.note(at, "memcached asks nobody for a password: who reaches that port reads every session", "listen: 127.0.0.1");
+        }
+        if memcached.memory.0 < 1 << 20 {
+            findings.value("sessions.memcached.memory", "less than 1mb is no limit memcached knows", "memory: 64mb");
+        }
+    }
     let Some(module) = sessions.known() else { return };
     if sessions.store != SessionStore::Filesystem && sessions.store.of_module().is_none_or(|store| !module.stores.contains(&store)) {
         findings.value("sessions.module", format!("{} does not keep sessions there", module.name), "name another module or store");
@@ -58,6 +72,13 @@ fn fits(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
             "redis.tls.verify_clients",
             format!("Redis would ask Odoo for a certificate, and {} has none to show", module.name),
             "leave it out: the password lets clients in",
+        );
+    }
+    if sessions.server.as_ref().is_some_and(|server| server.cluster) && !sessions.patched {
+        findings.key(
+            "sessions.server.cluster",
+            format!("{} connects to one server, and a Redis Cluster sends it to others", module.name),
+            "name a module that knows clusters; or say `patched: true` if its code was changed",
         );
     }
     if sessions.prefix.is_some() && !module.prefix {

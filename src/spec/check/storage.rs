@@ -9,9 +9,27 @@ use crate::storage::{Source, kind, unit};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     places(spec, findings);
+    buckets(spec, findings);
     for (number, mount) in spec.storage.mounts.iter().enumerate() {
         options(number, mount, findings);
         source(number, mount, findings);
+    }
+}
+
+fn buckets(spec: &Spec, findings: &mut Findings<'_>) {
+    for (number, url) in spec.storage.buckets.iter().enumerate() {
+        let at = format!("storage.buckets[{number}]");
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
+        if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            findings.value(&at, format!("{url:?} is no address of a bucket"), "https://s3.example.net/acme");
+        } else if host.contains('@') || url.contains("sig=") || url.contains("X-Amz-Signature") {
+            findings.value(&at, "a key in an address is seen by everybody", "leave it out: otr asks without one");
+        } else if url.starts_with("http:") {
+            findings.note(&at, "what Odoo stores there goes unencrypted over the network", "https://");
+        } else if spec.storage.buckets[..number].contains(url) {
+            findings.value(&at, "it stands there twice", "");
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod observe;
 mod own_controller;
 mod power_cut;
 mod rejoin;
+mod sentinel;
+mod session_servers;
 mod sessions;
 mod stage;
 mod standby;
@@ -26,33 +28,38 @@ use crate::runner::Chapter;
 /// Every chapter, in order. Chapters 1-3 are one: they follow one machine's making.
 pub fn all() -> Vec<Chapter> {
     let mut chapters = vec![
-        stage::chapter(),          // 0
-        standby::chapter(),        // 1-3
-        tamper::chapter(),         // 4
-        power_cut::chapter(),      // 5
-        bare::chapter(),           // 6
-        observe::chapter(),        // 7
-        own_controller::chapter(), // 8
-        broken::apply(),           // 9
-        broken::promote(),         // 9
-        sessions::redis(),         // 10
-        sessions::tls(),           // 10
-        sessions::files(),         // 10
-        sessions::database(),      // 10
-        storage::chapter(),        // 11
-        filestore::chapter(),      // 13
-        switchover::chapter(),     // 14
-        rejoin::chapter(),         // 15
-        faults::kills(),           // 16
-        faults::refused(),         // 17
-        clone::chapter(),          // 18
-        init::debian(),            // 19
-        init::odootools(),         // 19
-        matrix::chapter(),         // 20
+        stage::chapter(),           // 0
+        standby::chapter(),         // 1-3
+        tamper::chapter(),          // 4
+        power_cut::chapter(),       // 5
+        bare::chapter(),            // 6
+        observe::chapter(),         // 7
+        own_controller::chapter(),  // 8
+        broken::apply(),            // 9
+        broken::promote(),          // 9
+        sessions::redis(),          // 10
+        sessions::tls(),            // 10
+        sessions::files(),          // 10
+        sessions::database(),       // 10
+        storage::chapter(),         // 11
+        filestore::chapter(),       // 13
+        switchover::chapter(),      // 14
+        rejoin::chapter(),          // 15
+        faults::kills(),            // 16
+        faults::refused(),          // 17
+        clone::chapter(),           // 18
+        init::debian(),             // 19
+        init::odootools(),          // 19
+        matrix::chapter(),          // 20
+        sentinel::chapter(),        // 21
+        session_servers::chapter(), // 22
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
         chapters.push(glusterfs::chapter());
+    }
+    if std::env::var_os("OTR_PAIR_SESSION_REDIS").is_some() {
+        chapters.push(sentinel::cookie());
     }
     chapters
 }

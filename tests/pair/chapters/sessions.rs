@@ -97,6 +97,13 @@ pub fn redis() -> Chapter {
             pair.lab.call(&["boot", "erp1"])?;
             still(pair, "erp1")
         })
+        .step("a_switchover_and_one_back_keep_the_cookie", |pair| {
+            pair.settle()?;
+            pair.otr.run(SPEC, "switchover erp2 --yes --write-spec --json")?.ended(0)?;
+            still(pair, "erp2")?;
+            pair.otr.run(SPEC, "switchover erp1 --yes --write-spec --json")?.ended(0)?;
+            still(pair, "erp1")
+        })
         .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", |pair| {
             pair.settle()?;
             promoted(pair)

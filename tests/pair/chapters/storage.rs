@@ -57,6 +57,18 @@ pub fn chapter() -> Chapter {
             pair.nothing_differs(SPEC)?;
             pair.lab.sh("erp2", "rm /srv/acme/archive/full").map(drop)
         })
+        .step("a_bucket_is_reached_from_both_hosts_or_plan_says_from_where_not", |pair| {
+            let buckets = |which: &str| format!("  buckets: [\"http://10.77.0.1:{which}\"]\n");
+            let plan = |pair: &mut Pair, which: &str| -> Result<String> {
+                pair.otr.vary(SPEC, "bucket.yaml", |text| text + &buckets(which))?;
+                Ok(pair.otr.run("bucket.yaml", "plan --only mount --json")?.said())
+            };
+            let there = plan(pair, "8000/debs/")?;
+            ensure!(!there.contains("does not reach") && there.matches("8000/debs/").count() >= 2, "{there}");
+            ensure!(plan(pair, "8000/nowhere")?.matches("there is no such bucket").count() == 2, "a bucket that is not there");
+            ensure!(plan(pair, "9/acme")?.contains("erp1 does not reach http://10.77.0.1:9/acme"), "a server that is not there");
+            Ok(())
+        })
         .step("odoo_stops_and_stays_away_without_its_disk", |pair| {
             pair.lab.sh("erp1", "systemctl stop srv-acme\\\\x2dexport.mount; umount /srv/acme/archive")?;
             pair.lab.wait("the end of Odoo on erp1", 20, |lab| Ok(!lab.holds("erp1", "systemctl is-active -q odoo")?))?;
