@@ -298,6 +298,8 @@ pub enum Data {
     Packages,
     /// Python modules, in production's versions
     Pip,
+    /// Add-on directories, on standbys
+    Addons,
     /// odoo.conf, and files and trees taken from production
     Config,
 }
@@ -305,7 +307,7 @@ pub enum Data {
 impl Data {
     /// It is configuration or software: compared and changed as `apply` does, and no copy of data.
     pub fn is_clone(self) -> bool {
-        matches!(self, Data::Packages | Data::Pip | Data::Config)
+        matches!(self, Data::Packages | Data::Pip | Data::Addons | Data::Config)
     }
 }
 

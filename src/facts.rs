@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::look::accounts::Accounts;
+use crate::look::addons::AddonTree;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
 use crate::look::origins::Origin;
@@ -105,6 +106,10 @@ impl Facts {
     question!(
         /// What a machine has to give, asked for with this very look.
         vitals(look: &Look) -> Vitals, Vitals, look.clone()
+    );
+    question!(
+        /// A tree of add-ons; `None` if nothing is there.
+        addons(root: &Path) -> Option<AddonTree>, Addons, Look::Addons(root.to_owned())
     );
     question!(
         /// Users and groups.

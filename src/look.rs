@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
+pub mod addons;
 pub mod batch;
 pub mod command;
 pub mod content;
@@ -71,6 +72,8 @@ impl std::fmt::Display for ClusterName {
 pub enum Look {
     /// The machine itself: name, system, login, clock, addresses.
     Machine,
+    /// A tree of add-ons, and its checkouts.
+    Addons(PathBuf),
     /// What stands on a machine that no spec describes yet.
     Survey,
     /// What it has to give: room, ports, locales.
@@ -173,6 +176,7 @@ impl std::fmt::Display for Look {
             | Look::SecretContent(path)
             | Look::Digest(path)
             | Look::Tree(path)
+            | Look::Addons(path)
             | Look::Folder(path) => path.display().fmt(f),
             Look::Origins(_) => f.write_str("where packages can be had"),
             Look::System => f.write_str("ids, locales, time zone, kernel settings and limits"),
@@ -198,6 +202,7 @@ impl std::fmt::Display for Look {
 #[allow(missing_docs, reason = "each variant is the sight of the look of the same name")]
 pub enum Sight {
     Machine(Machine),
+    Addons(Option<addons::AddonTree>),
     Survey(Survey),
     Vitals(Vitals),
     Accounts(accounts::Accounts),

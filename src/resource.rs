@@ -2,6 +2,7 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod addons;
 pub mod epoch;
 pub mod file;
 pub mod filestore;
@@ -58,6 +59,7 @@ pub enum Kind {
     Standby,
     Redis,
     Filestore,
+    Addons,
     Sessions,
     SessionModule,
     Promotion,
@@ -66,7 +68,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Sources,
         Kind::Packages,
         Kind::Pip,
@@ -84,6 +86,7 @@ impl Kind {
         Kind::Standby,
         Kind::Redis,
         Kind::Filestore,
+        Kind::Addons,
         Kind::Sessions,
         Kind::SessionModule,
         Kind::Promotion,
@@ -109,6 +112,7 @@ impl Kind {
             Kind::Standby => "standby",
             Kind::Redis => "redis",
             Kind::Filestore => "filestore",
+            Kind::Addons => "addons",
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",

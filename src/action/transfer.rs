@@ -20,8 +20,8 @@ pub struct Transfer {
     pub source: PathBuf,
     /// The directory on the host that takes.
     pub directory: PathBuf,
-    /// Who owns the files there.
-    pub owner: Word,
+    /// Who owns the files there; `None`: whoever owns them on the host that gives, with the same mode.
+    pub owner: Option<Word>,
     /// The files, relative to both directories.
     pub names: Vec<String>,
 }
@@ -99,7 +99,8 @@ impl Transfer {
 
     /// Receives tar on standard input and prints `ok N`.
     pub fn take_script(&self) -> String {
-        let (directory, owner) = (quote_path(&self.directory), &self.owner);
+        let directory = quote_path(&self.directory);
+        let Some(owner) = &self.owner else { return as_they_are(&directory) };
         format!(
             r#"set -e
 umask 027
@@ -152,6 +153,32 @@ echo "ok $n"
     }
 }
 
+/// The directories are there already. A file that would run with its owner's rights does not come.
+fn as_they_are(directory: &str) -> String {
+    format!(
+        r#"set -e
+umask 077
+cd {directory}
+in=.otr-incoming
+rm -rf -- "$in"
+mkdir -- "$in"
+trap 'rm -rf -- "$in"' EXIT
+tar --extract --ignore-zeros --file=- --directory="$in" --same-owner --same-permissions --no-overwrite-dir
+[ -f "$in/{SEAL}" ] || {{ echo 'the stream broke off' >&2; exit 74; }}
+rm -f -- "$in/{SEAL}"
+find "$in" ! -type f ! -type d -delete
+find "$in" -type f -perm /6000 -exec chmod ug-s -- {{}} +
+sync -f .
+cd "$in"
+n=$(find . -type f | wc -l)
+find . -type f -exec sh -c 'for f; do mv -f -T -- "$f" "../$f"; done' sh {{}} +
+cd ..
+sync -f .
+echo "ok $n"
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +195,7 @@ mod tests {
     #[test]
     fn a_stream_that_breaks_off_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let transfer = Transfer { source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().unwrap(), names: vec![] };
+        let transfer = Transfer { source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().ok(), names: vec![] };
         let output = pipe(&transfer.take_script(), b"this is no archive");
         assert!(!output.status.success());
         assert!(transfer.read_taken(&String::from_utf8(output.stdout).unwrap()).is_err());

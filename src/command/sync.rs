@@ -35,6 +35,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
         Data::Sessions => kind == Kind::Sessions,
         Data::Packages => matches!(kind, Kind::Sources | Kind::Packages),
         Data::Pip => kind == Kind::Pip,
+        Data::Addons => kind == Kind::Addons,
         Data::Config => matches!(kind, Kind::OdooConf | Kind::Clone),
     };
     let inputs = ready.inputs(session, false);
@@ -44,7 +45,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     };
     ensure!(
         !args.what.is_clone() || !wanted.is_empty(),
-        "the spec says nothing of that: `packages`, `pip`, `odoo`, or `files` with `clone`"
+        "the spec says nothing of that: `packages`, `pip`, `odoo`, `odoo.addons`, or `files` with `clone`"
     );
     // On this very host this very program does the work, wherever it lies.
     let is_here =
@@ -71,7 +72,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
     let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));
     let stores = match args.what {
-        Data::Sessions | Data::Packages | Data::Pip | Data::Config => Vec::new(),
+        Data::Sessions | Data::Packages | Data::Pip | Data::Addons | Data::Config => Vec::new(),
         _ => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
     };
     let synced = sync(&fleet, &wanted, &stores, &limits, &progress)?;

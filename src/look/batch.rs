@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote, redis,
-    sessions, survey, system, units, vitals,
+    accounts, addons, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote,
+    redis, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -43,6 +43,7 @@ impl Question {
     pub fn limit(&self) -> u64 {
         match self {
             Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
+            Question::One(Look::Addons(_)) => 300,
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
@@ -61,6 +62,7 @@ impl Question {
             Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
             Question::One(look) => match look {
                 Look::Machine => machine::script(),
+                Look::Addons(root) => addons::script(root),
                 Look::Survey => survey::script(),
                 Look::Vitals { paths, odoo, cluster, databases } => vitals::script(paths, *odoo, cluster.as_ref(), databases),
                 Look::Accounts => accounts::script(),
@@ -117,6 +119,7 @@ impl Question {
 
 fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError> {
     Ok(match look {
+        Look::Addons(_) => Sight::Addons(addons::read(reply, limit)?),
         Look::Machine => Sight::Machine(machine::read(reply, limit)?),
         Look::Survey => Sight::Survey(survey::read(reply, limit)?),
         Look::Vitals { .. } => Sight::Vitals(vitals::read(reply, limit)?),

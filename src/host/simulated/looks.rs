@@ -21,6 +21,10 @@ impl Machine {
         Ok(match look {
             Look::Machine => Sight::Machine(self.sight()),
             Look::Vitals { paths, odoo, databases, .. } => Sight::Vitals(self.vitals(paths, *odoo, databases)),
+            Look::Addons(root) => {
+                self.enter(root)?;
+                Sight::Addons(self.addons_sight(root))
+            }
             Look::Survey => Sight::Survey(self.survey()),
             Look::Accounts => Sight::Accounts(self.accounts.clone()),
             // A NixOS has no dpkg.

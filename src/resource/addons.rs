@@ -1,0 +1,216 @@
+//! Trees of add-ons that a standby takes from production: files with their times, owners and modes,
+//! links, and whole checkouts.
+//!
+//! Two files are one if size and time of change are: a copy keeps the time. A checkout's `.git` is
+//! compared by its commit and branch, for git itself writes there whenever somebody only looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{Decision, Difference, Kind, Resource, ResourceId, Shown};
+use crate::action::{Action, Attributes, Transfer};
+use crate::facts::{FactError, Facts};
+use crate::look::Look;
+use crate::look::addons::AddonTree;
+use crate::look::paths::{Entry, Kind as What};
+use crate::name::{HostName, Word};
+use crate::spec::CloneSpec;
+
+/// A tree of add-ons on a standby.
+#[derive(Debug)]
+pub struct Addons {
+    /// Where.
+    pub host: HostName,
+    /// From where.
+    pub production: HostName,
+    /// The root of the tree, the same on both.
+    pub root: PathBuf,
+    /// What is left out: names, or paths below the root.
+    pub ignore: CloneSpec,
+}
+
+type Entries<'a> = BTreeMap<&'a str, &'a Entry>;
+
+/// The most places that are named one by one.
+const NAMED: usize = 40;
+
+impl Addons {
+    /// What is compared: all but what is ignored, and a `.git` that is at the same commit on both.
+    fn taken<'a>(&self, tree: &'a AddonTree, other: Option<&AddonTree>) -> Entries<'a> {
+        let same = |git: &str| tree.heads.get(git).is_some_and(|head| other.is_some_and(|other| other.heads.get(git) == Some(head)));
+        let takes = |place: &str| {
+            Path::new(place).ancestors().filter(|part| !part.as_os_str().is_empty()).all(|part| {
+                let (path, name) = (part.to_string_lossy(), part.file_name().unwrap_or_default().to_string_lossy());
+                self.ignore.takes(&path) && self.ignore.takes(&name) && !same(&path)
+            })
+        };
+        tree.entries.iter().map(|(place, entry)| (place.as_str(), entry)).filter(|(place, _)| takes(place)).collect()
+    }
+
+    fn at(&self, place: &str) -> PathBuf {
+        if place.is_empty() { self.root.clone() } else { self.root.join(place) }
+    }
+}
+
+impl Resource for Addons {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Addons, self.root.display().to_string())
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let look = Look::Addons(self.root.clone());
+        vec![(self.production.clone(), look.clone()), (self.host.clone(), look), (self.host.clone(), Look::Accounts)]
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let root = self.root.display();
+        let Some(whole) = facts.addons(&self.production, &self.root)?.as_ref() else {
+            return Err(FactError::Refused(format!(
+                "{} has no {root}: take it out of odoo.addons.paths, or make it there",
+                self.production
+            )));
+        };
+        let standby = facts.addons(&self.host, &self.root)?.as_ref();
+        let there = self.taken(whole, standby);
+        let here = standby.map(|standby| self.taken(standby, Some(whole))).unwrap_or_default();
+        let files = |entries: &Entries<'_>| entries.values().filter(|entry| entry.kind != What::Directory).count();
+        let all = |tree: &AddonTree| tree.entries.values().filter(|entry| entry.kind != What::Directory).count();
+        if all(whole) == 0 && files(&here) > 0 {
+            return Err(FactError::Refused(format!(
+                "{root} is empty on {}, and holds {} files here: a tree that was lost looks the same; remove them here by hand, or take it out of the spec",
+                self.production,
+                files(&here)
+            )));
+        }
+        let mut work = Work { addons: self, differences: Vec::new(), before: Vec::new(), fetch: Vec::new(), after: Vec::new() };
+        work.remove(&here, &there);
+        let accounts = facts.accounts(&self.host)?;
+        for (place, wanted) in &there {
+            if !accounts.users.contains_key(&wanted.owner) || !accounts.groups.contains(&wanted.group) {
+                let path = self.at(place);
+                return Ok(Decision::waits(format!(
+                    "{}:{}, to whom {} belongs (a package makes it)",
+                    wanted.owner,
+                    wanted.group,
+                    path.display()
+                )));
+            }
+            work.bring(place, here.get(place).copied(), wanted)?;
+        }
+        for (git, head) in &whole.heads {
+            let is = standby.and_then(|standby| standby.heads.get(git));
+            if is != Some(head) {
+                let name = Path::new(git).parent().unwrap_or(Path::new("")).display().to_string();
+                let what = if name.is_empty() { "the checkout".to_owned() } else { format!("the checkout {name}") };
+                work.differences.insert(0, Difference::new(what, is.cloned(), head.as_str()));
+            }
+        }
+        Ok(work.done())
+    }
+}
+
+/// What makes one tree the other.
+struct Work<'a> {
+    addons: &'a Addons,
+    differences: Vec<Difference>,
+    before: Vec<Action>,
+    fetch: Vec<String>,
+    after: Vec<Action>,
+}
+
+impl Work<'_> {
+    /// What production does not have, and what is in the way of what it has: from the leaves.
+    fn remove(&mut self, here: &Entries<'_>, there: &Entries<'_>) {
+        let kind = |entry: &Entry| std::mem::discriminant(&entry.kind);
+        for (place, entry) in here.iter().rev() {
+            let other = there.get(place);
+            if other.is_some_and(|other| kind(other) == kind(entry)) {
+                continue;
+            }
+            let path = self.addons.at(place);
+            if other.is_none() {
+                self.differences.push(Difference::new(*place, word(entry), Shown::Absent));
+            }
+            self.before.push(match entry.kind {
+                What::Directory => Action::RemoveDirectory { path },
+                _ => Action::RemoveFile { path },
+            });
+        }
+    }
+
+    fn bring(&mut self, place: &str, is: Option<&Entry>, wanted: &Entry) -> Result<(), FactError> {
+        let path = self.addons.at(place);
+        let name = if place.is_empty() { "the tree itself".to_owned() } else { place.to_owned() };
+        let same_kind = is.is_some_and(|is| is.kind == wanted.kind);
+        // tar keeps fractions of a second, some file systems do not.
+        let same_content = is.is_some_and(|is| same_kind && is.size == wanted.size && (is.mtime - wanted.mtime).abs() < 0.01);
+        let of = |entry: &Entry| format!("{}:{} {}", entry.owner, entry.group, entry.mode);
+        let same_owner = is.is_some_and(|is| of(is) == of(wanted));
+        let attributes = || -> Result<Attributes, FactError> {
+            let word = |text: &str| text.parse::<Word>().map_err(|e| FactError::Refused(format!("{}: {e}", path.display())));
+            Ok(Attributes { owner: word(&wanted.owner)?, group: word(&wanted.group)?, mode: wanted.mode })
+        };
+        match &wanted.kind {
+            What::Link(_) if same_kind => {}
+            What::Link(target) => {
+                self.differences.push(Difference::new(name, is.map(word), word(wanted)));
+                self.after.push(Action::MakeLink { path, target: target.display().to_string() });
+            }
+            What::Directory if same_kind && same_owner => {}
+            What::Directory => {
+                let is = is.filter(|_| same_kind).map(of);
+                self.differences.push(Difference::new(name, is, of(wanted)));
+                self.before.push(Action::MakeDirectory { path: path.clone(), attributes: attributes()? });
+            }
+            What::File if same_content && same_owner => {}
+            What::File if same_content => {
+                self.differences.push(Difference::new(format!("{name} owner and mode"), is.map(of), of(wanted)));
+                self.after.push(Action::SetAttributes { path: path.clone(), attributes: attributes()? });
+            }
+            What::File => {
+                self.differences.push(Difference::new(name, is.map(word), word(wanted)));
+                self.fetch.push(place.to_owned());
+            }
+            What::Other => {
+                return Err(FactError::Refused(format!("{} is a device, socket or pipe: leave it out with `ignore`", path.display())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders first, then the files, then links and attributes.
+    fn done(self) -> Decision {
+        let Work { addons, mut differences, before, fetch, after } = self;
+        let more = differences.len().saturating_sub(NAMED);
+        if more > 1 {
+            let names: BTreeSet<String> = differences.drain(NAMED..).filter_map(|d| Some(d.what.split('/').next()?.to_owned())).collect();
+            let told = names.into_iter().take(10).collect::<Vec<_>>().join(", ");
+            differences.push(Difference::new(format!("{more} more places"), "other than production's", format!("production's ({told})")));
+        }
+        let mut actions = before;
+        if !fetch.is_empty() {
+            let transfer = Transfer { source: addons.root.clone(), directory: addons.root.clone(), owner: None, names: fetch };
+            actions.push(Action::Fetch { from: addons.production.clone(), transfer });
+        }
+        actions.extend(after);
+        Decision::from_parts(differences, actions)
+    }
+}
+
+fn word(entry: &Entry) -> String {
+    match &entry.kind {
+        What::File => format!("{} bytes of {}", entry.size, time(entry.mtime)),
+        What::Directory => "a directory".into(),
+        What::Link(target) => format!("a link to {}", target.display()),
+        What::Other => "a device, socket or pipe".into(),
+    }
+}
+
+/// Seconds since the epoch as a time people read.
+fn time(seconds: f64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(seconds.max(0.0));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests;
