@@ -84,14 +84,14 @@ fn with_rights(
     if seen.machine.root {
         return Ok((seen, spec));
     }
-    let sudo = HostSpec { becomes: Some(Become::Sudo), ..spec.clone() };
-    match (observe, Production::look(connect(name, &sudo).as_ref(), name)) {
-        (false, Ok(more)) => Ok((more, sudo)),
-        _ => {
-            spec.access = Access::Observe;
-            Ok((seen, spec))
+    if !observe {
+        let sudo = HostSpec { becomes: Some(Become::Sudo), ..spec.clone() };
+        if let Ok(more) = Production::look(connect(name, &sudo).as_ref(), name) {
+            return Ok((more, sudo));
         }
     }
+    spec.access = Access::Observe;
+    Ok((seen, spec))
 }
 
 /// A person at a terminal is asked where production's secrets are to be put.

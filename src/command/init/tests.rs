@@ -116,3 +116,19 @@ fn a_hostile_production_writes_no_line_of_the_spec() {
     assert_eq!(spec.production.as_str(), ERP1);
     assert!(spec.secrets().is_empty(), "{}", answer.spec);
 }
+
+#[test]
+fn who_only_looks_never_becomes_root() {
+    let world = World::pair();
+    world.mutate(&host(ERP1), |machine| machine.login = "guest".into());
+    let asked = std::cell::RefCell::new(Vec::new());
+    let connect = |_: &HostName, spec: &HostSpec| -> Box<dyn Connect> {
+        asked.borrow_mut().push(spec.becomes);
+        Box::new(world.clone())
+    };
+    for (observe, wanted) in [(true, vec![None]), (false, vec![None, Some(Become::Sudo)])] {
+        asked.borrow_mut().clear();
+        with_rights(&connect, &host(ERP1), spec_of("10.77.0.11"), observe).unwrap();
+        assert_eq!(*asked.borrow(), wanted);
+    }
+}
