@@ -109,6 +109,8 @@ pub enum Action {
     MakeLink { path: PathBuf, target: String },
     /// Remove a directory that is empty.
     RemoveDirectory { path: PathBuf },
+    /// Remove what stands at places below a root, from the leaves; files are kept as backups.
+    RemovePlaces { root: PathBuf, places: Vec<String> },
     /// Remove a file; it is kept as a backup.
     RemoveFile { path: PathBuf },
     /// Install or change versions of packages, all in one run of apt.
@@ -198,6 +200,10 @@ impl Action {
             Action::WriteBytes { path, .. } => format!("write {}", path.display()),
             Action::MakeLink { path, target } => format!("link {} to {target}", path.display()),
             Action::RemoveDirectory { path } => format!("remove the empty directory {}", path.display()),
+            Action::RemovePlaces { root, places } => match places.as_slice() {
+                [one] => format!("remove {}/{one}", root.display()),
+                many => format!("remove {} places of {}", many.len(), root.display()),
+            },
             Action::RemoveFile { path } => format!("remove {}", path.display()),
             Action::InstallPackages { packages } => {
                 let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));

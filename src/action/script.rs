@@ -21,6 +21,8 @@ mod rejoin;
 
 /// Where the first predecessor of every file otr replaces is kept, under its old path.
 pub const BACKUPS: &str = "/var/lib/otr/backup";
+/// Keeps the file or link `$t` as `$b`, unless something is kept there.
+pub const KEEP_ONCE: &str = r#"{ ! [ -f "$t" ] && ! [ -L "$t" ] || [ -e "$b" ] || [ -L "$b" ] || ! mkdir -p -- "${b%/*}" 2>/dev/null || { cp -a -- "$t" "$b.new" && mv -T -- "$b.new" "$b"; }; }"#;
 
 /// The script of an action, secrets and all: for a shell's standard input only.
 pub fn script(action: &Action) -> String {
@@ -36,6 +38,7 @@ pub fn script(action: &Action) -> String {
         Action::WriteBytes { path, encoded, attributes } => clone::write_bytes(path, encoded, attributes),
         Action::MakeLink { path, target } => clone::make_link(path, target),
         Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
+        Action::RemovePlaces { root, places } => clone::remove_places(root, places),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
         Action::InstallPackages { packages } => {
             let one = |p: &super::PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));

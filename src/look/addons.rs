@@ -32,8 +32,8 @@ find . -type d -name .git -prune | while read -r git; do
   head=$(cat "$git/HEAD") || exit
   case $head in "ref: "*)
     ref=${{head#ref: }}
-    commit=$(cat "$git/$ref" 2>/dev/null || sed -n "s,^\([0-9a-f]*\) $ref\$,\1,p" "$git/packed-refs" 2>/dev/null)
-    head="$commit ${{ref#refs/heads/}}";;
+    commit=$(cat "$git/$ref" 2>/dev/null || grep -F " $ref" "$git/packed-refs" 2>/dev/null | while read -r c name; do [ "$name" != "$ref" ] || echo "$c"; done)
+    head="${{commit:-?}} ${{ref#refs/heads/}}";;
   esac
   printf 'g\0%s\0%s\0' "${{git#./}}" "$head"
 done && printf end"#
@@ -51,7 +51,10 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<AddonTree>, Sight
         let mut next = || words.next().ok_or(SightError::Truncated);
         if kind == "g" {
             let (place, head) = (next()?.to_owned(), next()?.trim().to_owned());
-            tree.heads.insert(place, head);
+            // A branch whose commit was not found is nothing to go by: its files are compared.
+            if !head.starts_with("? ") {
+                tree.heads.insert(place, head);
+            }
             continue;
         }
         let [owner, group, mode, size, mtime, target, place] = [next()?, next()?, next()?, next()?, next()?, next()?, next()?];
@@ -101,7 +104,10 @@ mod tests {
         write("acme/.git/HEAD", "ref: refs/heads/14.0\n");
         write("acme/.git/refs/heads/14.0", "abc123\n");
         write("oca/.git/HEAD", "ref: refs/heads/main\n");
-        write("oca/.git/packed-refs", "# pack-refs\ndef456 refs/heads/main\n");
+        write("oca/.git/packed-refs", "# pack-refs\nabc000 refs/heads/main2\ndef456 refs/heads/main\n");
+        write("acme/.git/HEAD", "ref: refs/heads/14.0\n");
+        std::fs::create_dir_all(root.join("new/.git")).unwrap();
+        write("new/.git/HEAD", "ref: refs/heads/main\n");
         std::os::unix::fs::symlink("../acme", root.join("link")).unwrap();
         let tree = look(&root).unwrap().unwrap();
         assert_eq!((tree.entries["acme/models.py"].size, tree.entries["acme/models.py"].kind.clone()), (5, Kind::File));

@@ -82,29 +82,23 @@ impl Resource for Addons {
                 files(&here)
             )));
         }
-        let mut work = Work { addons: self, differences: Vec::new(), before: Vec::new(), fetch: Vec::new(), after: Vec::new() };
-        work.remove(&here, &there);
+        let mut work = Work { addons: self, differences: Vec::new(), remove: Vec::new(), root: None, fetch: BTreeSet::new() };
+        work.clear(standby, &here, &there);
         let accounts = facts.accounts(&self.host)?;
         for (place, wanted) in &there {
             if !accounts.users.contains_key(&wanted.owner) || !accounts.groups.contains(&wanted.group) {
                 let path = self.at(place);
                 return Ok(Decision::waits(format!(
-                    "{}:{}, to whom {} belongs (a package makes it)",
+                    "{}:{}, to whom {} belongs on {}: make the account here, or give it to another there",
                     wanted.owner,
                     wanted.group,
-                    path.display()
+                    path.display(),
+                    self.production
                 )));
             }
             work.bring(place, here.get(place).copied(), wanted)?;
         }
-        for (git, head) in &whole.heads {
-            let is = standby.and_then(|standby| standby.heads.get(git));
-            if is != Some(head) {
-                let name = Path::new(git).parent().unwrap_or(Path::new("")).display().to_string();
-                let what = if name.is_empty() { "the checkout".to_owned() } else { format!("the checkout {name}") };
-                work.differences.insert(0, Difference::new(what, is.cloned(), head.as_str()));
-            }
-        }
+        work.checkouts(standby, whole);
         Ok(work.done())
     }
 }
@@ -113,28 +107,28 @@ impl Resource for Addons {
 struct Work<'a> {
     addons: &'a Addons,
     differences: Vec<Difference>,
-    before: Vec<Action>,
-    fetch: Vec<String>,
-    after: Vec<Action>,
+    remove: Vec<String>,
+    root: Option<Action>,
+    fetch: BTreeSet<String>,
 }
 
 impl Work<'_> {
-    /// What production does not have, and what is in the way of what it has: from the leaves.
-    fn remove(&mut self, here: &Entries<'_>, there: &Entries<'_>) {
+    /// What production does not have, and what is in the way of what it has: from the leaves. A
+    /// directory with something that is ignored stays.
+    fn clear(&mut self, standby: Option<&AddonTree>, here: &Entries<'_>, there: &Entries<'_>) {
         let kind = |entry: &Entry| std::mem::discriminant(&entry.kind);
+        let left_alone = standby.iter().flat_map(|tree| tree.entries.keys()).filter(|place| !here.contains_key(place.as_str()));
+        let holds: BTreeSet<&Path> = left_alone.flat_map(|place| Path::new(place).ancestors().skip(1)).collect();
         for (place, entry) in here.iter().rev() {
             let other = there.get(place);
-            if other.is_some_and(|other| kind(other) == kind(entry)) {
+            let stays = entry.kind == What::Directory && holds.contains(Path::new(place));
+            if other.is_some_and(|other| kind(other) == kind(entry)) || stays && other.is_none() {
                 continue;
             }
-            let path = self.addons.at(place);
             if other.is_none() {
                 self.differences.push(Difference::new(*place, word(entry), Shown::Absent));
             }
-            self.before.push(match entry.kind {
-                What::Directory => Action::RemoveDirectory { path },
-                _ => Action::RemoveFile { path },
-            });
+            self.remove.push((*place).to_owned());
         }
     }
 
@@ -145,54 +139,67 @@ impl Work<'_> {
         // tar keeps fractions of a second, some file systems do not.
         let same_content = is.is_some_and(|is| same_kind && is.size == wanted.size && (is.mtime - wanted.mtime).abs() < 0.01);
         let of = |entry: &Entry| format!("{}:{} {}", entry.owner, entry.group, entry.mode);
-        let same_owner = is.is_some_and(|is| of(is) == of(wanted));
-        let attributes = || -> Result<Attributes, FactError> {
-            let word = |text: &str| text.parse::<Word>().map_err(|e| FactError::Refused(format!("{}: {e}", path.display())));
-            Ok(Attributes { owner: word(&wanted.owner)?, group: word(&wanted.group)?, mode: wanted.mode })
-        };
-        match &wanted.kind {
-            What::Link(_) if same_kind => {}
-            What::Link(target) => {
-                self.differences.push(Difference::new(name, is.map(word), word(wanted)));
-                self.after.push(Action::MakeLink { path, target: target.display().to_string() });
-            }
-            What::Directory if same_kind && same_owner => {}
-            What::Directory => {
-                let is = is.filter(|_| same_kind).map(of);
-                self.differences.push(Difference::new(name, is, of(wanted)));
-                self.before.push(Action::MakeDirectory { path: path.clone(), attributes: attributes()? });
-            }
-            What::File if same_content && same_owner => {}
-            What::File if same_content => {
-                self.differences.push(Difference::new(format!("{name} owner and mode"), is.map(of), of(wanted)));
-                self.after.push(Action::SetAttributes { path: path.clone(), attributes: attributes()? });
-            }
-            What::File => {
-                self.differences.push(Difference::new(name, is.map(word), word(wanted)));
-                self.fetch.push(place.to_owned());
-            }
+        // A link has no mode, and its owner says nothing.
+        let same_owner = matches!(wanted.kind, What::Link(_)) || is.is_some_and(|is| of(is) == of(wanted));
+        let same = match &wanted.kind {
+            What::Link(_) | What::Directory => same_kind && same_owner,
+            What::File => same_content && same_owner,
             What::Other => {
                 return Err(FactError::Refused(format!("{} is a device, socket or pipe: leave it out with `ignore`", path.display())));
             }
+        };
+        if same {
+            return Ok(());
+        }
+        self.differences.push(match is.filter(|_| same_kind && (same_content || wanted.kind == What::Directory)) {
+            Some(is) => Difference::new(format!("{name} owner and mode"), of(is), of(wanted)),
+            None => Difference::new(name, is.map(word), word(wanted)),
+        });
+        if place.is_empty() {
+            let word = |text: &str| text.parse::<Word>().map_err(|e| FactError::Refused(format!("{}: {e}", path.display())));
+            let attributes = Attributes { owner: word(&wanted.owner)?, group: word(&wanted.group)?, mode: wanted.mode };
+            self.root = Some(Action::MakeDirectory { path, attributes });
+        } else {
+            // The folders on the way come with their owners and modes.
+            let parts = Path::new(place).ancestors().filter(|part| !part.as_os_str().is_empty());
+            self.fetch.extend(parts.map(|part| part.display().to_string()));
         }
         Ok(())
     }
 
-    /// Folders first, then the files, then links and attributes.
+    /// A checkout at another commit is one difference, and what lies in its `.git` none.
+    fn checkouts(&mut self, standby: Option<&AddonTree>, whole: &AddonTree) {
+        let none = BTreeMap::new();
+        let heads = standby.map_or(&none, |standby| &standby.heads);
+        let all: BTreeSet<&String> = heads.keys().chain(whole.heads.keys()).collect();
+        for git in all.into_iter().filter(|git| heads.get(*git) != whole.heads.get(*git)) {
+            self.differences.retain(|difference| !Path::new(&difference.what).starts_with(git));
+            let name = Path::new(git).parent().unwrap_or(Path::new("")).display().to_string();
+            let what = if name.is_empty() { "the checkout".to_owned() } else { format!("the checkout {name}") };
+            let shown = |head: Option<&String>| head.map_or(Shown::Absent, |head| head.as_str().into());
+            self.differences.insert(0, Difference { what, is: shown(heads.get(git)), wanted: shown(whole.heads.get(git)) });
+        }
+    }
+
+    /// What is in the way first; files, links and folders come in one copy.
     fn done(self) -> Decision {
-        let Work { addons, mut differences, before, fetch, after } = self;
+        let Work { addons, mut differences, remove, root, fetch } = self;
         let more = differences.len().saturating_sub(NAMED);
         if more > 1 {
             let names: BTreeSet<String> = differences.drain(NAMED..).filter_map(|d| Some(d.what.split('/').next()?.to_owned())).collect();
             let told = names.into_iter().take(10).collect::<Vec<_>>().join(", ");
             differences.push(Difference::new(format!("{more} more places"), "other than production's", format!("production's ({told})")));
         }
-        let mut actions = before;
+        let mut actions = Vec::new();
+        if !remove.is_empty() {
+            actions.push(Action::RemovePlaces { root: addons.root.clone(), places: remove });
+        }
+        actions.extend(root);
         if !fetch.is_empty() {
-            let transfer = Transfer { source: addons.root.clone(), directory: addons.root.clone(), owner: None, names: fetch };
+            let names = fetch.into_iter().collect();
+            let transfer = Transfer { source: addons.root.clone(), directory: addons.root.clone(), owner: None, names };
             actions.push(Action::Fetch { from: addons.production.clone(), transfer });
         }
-        actions.extend(after);
         Decision::from_parts(differences, actions)
     }
 }

@@ -49,6 +49,15 @@ impl Machine {
                 self.write_file(path, bytes, attributes)
             }
             Action::MakeLink { path, target } => self.make_link(path, target),
+            Action::RemovePlaces { root, places } => {
+                for path in places.iter().map(|place| root.join(place)) {
+                    match self.files.is_directory(&path) {
+                        true => drop(self.remove_directory(&path)),
+                        false => self.remove_file(&path)?,
+                    }
+                }
+                Ok(())
+            }
             Action::RemoveDirectory { path } => self.remove_directory(path),
             Action::MarkPackages { packages, automatic } => {
                 for name in packages {

@@ -94,9 +94,15 @@ impl Machine {
         }
         for name in gift.names.split(|&byte| byte == 0).filter_map(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty()) {
             let path = gift.source.join(name);
-            if let (Some(entry), Some(bytes)) = (self.files.get(&path), self.files.bytes(&path)) {
+            if let Some(entry) = self.files.get(&path) {
+                let (kind, bytes) = match &entry.node {
+                    Node::File(bytes) => (0u8, bytes.clone()),
+                    Node::Directory => (1, Vec::new()),
+                    Node::Link(target) => (2, target.display().to_string().into_bytes()),
+                };
                 stream.extend((name.len() as u64).to_be_bytes());
                 stream.extend(name.as_bytes());
+                stream.push(kind);
                 stream.extend(entry.mode.to_be_bytes());
                 for text in [&entry.owner, &entry.group] {
                     stream.extend((text.len() as u64).to_be_bytes());
@@ -141,7 +147,13 @@ impl Machine {
                     self.files.put(&path, Node::File(file.bytes), (owner.as_str(), owner.as_str(), file.mode), now);
                 }
                 None if path.parent().is_some_and(|parent| self.files.is_directory(parent)) => {
-                    self.files.put(&path, Node::File(file.bytes), (file.owner.as_str(), file.group.as_str(), file.mode), now);
+                    let target = || String::from_utf8_lossy(&file.bytes).into_owned().into();
+                    let node = match file.kind {
+                        0 => Node::File(file.bytes),
+                        1 => Node::Directory,
+                        _ => Node::Link(target()),
+                    };
+                    self.files.put(&path, node, (file.owner.as_str(), file.group.as_str(), file.mode), now);
                 }
                 None => return Err(format!("mv: cannot move './{name}': No such file or directory")),
             }
@@ -247,6 +259,7 @@ impl Machine {
 }
 
 struct Frame {
+    kind: u8,
     mode: u32,
     owner: String,
     group: String,
@@ -263,11 +276,12 @@ fn frames(stream: &mut dyn Read) -> Option<BTreeMap<String, Frame>> {
             return Some(files);
         }
         let name = String::from_utf8(bytes(stream, length)?).ok()?;
+        let [kind] = exactly(stream)?;
         let mode = u32::from_be_bytes(exactly(stream)?);
         let [owner, group] = [text(stream)?, text(stream)?];
         let mtime = f64::from_be_bytes(exactly(stream)?);
         let length = u64::from_be_bytes(exactly(stream)?);
-        files.insert(name, Frame { mode, owner, group, mtime, bytes: bytes(stream, length)? });
+        files.insert(name, Frame { kind, mode, owner, group, mtime, bytes: bytes(stream, length)? });
     }
 }
 
