@@ -27,6 +27,19 @@ pub struct PackageVersion {
     pub version: Option<String>,
 }
 
+/// An answer for debconf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DebconfAnswer {
+    /// The package that asks.
+    pub owner: String,
+    /// The question.
+    pub question: String,
+    /// Its template's type.
+    pub kind: String,
+    /// The answer.
+    pub value: Text,
+}
+
 /// Owner, group and permission bits of a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Attributes {
@@ -115,6 +128,8 @@ pub enum Action {
     RemoveFile { path: PathBuf },
     /// Install or change versions of packages, all in one run of apt.
     InstallPackages { packages: Vec<PackageVersion> },
+    /// Answer questions of debconf's (`debconf-set-selections`).
+    AnswerDebconf { answers: Vec<DebconfAnswer> },
     /// Remove packages, keeping their configuration.
     RemovePackages { packages: Vec<PackageName> },
     /// `apt-mark hold`.
@@ -208,6 +223,9 @@ impl Action {
             Action::InstallPackages { packages } => {
                 let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
                 format!("install {}", packages.iter().map(one).collect::<Vec<_>>().join(" "))
+            }
+            Action::AnswerDebconf { answers } => {
+                format!("answer debconf's {}", answers.iter().map(|answer| answer.question.as_str()).collect::<Vec<_>>().join(" "))
             }
             Action::RemovePackages { packages } => format!("remove {}", list(packages)),
             Action::HoldPackages { packages } => format!("hold {}", list(packages)),

@@ -7,6 +7,7 @@ use crate::look::accounts::Accounts;
 use crate::look::addons::AddonTree;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::debconf::Answers;
 use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
@@ -110,6 +111,10 @@ impl Facts {
     question!(
         /// A tree of add-ons; `None` if nothing is there.
         addons(root: &Path) -> Option<AddonTree>, Addons, Look::Addons(root.to_owned())
+    );
+    question!(
+        /// Debconf's answers to these questions.
+        debconf(questions: &[String]) -> Answers, Debconf, Look::Debconf(questions.to_vec())
     );
     question!(
         /// Users and groups.

@@ -15,6 +15,7 @@ pub mod addons;
 pub mod batch;
 pub mod command;
 pub mod content;
+pub mod debconf;
 pub mod filestore;
 pub mod folder;
 pub mod machine;
@@ -91,6 +92,8 @@ pub enum Look {
     Accounts,
     /// Every Debian package.
     Packages,
+    /// Answers to these questions of debconf.
+    Debconf(Vec<String>),
     /// What a NixOS is made of; nothing on any other system.
     Nixos,
     /// What stands at a path, without following a link there.
@@ -170,6 +173,7 @@ impl std::fmt::Display for Look {
             Look::Vitals { .. } => f.write_str("room, ports and locales"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
+            Look::Debconf(_) => f.write_str("debconf's answers"),
             Look::Nixos => f.write_str("NixOS"),
             Look::Path(path)
             | Look::Content(path)
@@ -207,6 +211,7 @@ pub enum Sight {
     Vitals(Vitals),
     Accounts(accounts::Accounts),
     Packages(Packages),
+    Debconf(debconf::Answers),
     Nixos(Option<NixSystem>),
     Path(PathSight),
     Content(Option<content::Content>),

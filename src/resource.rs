@@ -4,6 +4,7 @@
 
 pub mod addons;
 pub mod epoch;
+pub mod debconf;
 pub mod file;
 pub mod filestore;
 pub mod folder;
@@ -43,6 +44,7 @@ use crate::secret::Secret;
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
     Sources,
+    Debconf,
     Packages,
     Pip,
     File,
@@ -68,8 +70,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Sources,
+        Kind::Debconf,
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -96,6 +99,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Sources => "sources",
+            Kind::Debconf => "debconf",
             Kind::Packages => "packages",
             Kind::Pip => "pip",
             Kind::File => "file",

@@ -132,10 +132,10 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
 
 /// Whether a resource is the same in both roles: software, folders, mounts.
 pub fn is_of_both_roles(wanted: &Wanted) -> bool {
-    use crate::resource::Kind::{Addons, Clone, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System};
+    use crate::resource::Kind::{Addons, Clone, Debconf, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System};
     matches!(
         wanted.resource.id().kind,
-        Sources | Packages | Pip | Addons | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
+        Sources | Debconf | Packages | Pip | Addons | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
     )
 }
 

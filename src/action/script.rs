@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Action, Attributes, RedisServer, UnitVerb};
+use super::{Action, Attributes, DebconfAnswer, RedisServer, UnitVerb};
 use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::postgres::psql;
 use crate::look::redis::client;
@@ -45,6 +45,7 @@ pub fn script(action: &Action) -> String {
             let list: Vec<String> = packages.iter().map(|p| quote(&one(p))).collect();
             install_packages(&list.join(" "))
         }
+        Action::AnswerDebconf { answers } => clone::answer_debconf(answers),
         Action::RemovePackages { packages } => format!("{APT} remove -y -- {}", names(packages)),
         Action::HoldPackages { packages } => format!("apt-mark hold {}", names(packages)),
         Action::UnholdPackages { packages } => format!("apt-mark unhold {}", names(packages)),
@@ -175,6 +176,11 @@ pub fn shown(action: &Action) -> String {
             "# its content is production's and is not shown: copy it from there, then\n{}",
             set_attributes(&quote_path(path), attributes)
         ),
+        Action::AnswerDebconf { answers } if answers.iter().any(|answer| answer.value.is_sensitive()) => {
+            let hide = |answer: &DebconfAnswer| DebconfAnswer { value: answer.value.shown().into(), ..answer.clone() };
+            let action = Action::AnswerDebconf { answers: answers.iter().map(hide).collect() };
+            format!("# put production's answers in place of {REDACTED} first\n{}", script(&action))
+        }
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, addons, command, content, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote,
+    accounts, addons, command, content, debconf, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote,
     redis, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
@@ -48,6 +48,8 @@ impl Question {
             Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
+            // It hashes what pip installed.
+            Question::One(Look::Python(_)) => 120,
             Question::One(Look::Sessions(_)) => 120,
             // Its own limit is to end it first.
             Question::One(Look::Command(command)) => command.seconds + 10,
@@ -67,6 +69,7 @@ impl Question {
                 Look::Vitals { paths, odoo, cluster, databases } => vitals::script(paths, *odoo, cluster.as_ref(), databases),
                 Look::Accounts => accounts::script(),
                 Look::Packages => packages::script(),
+                Look::Debconf(questions) => debconf::script(questions),
                 Look::Nixos => nixos::script(),
                 Look::Path(path) => paths::script(&[path]),
                 Look::Content(path) | Look::SecretContent(path) => content::script(path),
@@ -125,6 +128,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Vitals { .. } => Sight::Vitals(vitals::read(reply, limit)?),
         Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
         Look::Packages => Sight::Packages(packages::read(reply, limit)?),
+        Look::Debconf(_) => Sight::Debconf(debconf::read(reply, limit)?),
         Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),
         Look::Path(path) => Sight::Path(paths::read(reply.text(limit)?, &[path]).pop().unwrap_or(Err(SightError::Truncated))?),
         Look::Content(_) => Sight::Content(content::read(reply, limit)?),

@@ -12,6 +12,8 @@ use crate::name::HostName;
 use crate::spec::SetClone;
 use crate::spec::requirement::Requirement;
 
+mod lock;
+
 /// The modules of one place.
 #[derive(Debug)]
 pub struct Pip {
@@ -29,7 +31,7 @@ pub struct Pip {
 
 /// Why a difference is only named.
 const LEFT: &str =
-    "a person: a module that only the standby has stays without clone.remove, and one from a folder or behind a password is not fetched";
+    "a person: a module that only the standby has stays without clone.remove, and one from a folder, behind a password or edited in place is not fetched";
 
 /// A version, and where it is from if that is no index.
 fn shown(version: &str, source: Option<&Source>) -> Shown {
@@ -38,6 +40,15 @@ fn shown(version: &str, source: Option<&Source>) -> Shown {
         Some(source) if holds_password(&source) => Shown::Sensitive,
         Some(source) => format!("{version} ({source})").into(),
     }
+}
+
+/// Files that are not as pip installed them.
+fn files(edited: Option<&BTreeMap<String, String>>) -> Shown {
+    const NAMED: usize = 5;
+    let Some(edited) = edited else { return "as pip installed it".into() };
+    let mut names: Vec<String> = edited.iter().take(NAMED).map(|(file, now)| format!("{file} ({now})")).collect();
+    names.extend((edited.len() > NAMED).then(|| format!("{} more", edited.len() - NAMED)));
+    names.join(", ").into()
 }
 
 /// What a venv brings itself.
@@ -54,7 +65,9 @@ impl Resource for Pip {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let look = Look::Python(self.site.clone());
-        let there = self.clone.iter().map(|(production, _)| (production.clone(), look.clone()));
+        let there = self.clone.iter().flat_map(|(production, _)| {
+            [(production.clone(), look.clone()), (self.host.clone(), Look::Content(lock::PATH.into()))]
+        });
         std::iter::once((self.host.clone(), look.clone())).chain(there).collect()
     }
 
@@ -70,14 +83,25 @@ impl Resource for Pip {
             for (name, version) in there.modules.iter().filter(|(name, _)| taken(name)) {
                 let (is, source) = (here.modules.get(name), there.sources.get(name));
                 let same_source = here.sources.get(name) == source;
-                if is == Some(version) && same_source {
+                let (edited, as_edited) = (here.edited.get(name), there.edited.get(name));
+                let same = is == Some(version) && same_source;
+                if same && edited == as_edited {
                     continue;
                 }
-                differences.push(Difference {
-                    what: name.clone(),
-                    is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
-                    wanted: shown(version, source),
-                });
+                if !same {
+                    differences.push(Difference {
+                        what: name.clone(),
+                        is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
+                        wanted: shown(version, source),
+                    });
+                }
+                if same || as_edited.is_some() {
+                    differences.push(Difference::new(format!("{name} edited in place"), files(edited), files(as_edited)));
+                }
+                left |= as_edited.is_some();
+                if same && as_edited.is_some() {
+                    continue;
+                }
                 match source.map(|source| source.requirement(name)) {
                     // pip tells two sources of one version apart only since 23.1.
                     None if is == Some(version) => replace.push(format!("{name}=={version}")),
@@ -131,6 +155,15 @@ impl Resource for Pip {
         }
         if !remove.is_empty() {
             actions.push(Action::PipUninstall { site: self.site.clone(), modules: remove, break_system_packages });
+        }
+        if let Some((production, _)) = &self.clone {
+            let text = lock::text(production, facts.python(production, &self.site)?);
+            if facts.content(&self.host, lock::PATH.as_ref())?.as_ref().is_none_or(|content| content.text != text) {
+                if differences.is_empty() {
+                    differences.push(Difference::new(lock::PATH, "other or absent", "production's modules"));
+                }
+                actions.push(lock::write(text)?);
+            }
         }
         if differences.is_empty() {
             return Ok(Decision::Holds);

@@ -62,6 +62,10 @@ pub struct PackagesClone {
     /// there; without this they are only named.
     #[serde(default, skip_serializing_if = "is_false")]
     pub remove: bool,
+    /// Questions of debconf whose answers standbys take from production, as `package/question`; a
+    /// package that is installed later finds them, one that is installed already is not configured anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debconf: Vec<String>,
     /// Standbys take production's sources of packages, preferences and keyrings too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<SourcesClone>,

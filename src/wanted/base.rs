@@ -5,6 +5,7 @@ use crate::action::Attributes;
 use crate::look::Site;
 use crate::name::Mode;
 use crate::resource::ResourceId;
+use crate::resource::debconf::Debconf;
 use crate::resource::file::{Directory, File};
 use crate::resource::idle::Idle;
 use crate::resource::packages::Packages;
@@ -37,6 +38,10 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let taken = packages.clone.clone().filter(|_| standby);
         if let Some(sources) = taken.as_ref().and_then(|clone| clone.sources.clone()) {
             let resource = Sources { host: list.host.clone(), production: production.clone(), clone: sources };
+            done.push(list.add(resource, &done.clone()));
+        }
+        if let Some(questions) = taken.as_ref().map(|clone| clone.debconf.clone()).filter(|list| !list.is_empty()) {
+            let resource = Debconf { host: list.host.clone(), production: production.clone(), questions };
             done.push(list.add(resource, &done.clone()));
         }
         let resource = Packages {

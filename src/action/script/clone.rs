@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Attributes, BACKUPS, KEEP_ONCE, backup, beside, quote, quote_path, set_attributes};
+use crate::action::DebconfAnswer;
 use crate::secret::Secret;
 
 /// As `write_file`; the bytes travelled in base64 and are written as they came.
@@ -50,4 +51,10 @@ gone() {{
 }}
 {calls}sync -f ."#
     )
+}
+
+/// On standard input, for a value may be a password. A line ends with the value, so none can end the text.
+pub fn answer_debconf(answers: &[DebconfAnswer]) -> String {
+    let line = |a: &DebconfAnswer| format!("{} {} {} {}\n", a.owner, a.question, a.kind, a.value.expose());
+    format!("debconf-set-selections <<'OTR-EOF'\n{}OTR-EOF", answers.iter().map(line).collect::<String>())
 }

@@ -12,6 +12,7 @@ use super::rejoin::rewind;
 use super::streaming::{Backup, base_backup};
 use crate::action::{Action, Attributes};
 use crate::host::HostError;
+use crate::look::debconf::Answer;
 use crate::name::HostName;
 
 /// Does one action, or says what the script would have said.
@@ -64,6 +65,13 @@ impl Machine {
                     if let Some(package) = self.packages.get_mut(name.as_str()) {
                         package.manual = !automatic;
                     }
+                }
+                Ok(())
+            }
+            Action::AnswerDebconf { answers } => {
+                for answer in answers.iter().cloned() {
+                    let kept = Answer { owner: answer.owner, kind: answer.kind, value: answer.value };
+                    self.debconf.insert(answer.question, kept);
                 }
                 Ok(())
             }

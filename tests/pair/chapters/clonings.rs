@@ -57,6 +57,12 @@ const ADDED: &[Cloning] = rows! {
         => "clone" "/etc/cron.d/acme-night" ["sensitive"] check "grep -q '0 3' /etc/cron.d/acme-night";
     "certificate_added": "install -m 600 -o odoo -g odoo /dev/null /etc/ssl/acme/shop.key; echo '-----BEGIN PRIVATE KEY----- hunter3' >/etc/ssl/acme/shop.key"
         => "clone" "/etc/ssl/acme/shop.key" ["sensitive"] check "test \"$(stat -c '%U %a' /etc/ssl/acme/shop.key)\" = 'odoo 600' && grep -q hunter3 /etc/ssl/acme/shop.key";
+    "addon_added": "cd /usr/share/odoo-acme; umask 002; mkdir -p acme_new/models; echo 'import odoo' | tee acme_new/__init__.py acme_new/models/a.py; ln -s ../acme_base/__manifest__.py acme_new/linked.py; chown -R odoo:odoo acme_new"
+        => "addons" "acme_new*" [] check "cd /usr/share/odoo-acme/acme_new; test $(stat -c %U:%G models/a.py) = odoo:odoo; test $(readlink linked.py) = ../acme_base/__manifest__.py; python3 -m compileall -q models";
+    "file_of_an_addon_added": "cd /usr/share/odoo-acme/acme_base; install -m 640 -o odoo -g odoo /dev/null \"it's new.py\"; echo \"x = 'hunter7'\" >\"it's new.py\"; echo noise >server.log"
+        => "addons" "acme_base/it's new.py" ["absent", "14 bytes"] check "cd /usr/share/odoo-acme/acme_base; test $(stat -c %a \"it's new.py\") = 640 && grep -q hunter7 \"it's new.py\" && test ! -e server.log";
+    "uncommitted_edit_in_a_checkout": "echo '# by hand' >>/usr/share/odoo-acme/oca/web_more/numbers.py"
+        => "addons" "oca/web_more/numbers.py" [] check "cd /usr/share/odoo-acme/oca; test \"$(runuser -u odoo -- git status --porcelain)\" = ' M web_more/numbers.py'";
 };
 
 const CHANGED: &[Cloning] = rows! {
@@ -94,6 +100,20 @@ const CHANGED: &[Cloning] = rows! {
         => "clone" "/etc/nginx/sites-available/default owner and mode" ["root:root", "odoo:odoo"] check "test $(stat -c %U:%G /etc/nginx/sites-available/default) = odoo:odoo";
     "file_became_a_folder": "rm /etc/nginx/mime; mkdir /etc/nginx/mime; echo x >/etc/nginx/mime/types"
         => "clone" "/etc/nginx/mime*" [] check "grep -q x /etc/nginx/mime/types";
+    "addon_edited": "echo \"x = 'hunter8'\" >>/usr/share/odoo-acme/acme_sale/models/sale.py"
+        => "addons" "acme_sale/models/sale.py" [] check "grep -q hunter8 /usr/share/odoo-acme/acme_sale/models/sale.py && test $(stat -c %U /usr/share/odoo-acme/acme_sale/models/sale.py) = odoo";
+    "addon_given_to_another": "chown root:odoo /usr/share/odoo-acme/acme_base; chmod 2750 /usr/share/odoo-acme/acme_base"
+        => "addons" "acme_base owner and mode" ["odoo:odoo 2775", "root:odoo 2750"] check "test \"$(stat -c '%U:%G %a' /usr/share/odoo-acme/acme_base)\" = 'root:odoo 2750'";
+    "file_of_an_addon_became_a_link": "cd /usr/share/odoo-acme/acme_sale; ln -sf ../acme_base/__init__.py __init__.py"
+        => "addons" "acme_sale/__init__.py" ["a link to ../acme_base/__init__.py"] check "test -L /usr/share/odoo-acme/acme_sale/__init__.py";
+    "new_commit_in_a_checkout": "cd /usr/share/odooext-oca-web; echo \"said = 'three'\" >web_acme/said.py; runuser -u odoo -- git -c user.name=kim -c user.email=kim@localhost commit -qam three"
+        => "addons" "the checkout" ["14.0"] check "cd /usr/share/odooext-oca-web; test $(runuser -u odoo -- git log -1 --format=%s) = three && test -z \"$(runuser -u odoo -- git status --porcelain)\" && runuser -u odoo -- git fsck";
+    "file_of_the_new_commit": ":"
+        => "addons" "web_acme/said.py" [] check "grep -q three /usr/share/odooext-oca-web/web_acme/said.py";
+    "checkout_at_another_revision": "cd /usr/share/odoo-acme/oca; runuser -u odoo -- git checkout -q --force one"
+        => "addons" "the checkout oca" ["14.0"] check "cd /usr/share/odoo-acme/oca; test $(runuser -u odoo -- git describe --tags) = one && test -z \"$(runuser -u odoo -- git status --porcelain)\" && test ! -e web_acme/said.py";
+    "files_of_the_other_revision": ":"
+        => "addons" "oca/web_*" [] check "! grep -q hand /usr/share/odoo-acme/oca/web_more/numbers.py";
 };
 
 const REMOVED: &[Cloning] = rows! {
@@ -121,4 +141,12 @@ const REMOVED: &[Cloning] = rows! {
         => "clone" "/etc/cron.d/acme-night" ["absent"] check "test ! -e /etc/cron.d/acme-night";
     "certificate_removed": "rm /etc/ssl/acme/shop.key"
         => "clone" "/etc/ssl/acme/shop.key" ["absent"] check "test ! -e /etc/ssl/acme/shop.key";
+    "addon_removed": "rm -r /usr/share/odoo-acme/acme_new"
+        => "addons" "acme_new*" ["absent"] check "test ! -e /usr/share/odoo-acme/acme_new && test -e /var/lib/otr/backup/usr/share/odoo-acme/acme_new/models/a.py";
+    "file_of_an_addon_removed": "rm /usr/share/odoo-acme/acme_sale/models/sale.py"
+        => "addons" "acme_sale/models/sale.py" ["absent"] check "test ! -e /usr/share/odoo-acme/acme_sale/models/sale.py && test -d /usr/share/odoo-acme/acme_sale/models";
+    "checkout_removed": "rm -r /usr/share/odoo-acme/oca"
+        => "addons" "the checkout oca" ["absent"] check "test ! -e /usr/share/odoo-acme/oca";
+    "files_of_the_checkout_removed": ":"
+        => "addons" "oca*" ["absent"] check "test ! -e /var/lib/otr/backup/usr/share/odoo-acme/oca/.git";
 };
