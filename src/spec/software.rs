@@ -87,7 +87,7 @@ pub struct SourcesClone {
 impl SourcesClone {
     /// Whether a file of production's is taken.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
@@ -119,22 +119,27 @@ pub struct Clone {
 impl PackagesClone {
     /// Whether a package of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
 impl SetClone {
     /// Whether a name of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
 impl Clone {
     /// Whether a name of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
+}
+
+/// Whether no pattern leaves a name out.
+fn takes(ignore: &[String], name: &str) -> bool {
+    !ignore.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Shell-like matching with `*` alone.
