@@ -126,7 +126,7 @@ impl Work<'_> {
                 continue;
             }
             if other.is_none() {
-                self.differences.push(Difference::new(*place, word(entry), Shown::Absent));
+                self.differences.push(Difference::new(*place, entry.to_string(), Shown::Absent));
             }
             self.remove.push((*place).to_owned());
         }
@@ -153,7 +153,7 @@ impl Work<'_> {
         }
         self.differences.push(match is.filter(|_| same_kind && (same_content || wanted.kind == What::Directory)) {
             Some(is) => Difference::new(format!("{name} owner and mode"), of(is), of(wanted)),
-            None => Difference::new(name, is.map(word), word(wanted)),
+            None => Difference::new(name, is.map(ToString::to_string), wanted.to_string()),
         });
         if place.is_empty() {
             let word = |text: &str| text.parse::<Word>().map_err(|e| FactError::Refused(format!("{}: {e}", path.display())));
@@ -202,21 +202,6 @@ impl Work<'_> {
         }
         Decision::from_parts(differences, actions)
     }
-}
-
-fn word(entry: &Entry) -> String {
-    match &entry.kind {
-        What::File => format!("{} bytes of {}", entry.size, time(entry.mtime)),
-        What::Directory => "a directory".into(),
-        What::Link(target) => format!("a link to {}", target.display()),
-        What::Other => "a device, socket or pipe".into(),
-    }
-}
-
-/// Seconds since the epoch as a time people read.
-fn time(seconds: f64) -> String {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(seconds.max(0.0));
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 #[cfg(test)]
