@@ -3,8 +3,8 @@
 //! No resource does I/O. Each kind is one file here.
 
 pub mod addons;
-pub mod epoch;
 pub mod debconf;
+pub mod epoch;
 pub mod file;
 pub mod filestore;
 pub mod folder;

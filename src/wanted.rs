@@ -132,7 +132,9 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
 
 /// Whether a resource is the same in both roles: software, folders, mounts.
 pub fn is_of_both_roles(wanted: &Wanted) -> bool {
-    use crate::resource::Kind::{Addons, Clone, Debconf, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System};
+    use crate::resource::Kind::{
+        Addons, Clone, Debconf, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System,
+    };
     matches!(
         wanted.resource.id().kind,
         Sources | Debconf | Packages | Pip | Addons | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions

@@ -80,9 +80,8 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     progress.finish();
     let mut report = report("sync", &ready.spec, &fleet, synced.resources);
     let silent = report.hosts.iter().any(|h| h.error.is_some());
-    let fails = |r: &&crate::report::ResourceReport| {
-        matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen
-    };
+    let fails =
+        |r: &&crate::report::ResourceReport| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen;
     let failed: Vec<Kind> = report.resources.iter().filter(fails).map(|r| r.kind).collect();
     report.notes = synced.notes;
     // A promotion must not take a change of software for a copy of data, nor one that failed for data that is old.

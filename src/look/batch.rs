@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, addons, command, content, debconf, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres, python, quote,
-    redis, sessions, survey, system, units, vitals,
+    accounts, addons, command, content, debconf, filestore, folder, machine, mounts, nixos, odoo, origins, packages, paths, postgres,
+    python, quote, redis, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 

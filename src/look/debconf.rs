@@ -43,7 +43,9 @@ FILENAME == "templates.dat" {{ n = field("Name"); if (n in types) print "type\t"
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Answers, SightError> {
     let text = reply.text(limit)?.strip_suffix("end\n").ok_or(SightError::Truncated)?;
     let kind_of = |template: &str| {
-        text.lines().find_map(|line| line.strip_prefix("type\t")?.split_once('\t').filter(|(name, _)| *name == template)).map(|(_, kind)| kind)
+        text.lines()
+            .find_map(|line| line.strip_prefix("type\t")?.split_once('\t').filter(|(name, _)| *name == template))
+            .map(|(_, kind)| kind)
     };
     let answer = |line: &str| -> Option<(String, Answer)> {
         let mut fields = line.strip_prefix("answer\t")?.splitn(4, '\t');
@@ -73,9 +75,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(look(&dir.path().join("none")), Ok(Answers::new()), "a system without debconf");
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("config.dat", "Name: postfix/mailname\nTemplate: postfix/mailname\nValue: mail.example.net\nOwners: postfix, other\nFlags: seen\nVariables:\n a = b\n\nName: acme/other\nTemplate: acme/other\nValue: hunter\nOwners: acme\n\nName: tzdata/Areas\nTemplate: tzdata/Areas\nOwners: tzdata\n\n");
+        write(
+            "config.dat",
+            "Name: postfix/mailname\nTemplate: postfix/mailname\nValue: mail.example.net\nOwners: postfix, other\nFlags: seen\nVariables:\n a = b\n\nName: acme/other\nTemplate: acme/other\nValue: hunter\nOwners: acme\n\nName: tzdata/Areas\nTemplate: tzdata/Areas\nOwners: tzdata\n\n",
+        );
         write("passwords.dat", "Name: acme/secret\nTemplate: acme/password\nValue: hunter2\nOwners: acme\n\n");
-        write("templates.dat", "Name: acme/password\nType: password\nDescription: x\n\nName: postfix/mailname\nType: string\n\nName: acme/other\nType: string\n\n");
+        write(
+            "templates.dat",
+            "Name: acme/password\nType: password\nDescription: x\n\nName: postfix/mailname\nType: string\n\nName: acme/other\nType: string\n\n",
+        );
         let answers = look(dir.path()).unwrap();
         assert_eq!(answers.keys().collect::<Vec<_>>(), ["acme/secret", "postfix/mailname"]);
         let mail = Answer { owner: "postfix".into(), kind: "string".into(), value: "mail.example.net".into() };

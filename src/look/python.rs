@@ -237,7 +237,8 @@ mod tests {
         let site = dir.path().join("lib/python3.9/site-packages");
         std::fs::create_dir_all(site.join("acme-1.0.dist-info")).unwrap();
         std::fs::create_dir_all(dir.path().join("bin")).unwrap();
-        let python = String::from_utf8(std::process::Command::new("sh").args(["-c", "command -v python3"]).output().unwrap().stdout).unwrap();
+        let python =
+            String::from_utf8(std::process::Command::new("sh").args(["-c", "command -v python3"]).output().unwrap().stdout).unwrap();
         if python.is_empty() {
             return;
         }

@@ -30,8 +30,7 @@ pub struct Pip {
 }
 
 /// Why a difference is only named.
-const LEFT: &str =
-    "a person: a module that only the standby has stays without clone.remove, and one from a folder, behind a password or edited in place is not fetched";
+const LEFT: &str = "a person: a module that only the standby has stays without clone.remove, and one from a folder, behind a password or edited in place is not fetched";
 
 /// A version, and where it is from if that is no index.
 fn shown(version: &str, source: Option<&Source>) -> Shown {
@@ -65,9 +64,10 @@ impl Resource for Pip {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let look = Look::Python(self.site.clone());
-        let there = self.clone.iter().flat_map(|(production, _)| {
-            [(production.clone(), look.clone()), (self.host.clone(), Look::Content(lock::PATH.into()))]
-        });
+        let there = self
+            .clone
+            .iter()
+            .flat_map(|(production, _)| [(production.clone(), look.clone()), (self.host.clone(), Look::Content(lock::PATH.into()))]);
         std::iter::once((self.host.clone(), look.clone())).chain(there).collect()
     }
 

@@ -16,9 +16,7 @@ pub(super) const PATH: &str = "/var/lib/otr/requirements.txt";
 /// Every module in its version, or from its source at its commit; archives with the hash pip knew. A
 /// RECORD has hashes of files alone, so a module of an index has none; what pip cannot bring is a comment.
 pub(super) fn text(production: &HostName, there: &PythonSight) -> String {
-    let mut text = format!(
-        "# Written by otr: what pip installed on {production}. To build it again:\n# pip install --no-deps -r {PATH}\n"
-    );
+    let mut text = format!("# Written by otr: what pip installed on {production}. To build it again:\n# pip install --no-deps -r {PATH}\n");
     for (name, version) in there.modules.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         let line = match there.sources.get(name).map(|source| (source, source.requirement(name))) {
             None => format!("{name}=={version}"),
@@ -51,7 +49,10 @@ mod tests {
         let there = PythonSight {
             modules: ["acme", "editable", "pip", "redis", "secret", "wheel-x"].map(|name| (name.to_owned(), "1.0".to_owned())).into(),
             sources: [
-                ("acme".to_owned(), Source { vcs: Some("git".into()), revision: Some("0a1b".into()), ..source("https://git.example.net/acme.git") }),
+                (
+                    "acme".to_owned(),
+                    Source { vcs: Some("git".into()), revision: Some("0a1b".into()), ..source("https://git.example.net/acme.git") },
+                ),
                 ("editable".to_owned(), Source { editable: true, folder: true, ..source("file:///srv/x") }),
                 ("secret".to_owned(), source("https://kim:hunter2@example.net/x.whl")),
                 ("wheel-x".to_owned(), Source { hash: Some("sha256=ff".into()), ..source("https://example.net/x.whl") }),

@@ -94,7 +94,11 @@ fn odoo(spec: &Spec, findings: &mut Findings<'_>) {
         // What production does not have there is removed on a standby.
         let whole = path.components().count() < 3 || ["/usr", "/usr/local", "/var"].iter().any(|top| path.parent() == Some(top.as_ref()));
         match whole {
-            true => findings.value(&at, format!("{} is too much for a clone", path.display()), "name the add-ons' own directory: /usr/share/odoo-acme"),
+            true => findings.value(
+                &at,
+                format!("{} is too much for a clone", path.display()),
+                "name the add-ons' own directory: /usr/share/odoo-acme",
+            ),
             false => super::data::of_each_host(spec, path, &at, findings),
         }
     }

@@ -89,6 +89,7 @@ pub fn chapter() -> Chapter {
     chapter
         .step("settings_are_named_and_left_alone", settings)
         .step("a_tree_that_was_lost_is_not_carried", lost)
+        .step("a_module_edited_in_place_is_named", edited)
         .step("what_only_the_standby_has", more)
         .step("a_version_that_cannot_be_had_names_its_origin", from_a_file)
         .step("two_machines_compared", compared)
@@ -123,7 +124,7 @@ fn round(name: &str, rows: &[Cloning], pair: &mut Pair) -> Result<()> {
     for verb in verbs {
         let run = pair.otr.run(SPEC, &format!("{verb} --json"))?;
         said += &run.said();
-        let mut of = vec!["sources", "packages", "pip", "addons", "odoo-conf", "clone", "unit"];
+        let mut of = vec!["sources", "debconf", "packages", "pip", "addons", "odoo-conf", "clone", "unit"];
         if *verb == "sync all" {
             of.push("filestore");
         }
@@ -208,8 +209,13 @@ fn settings(pair: &mut Pair) -> Result<()> {
 fn lost(pair: &mut Pair) -> Result<()> {
     pair.lab.sh(
         "erp1",
-        "mv /etc/ssl/acme /root/lost; mkdir /etc/ssl/acme; cp -a /etc/odoo/odoo.conf /root/; : >/etc/odoo/odoo.conf; mv /etc/nginx /root/",
+        "mv /etc/ssl/acme /root/lost; mkdir /etc/ssl/acme; cp -a /etc/odoo/odoo.conf /root/; : >/etc/odoo/odoo.conf; mv /etc/nginx /root/; \
+         mv /usr/share/odoo-acme /root/; mkdir /usr/share/odoo-acme",
     )?;
+    let run = pair.otr.run(SPEC, "sync addons --json")?;
+    let text = run.stdout.clone();
+    run.ended(1)?;
+    ensure!(text.contains("/usr/share/odoo-acme is empty on erp1"), "sync addons does not say so: {text}");
     let run = pair.otr.run(SPEC, "sync config --json")?;
     let text = run.stdout.clone();
     run.ended(1)?;
@@ -218,12 +224,36 @@ fn lost(pair: &mut Pair) -> Result<()> {
     }
     pair.lab.sh(
         "erp2",
-        "test -e /etc/ssl/acme/shop.pem; test -L /etc/nginx/sites-enabled/default; grep -q limit_time_cpu /etc/odoo/odoo.conf",
+        "test -e /usr/share/odoo-acme/acme_base/__manifest__.py; test -e /etc/ssl/acme/shop.pem; test -L /etc/nginx/sites-enabled/default; grep -q limit_time_cpu /etc/odoo/odoo.conf",
     )?;
     pair.lab.sh(
         "erp1",
-        "rm -r /etc/ssl/acme; mv /root/lost /etc/ssl/acme; mv /root/odoo.conf /etc/odoo/; mv /root/nginx /etc/; systemctl restart odoo",
+        "rm -r /etc/ssl/acme; mv /root/lost /etc/ssl/acme; mv /root/odoo.conf /etc/odoo/; mv /root/nginx /etc/; \
+         rmdir /usr/share/odoo-acme; mv /root/odoo-acme /usr/share/; systemctl restart odoo",
     )?;
+    pair.nothing_differs(SPEC)
+}
+
+/// What pip's own hashes tell: named where it is production's, put right where it is the standby's.
+fn edited(pair: &mut Pair) -> Result<()> {
+    const FILE: &str = "/usr/local/lib/python3.9/dist-packages/phonenumbers/__init__.py";
+    pair.lab.sh("erp1", &format!("cp -a {FILE} /root/whole.py; echo '# by hand' >>{FILE}"))?;
+    let plan = pair.otr.run(SPEC, "plan --json --detailed-exitcode")?.ended(2)?.json()?;
+    let drift: Vec<&Value> = plan.resources().filter(|r| r["state"] != "holds").collect();
+    ensure!(drift.len() == 1 && drift[0]["kind"] == "pip", "not pip alone: {drift:?}");
+    let text = drift[0].to_string();
+    for word in ["phonenumbers edited in place", "as pip installed it", "phonenumbers/__init__.py ("] {
+        ensure!(text.contains(word), "plan does not say {word:?}: {text}");
+    }
+    pair.otr.run(SPEC, "sync pip --json")?.ended(0)?;
+    pair.lab.sh(
+        "erp2",
+        &format!("! grep -q 'by hand' {FILE}; grep -q '^phonenumbers==8.12.2' /var/lib/otr/requirements.txt; grep -q 'phonenumbers was edited in place: phonenumbers/__init__.py' /var/lib/otr/requirements.txt"),
+    )?;
+    pair.lab.sh("erp1", &format!("cp -a /root/whole.py {FILE}"))?;
+    pair.lab.sh("erp2", &format!("echo '# by hand' >>{FILE}"))?;
+    pair.otr.run(SPEC, "sync pip --json")?.ended(0)?;
+    pair.lab.sh("erp2", &format!("! grep -q 'by hand' {FILE}"))?;
     pair.nothing_differs(SPEC)
 }
 
@@ -258,6 +288,7 @@ fn from_a_file(pair: &mut Pair) -> Result<()> {
 
 /// What is left is what is per host.
 fn compared(pair: &mut Pair) -> Result<()> {
+    pair.lab.sh("erp1", "echo '# by hand' >>/usr/share/odooext-oca-web/web_more/numbers.py")?;
     let run = pair.otr.run(SPEC, "diff erp1 erp2 --json")?;
     let report: Value = serde_json::from_str(&run.ended(0)?.stdout)?;
     let areas = report["areas"].as_array().context("no areas")?;
@@ -265,6 +296,11 @@ fn compared(pair: &mut Pair) -> Result<()> {
     for same in ["sources", "packages", "pip"] {
         ensure!(of(same).as_deref() == Some("[]"), "{same} differ: {:?}", of(same));
     }
+    let addons = of("addons").context("addons")?;
+    ensure!(
+        addons.matches("\"what\"").count() == 1 && addons.contains("/usr/share/odooext-oca-web/web_more/numbers.py"),
+        "add-ons: {addons}"
+    );
     let conf = of("odoo.conf").context("odoo.conf")?;
     ensure!(conf.contains("workers") && !conf.contains("limit_time_cpu"), "odoo.conf: {conf}");
     Ok(())

@@ -33,6 +33,10 @@ const ADDED: &[Cloning] = rows! {
         => "sources" "/etc/apt/keyrings*" [] check "test $(stat -c %s /etc/apt/keyrings/acme.gpg) = 18";
     "package_installed": "apt-get update -qq; apt-get install -qq -y acme-tool=2.0 >/dev/null"
         => "packages" "acme-tool" ["2.0"] check "acme-tool | grep -qx 'acme-tool 2.0'";
+    "debconf_answered": "printf 'acme-tool acme-tool/greeting string hello  there\nacme-tool acme-tool/other string no\n' | debconf-set-selections"
+        => "debconf" "acme-tool/greeting" ["absent", "hello  there"] check "debconf-show acme-tool | grep -q 'greeting: hello  there' && ! debconf-show acme-tool | grep -q other";
+    "debconf_password": "echo 'acme-tool acme-tool/secret password hunter6' | debconf-set-selections"
+        => "debconf" "acme-tool/secret" ["sensitive"] check "echo 'GET acme-tool/secret' | debconf-communicate acme-tool | grep -qx '0 hunter6' && ! grep -q hunter6 /var/cache/debconf/config.dat";
     "package_upgraded": "apt-get install -qq -y --allow-change-held-packages otr-lab-tool=1.1 >/dev/null; apt-mark hold otr-lab-tool >/dev/null"
         => "packages" "otr-lab-tool" ["1.0", "1.1"] check "otr-lab-tool | grep -qx 'otr-lab-tool 1.1' && apt-mark showhold | grep -qx otr-lab-tool";
     "package_held": "apt-mark hold tree >/dev/null"
@@ -40,7 +44,7 @@ const ADDED: &[Cloning] = rows! {
     "package_marked_as_a_dependency": "apt-mark auto acl >/dev/null"
         => "packages" "acl mark" ["dependency"] check "apt-mark showauto | grep -qx acl";
     "vcs_install": "pip3 install -q git+http://10.77.0.11:8001/acme_vcs.git@one"
-        => "pip" "acme-vcs" ["git+http://10.77.0.11:8001/acme_vcs.git@"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = one";
+        => "pip" "acme-vcs" ["git+http://10.77.0.11:8001/acme_vcs.git@"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = one && grep -q '^acme-vcs @ git+http://10.77.0.11:8001/acme_vcs.git@' /var/lib/otr/requirements.txt";
     "odoo_conf_key_added": "sed -i 's/^db_user.*/&\\nlimit_memory_hard = 3000000000/' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_memory_hard" ["3000000000"] check "grep -qx 'limit_memory_hard = 3000000000' /etc/odoo/odoo.conf";
     "odoo_conf_password_added": "sed -i 's/^db_user.*/&\\nsmtp_password = hunter2/' /etc/odoo/odoo.conf"
