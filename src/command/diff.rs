@@ -123,8 +123,8 @@ mod tests {
         stage.apply().unwrap();
         let after = both(&stage);
         let differing: Vec<_> = after.areas.iter().filter(|area| !area.differences.is_empty()).map(|area| area.area).collect();
-        assert_eq!(differing, ["odoo.conf"]);
-        // By role, and what somebody wrote on production by hand, which this spec does not name.
+        assert_eq!(differing, ["odoo.conf", "addons"]);
+        // By role, and what somebody wrote on production by hand, which this spec does not name; it clones no add-ons.
         let keys: Vec<&str> = after.areas.iter().flat_map(|area| &area.differences).map(|sides| sides.what.as_str()).collect();
         assert!(["workers", "max_cron_threads", "dbfilter"].iter().all(|key| keys.contains(key)), "{keys:?}");
         assert!(["list_db", "proxy_mode", "db_name"].iter().all(|key| !keys.contains(key)), "{keys:?}");
@@ -168,16 +168,16 @@ mod tests {
         for (host, text) in [(&stage.old, "one"), (&stage.new, "another")] {
             stage.world.mutate(host, |machine| {
                 let conf = machine.files.text("/etc/odoo/odoo.conf").to_owned()
-                    + "addons_path = /usr/lib/python3/dist-packages/odoo/addons, /usr/share/odoo-acme\n";
+                    + "addons_path = /usr/lib/python3/dist-packages/odoo/addons, /usr/share/odoo-shop\n";
                 machine.files.write("/etc/odoo/odoo.conf", conf, ("odoo", "odoo", 0o640), 1e9);
-                machine.files.write("/usr/share/odoo-acme/acme/a.py", text, ("odoo", "odoo", 0o640), 1e9);
-                machine.files.write("/usr/share/odoo-acme/acme/same.py", "x", ("odoo", "odoo", 0o640), 1e9);
+                machine.files.write("/usr/share/odoo-shop/acme/a.py", text, ("odoo", "odoo", 0o640), 1e9);
+                machine.files.write("/usr/share/odoo-shop/acme/same.py", "x", ("odoo", "odoo", 0o640), 1e9);
             });
         }
         let told = told(&stage);
-        let named: Vec<&String> = told.iter().filter(|line| line.contains("odoo-acme")).collect();
+        let named: Vec<&String> = told.iter().filter(|line| line.contains("odoo-shop")).collect();
         assert_eq!(named.len(), 1, "{named:?}");
-        assert!(named[0].starts_with("/usr/share/odoo-acme/acme/a.py: odoo:odoo 0640, 3 bytes of "), "{named:?}");
+        assert!(named[0].starts_with("/usr/share/odoo-shop/acme/a.py: odoo:odoo 0640, 3 bytes of "), "{named:?}");
     }
 
     #[test]
