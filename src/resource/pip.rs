@@ -12,7 +12,7 @@ use crate::name::HostName;
 use crate::spec::SetClone;
 use crate::spec::requirement::Requirement;
 
-mod lock;
+pub mod lock;
 
 /// The modules of one place.
 #[derive(Debug)]
@@ -64,10 +64,7 @@ impl Resource for Pip {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let look = Look::Python(self.site.clone());
-        let there = self
-            .clone
-            .iter()
-            .flat_map(|(production, _)| [(production.clone(), look.clone()), (self.host.clone(), Look::Content(lock::PATH.into()))]);
+        let there = self.clone.iter().map(|(production, _)| (production.clone(), look.clone()));
         std::iter::once((self.host.clone(), look.clone())).chain(there).collect()
     }
 
@@ -155,15 +152,6 @@ impl Resource for Pip {
         }
         if !remove.is_empty() {
             actions.push(Action::PipUninstall { site: self.site.clone(), modules: remove, break_system_packages });
-        }
-        if let Some((production, _)) = &self.clone {
-            let text = lock::text(production, facts.python(production, &self.site)?);
-            if facts.content(&self.host, lock::PATH.as_ref())?.as_ref().is_none_or(|content| content.text != text) {
-                if differences.is_empty() {
-                    differences.push(Difference::new(lock::PATH, "other or absent", "production's modules"));
-                }
-                actions.push(lock::write(text)?);
-            }
         }
         if differences.is_empty() {
             return Ok(Decision::Holds);

@@ -10,6 +10,7 @@ use crate::resource::file::{Directory, File};
 use crate::resource::idle::Idle;
 use crate::resource::packages::Packages;
 use crate::resource::pip::Pip;
+use crate::resource::pip::lock::Lock;
 use crate::resource::sources::Sources;
 use crate::resource::system::System;
 use crate::resource::unit::{Unit, UnitState};
@@ -55,6 +56,10 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         done.push(list.add(resource, &done.clone()));
     }
     if let Some(pip) = &spec.pip {
+        if pip.clone.is_some() && standby {
+            let site = pip.venv.clone().map_or(Site::System, Site::Venv);
+            list.add(Lock { host: list.host.clone(), production: production.clone(), site }, &[]);
+        }
         let resource = Pip {
             host: list.host.clone(),
             site: pip.venv.clone().map_or(Site::System, Site::Venv),

@@ -4,18 +4,55 @@ use std::fmt::Write;
 
 use super::OWN;
 use crate::action::{Action, Attributes};
-use crate::facts::FactError;
+use crate::facts::{FactError, Facts};
 use crate::format::credentials::holds_password;
-use crate::look::PythonSight;
+use crate::look::{Look, PythonSight, Site};
 use crate::name::{HostName, Mode, Word};
+use crate::resource::{Decision, Difference, Kind, Resource, ResourceId, Shown};
 use crate::secret::Text;
 
 /// Where it is kept.
-pub(super) const PATH: &str = "/var/lib/otr/requirements.txt";
+const PATH: &str = "/var/lib/otr/requirements.txt";
+
+/// The file on a standby.
+#[derive(Debug)]
+pub struct Lock {
+    /// Where.
+    pub host: HostName,
+    /// Whose modules.
+    pub production: HostName,
+    /// In which place.
+    pub site: Site,
+}
+
+impl Resource for Lock {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Pip, PATH)
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        vec![(self.production.clone(), Look::Python(self.site.clone())), (self.host.clone(), Look::Content(PATH.into()))]
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        let wanted = text(&self.production, facts.python(&self.production, &self.site)?);
+        let is = facts.content(&self.host, PATH.as_ref())?.as_ref().map(|content| content.text.as_str());
+        if is == Some(&wanted) {
+            return Ok(Decision::Holds);
+        }
+        let lines = |text: &str| Shown::Text(format!("{} lines", text.lines().count()));
+        let difference =
+            Difference { what: "what pip installed there".into(), is: is.map_or(Shown::Absent, lines), wanted: lines(&wanted) };
+        let root: Word = "root".parse().map_err(|error| FactError::Refused(format!("root: {error}")))?;
+        let attributes = Attributes { owner: root.clone(), group: root, mode: Mode(0o644) };
+        let write = Action::WriteFile { path: PATH.into(), content: Text::Plain(wanted), attributes };
+        Ok(Decision::from_parts(vec![difference], vec![write]))
+    }
+}
 
 /// Every module in its version, or from its source at its commit; archives with the hash pip knew. A
 /// RECORD has hashes of files alone, so a module of an index has none; what pip cannot bring is a comment.
-pub(super) fn text(production: &HostName, there: &PythonSight) -> String {
+fn text(production: &HostName, there: &PythonSight) -> String {
     let mut text = format!("# Written by otr: what pip installed on {production}. To build it again:\n# pip install --no-deps -r {PATH}\n");
     for (name, version) in there.modules.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         let line = match there.sources.get(name).map(|source| (source, source.requirement(name))) {
@@ -30,12 +67,6 @@ pub(super) fn text(production: &HostName, there: &PythonSight) -> String {
         }
     }
     text
-}
-
-pub(super) fn write(text: String) -> Result<Action, FactError> {
-    let root: Word = "root".parse().map_err(|error| FactError::Refused(format!("root: {error}")))?;
-    let attributes = Attributes { owner: root.clone(), group: root, mode: Mode(0o644) };
-    Ok(Action::WriteFile { path: PATH.into(), content: Text::Plain(text), attributes })
 }
 
 #[cfg(test)]

@@ -92,7 +92,10 @@ fn odoo(spec: &Spec, findings: &mut Findings<'_>) {
             continue;
         }
         // What production does not have there is removed on a standby.
-        let whole = path.components().count() < 3 || ["/usr", "/usr/local", "/var"].iter().any(|top| path.parent() == Some(top.as_ref()));
+        let tops = ["/usr", "/usr/local", "/var"];
+        let system = ["/", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp"];
+        let whole = tops.iter().chain(&system).any(|top| path == std::path::Path::new(top))
+            || tops.iter().any(|top| path.parent() == Some(top.as_ref()));
         match whole {
             true => findings.value(
                 &at,

@@ -44,7 +44,9 @@ const ADDED: &[Cloning] = rows! {
     "package_marked_as_a_dependency": "apt-mark auto acl >/dev/null"
         => "packages" "acl mark" ["dependency"] check "apt-mark showauto | grep -qx acl";
     "vcs_install": "pip3 install -q git+http://10.77.0.11:8001/acme_vcs.git@one"
-        => "pip" "acme-vcs" ["git+http://10.77.0.11:8001/acme_vcs.git@"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = one && grep -q '^acme-vcs @ git+http://10.77.0.11:8001/acme_vcs.git@' /var/lib/otr/requirements.txt";
+        => "pip" "acme-vcs" ["git+http://10.77.0.11:8001/acme_vcs.git@"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = one";
+    "requirements_grew": ":"
+        => "pip" "what pip installed there" ["lines"] check "grep -q '^acme-vcs @ git+http://10.77.0.11:8001/acme_vcs.git@' /var/lib/otr/requirements.txt";
     "odoo_conf_key_added": "sed -i 's/^db_user.*/&\\nlimit_memory_hard = 3000000000/' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_memory_hard" ["3000000000"] check "grep -qx 'limit_memory_hard = 3000000000' /etc/odoo/odoo.conf";
     "odoo_conf_password_added": "sed -i 's/^db_user.*/&\\nsmtp_password = hunter2/' /etc/odoo/odoo.conf"
@@ -84,6 +86,8 @@ const CHANGED: &[Cloning] = rows! {
         => "pip" "phonenumbers" ["8.12.1", "8.12.2"] check "test -d /usr/local/lib/python3.9/dist-packages/phonenumbers-8.12.2.dist-info";
     "vcs_install_of_a_new_commit": "pip3 install -q --force-reinstall --no-deps git+http://10.77.0.11:8001/acme_vcs.git@two"
         => "pip" "acme-vcs" ["0.1 (git+http://"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = two";
+    "requirements_changed": ":"
+        => "pip" "what pip installed there" ["lines"] check "grep -qx 'phonenumbers==8.12.2' /var/lib/otr/requirements.txt";
     "odoo_conf_key_changed": "sed -i 's/^limit_time_cpu = .*/limit_time_cpu = 300/' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_time_cpu" ["120", "300"] check "grep -qx 'limit_time_cpu = 300' /etc/odoo/odoo.conf";
     "odoo_conf_password_changed": "sed -i 's/^smtp_password = .*/smtp_password = hunter4/' /etc/odoo/odoo.conf"
@@ -129,6 +133,8 @@ const REMOVED: &[Cloning] = rows! {
         => "sources" "/etc/apt/keyrings/acme.gpg" ["absent"] check "test ! -e /etc/apt/keyrings/acme.gpg";
     "vcs_install_removed": "pip3 uninstall -q -y acme_vcs"
         => "pip" "acme-vcs" ["absent"] check "cd /; ! python3 -c 'import acme_vcs' 2>/dev/null";
+    "requirements_shrank": ":"
+        => "pip" "what pip installed there" ["lines"] check "! grep -q acme-vcs /var/lib/otr/requirements.txt";
     "odoo_conf_key_removed": "sed -i '/^limit_memory_hard/d' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_memory_hard" ["absent"] check "! grep -q limit_memory_hard /etc/odoo/odoo.conf";
     "odoo_conf_password_removed": "sed -i '/^smtp_password/d' /etc/odoo/odoo.conf"
