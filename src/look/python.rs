@@ -97,7 +97,7 @@ const MODULES: &str = r#"for d in $P/*.dist-info $P/*.egg-info; do [ -e "$d" ] |
 const EDITED: &str = r#"import base64, csv, glob, hashlib, os, sys
 for info in sorted(d for pattern in sys.argv[1:] for d in glob.glob(pattern + "/*.dist-info")):
     try:
-        record = open(os.path.join(info, "RECORD"), newline="", encoding="utf-8")
+        record = open(os.path.join(info, "RECORD"), newline="", encoding="utf-8", errors="surrogateescape")
     except OSError:
         continue
     for row in csv.reader(record):
@@ -107,6 +107,8 @@ for info in sorted(d for pattern in sys.argv[1:] for d in glob.glob(pattern + "/
             found = hashlib.sha256(open(os.path.join(os.path.dirname(info), row[0]), "rb").read()).digest()
         except FileNotFoundError:
             print("edited", os.path.basename(info), "gone", row[0])
+            continue
+        except OSError:
             continue
         if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != row[1][7:]:
             print("edited", os.path.basename(info), found.hex()[:16], row[0])

@@ -160,3 +160,49 @@ impl Resource for Pip {
         Ok(Decision::Change(Change { differences, actions, left_to, ..Change::default() }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{PythonSight, Seen, Sight};
+
+    fn sight(version: &str, edited: Option<&str>) -> PythonSight {
+        let files = |now: &str| BTreeMap::from([("redis/client.py".to_owned(), now.to_owned())]);
+        PythonSight {
+            exists: true,
+            pip: true,
+            modules: [("redis".to_owned(), version.to_owned())].into(),
+            edited: edited.iter().map(|now| ("redis".to_owned(), files(now))).collect(),
+            ..PythonSight::default()
+        }
+    }
+
+    fn decide(there: PythonSight, here: PythonSight) -> Decision {
+        let (one, two): (HostName, HostName) = ("erp1".parse().unwrap(), "erp2".parse().unwrap());
+        let seen = |sight| Seen::from([(Look::Python(Site::System), Ok(Sight::Python(sight)))]);
+        let facts = Facts::new([(one.clone(), Ok(seen(there))), (two.clone(), Ok(seen(here)))].into());
+        let clone = Some((one, SetClone::default()));
+        Pip { host: two, site: Site::System, install: Vec::new(), clone, break_system_packages: false }.decide(&facts).unwrap()
+    }
+
+    #[test]
+    fn a_module_edited_in_place_is_named_or_put_right() {
+        assert_eq!(decide(sight("5.0", None), sight("5.0", None)), Decision::Holds);
+        assert_eq!(decide(sight("5.0", Some("ab")), sight("5.0", Some("ab"))), Decision::Holds, "the same edit on both");
+        let told = |decision| match decision {
+            Decision::Change(change) => {
+                let what: Vec<String> = change.differences.into_iter().map(|difference| difference.what).collect();
+                (what, change.actions.iter().map(Action::title).collect::<Vec<_>>(), change.left_to.is_some())
+            }
+            other => panic!("{other:?}"),
+        };
+        let edit = || vec!["redis edited in place".to_owned()];
+        assert_eq!(told(decide(sight("5.0", Some("ab")), sight("5.0", None))), (edit(), vec![], true));
+        assert_eq!(told(decide(sight("5.0", Some("ab")), sight("5.0", Some("cd")))), (edit(), vec![], true));
+        let again = "pip install --force-reinstall --no-deps redis==5.0".to_owned();
+        assert_eq!(told(decide(sight("5.0", None), sight("5.0", Some("cd")))), (edit(), vec![again], false));
+        let (what, actions, left) = told(decide(sight("5.1", Some("ab")), sight("5.0", Some("cd"))));
+        assert_eq!((what, left), (vec!["redis".to_owned(), "redis edited in place".to_owned()], false));
+        assert_eq!(actions, ["pip install redis==5.1"]);
+    }
+}
