@@ -270,7 +270,18 @@ fn no_kind_is_left_out() {
     // belong to no plan (see killed.rs), nor does its epoch (see failover.rs).
     assert_eq!(
         left,
-        [Kind::Sources, Kind::Mount, Kind::Clone, Kind::System, Kind::Sessions, Kind::SessionModule, Kind::Promotion, Kind::Epoch]
+        [
+            Kind::Sources,
+            Kind::Debconf,
+            Kind::Mount,
+            Kind::Clone,
+            Kind::System,
+            Kind::Addons,
+            Kind::Sessions,
+            Kind::SessionModule,
+            Kind::Promotion,
+            Kind::Epoch
+        ]
     );
     assert!(
         TABLE.iter().all(|case| case.named[0].contains(&format!("{} {} ", case.host, case.kind.as_str())) || case.kind == Kind::Postgresql)
