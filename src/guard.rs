@@ -135,7 +135,8 @@ pub fn decide(question: &Question<'_>) -> Verdict {
     }
     for (peer, answer) in question.peers {
         let Some(Answer { epoch, .. }) = answer else { continue };
-        if epoch.number > own.number {
+        // A higher one that names this host was raised for it, and was cut off before it was told.
+        if epoch.number > own.number && epoch.production.as_ref() != Some(me) {
             return Verdict::Refuse(format!("{peer} has epoch {epoch}, {me} has {own}: it was promoted meanwhile; `otr rejoin {me}`"));
         }
         if epoch.number == own.number && epoch.production != own.production {

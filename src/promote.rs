@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::converge::{Limits, STILL_DIFFERS, Watch, converge};
+use crate::converge::{Limits, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
@@ -102,6 +102,15 @@ pub struct Promotion<'a> {
     pub watch: &'a dyn Watch,
     /// Only look.
     pub dry_run: bool,
+    /// What happens by itself happens at once, as in a simulated world: nothing is waited for.
+    pub at_once: bool,
+}
+
+impl Promotion<'_> {
+    /// How long something is waited for.
+    pub(crate) fn patience(&self, seconds: u64) -> Duration {
+        if self.at_once { Duration::ZERO } else { Duration::from_secs(seconds) }
+    }
 }
 
 /// What the guards saw, handed from step to step.
@@ -109,6 +118,8 @@ pub struct Promotion<'a> {
 pub(crate) struct Progress {
     /// The timeline before the promotion.
     pub left: Option<u32>,
+    /// Where it stood when the procedure began.
+    pub seen: Option<loss::Position>,
     /// Where the data stood before the server was promoted.
     pub before: Option<loss::Position>,
     /// What Odoo answered.
@@ -117,6 +128,8 @@ pub(crate) struct Progress {
     pub epoch: Option<Epoch>,
     /// The new production takes writes: what comes before that is over.
     pub promoted: bool,
+    /// An earlier run has proven that the old production's last record is on the new one.
+    pub proven: bool,
     /// A rejoin's decision.
     pub parting: Option<rejoin::Parting>,
     /// Nothing proves yet that the old production is down: the spec's fence is asked.
@@ -135,8 +148,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
     let mut downtime = None;
     let mut seen = None;
     for step in promotion.verb.steps() {
-        // A dry run shows what would follow also where production is not proven to be down.
-        if failed.is_some_and(|failed| !promotion.dry_run || failed.name != "fence") {
+        if failed.is_some_and(|failed| !promotion.dry_run || !failed.shown_beyond) {
             steps.push(StepReport::new(step.name, step.about, StepOutcome::NotReached));
             continue;
         }
@@ -219,15 +231,18 @@ fn planned(promotion: &Promotion<'_>, step: &'static Step, progress: &Progress, 
     report
 }
 
+/// What a switchover does that failed early enough.
+const PUT_BACK: Step = Step { patience: 60, ..steps::changing("put-back", "The old production is back in service.") };
+
 /// Production goes on as before: what was stopped is started.
 fn put_back(promotion: &Promotion<'_>, before: Inputs<'_>, journal: &Journal<'_>) -> StepReport {
-    let mut report = StepReport::new("put-back", "The old production is back in service.", StepOutcome::Done);
+    let mut report = StepReport::new(PUT_BACK.name, PUT_BACK.about, StepOutcome::Done);
     let start = Instant::now();
     // Whatever they do, production comes back.
     let _ = hooks::run(promotion, When::Before, &mut report);
     // Production first: nobody can work until it is back.
     for host in [promotion.old, promotion.host] {
-        if let Err(error) = carry_out(promotion, before.spec, None, &on(before, host), (60, false), &mut report) {
+        if let Err(error) = carry_out(promotion, before.spec, None, &on(before, host), &PUT_BACK, &mut report) {
             report.outcome = StepOutcome::Failed;
             let so_far = report.error.map_or_else(String::new, |so_far| so_far + "\n");
             report.error = Some(so_far + &error);
@@ -247,11 +262,11 @@ fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, 
     let result = (step.guard)(promotion, progress, journal).and_then(|seen| {
         report.seen = seen;
         if step.changes {
-            journal.began(step.name)?;
+            journal.began(step.name, progress.seen.as_ref())?;
         }
         hooks::run(promotion, When::Before, &mut report)?;
         let wanted = (step.wanted)(promotion, progress);
-        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, (step.patience, step.moving), &mut report)?;
+        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, step, &mut report)?;
         if let Some(seen) = (step.after)(promotion, progress, journal)? {
             report.seen = Some(seen)
         }
@@ -276,14 +291,14 @@ fn carry_out(
     spec: &Spec,
     promoting: Option<&HostName>,
     wanted: &[Wanted],
-    (patience, moving): (u64, bool),
+    step: &Step,
     report: &mut StepReport,
 ) -> Result<(), String> {
     if wanted.is_empty() {
         return Ok(());
     }
     let consent = BTreeSet::new();
-    let limits = Limits { spec, patience: Duration::from_secs(patience), consent: &consent, promoting };
+    let limits = Limits { spec, patience: promotion.patience(step.patience), consent: &consent, promoting, trusting: step.trusting };
     let reports = converge(promotion.fleet, wanted, &limits, promotion.watch).map_err(|violation| violation.to_string())?;
     let mut wrong = Vec::new();
     for resource in &reports {
@@ -297,7 +312,7 @@ fn carry_out(
         let waits = || resource.on.as_ref().map(|on| format!("waits for {on}"));
         let why = resource.error.clone().or_else(waits).or_else(|| resource.discards.clone());
         let said = format!("{}: {}", resource.id(), why.unwrap_or_else(|| "still differs".into()));
-        if moving && resource.error.as_ref().is_some_and(|error| error.starts_with(STILL_DIFFERS)) {
+        if step.moving && resource.still_differs {
             report.add("users work, so some differs again");
             continue;
         }

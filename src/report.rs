@@ -114,6 +114,9 @@ pub struct ResourceReport {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The error is that no attempt helped: each was done, and it differs again.
+    #[serde(skip)]
+    pub still_differs: bool,
     /// Data that is lost by it, which needs consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discards: Option<String>,
@@ -162,6 +165,7 @@ impl ResourceReport {
             actions: Vec::new(),
             on: None,
             error: None,
+            still_differs: false,
             discards: None,
             left_to: None,
         };

@@ -141,6 +141,17 @@ pub fn is_of_both_roles(wanted: &Wanted) -> bool {
     )
 }
 
+/// What Odoo needs of its host in production's role besides the database, so that users can work:
+/// the rest is not waited for.
+pub fn serving(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
+    let mut list = List { inputs, host, role: inputs.spec.role(host), wanted: Vec::new(), reads: BTreeMap::new() };
+    let configuration = odoo::configuration(&mut list, &[]);
+    let files = base::files(&mut list, &[]);
+    let redis = redis::server(&mut list, &[]);
+    odoo::serves(&mut list, &[configuration, files, redis].concat());
+    list.wanted
+}
+
 /// The data that `sync` moves to the standbys.
 pub fn data(inputs: Inputs<'_>) -> Vec<Wanted> {
     let hosts: Vec<&HostName> = inputs.spec.standbys().collect();

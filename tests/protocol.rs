@@ -136,19 +136,21 @@ impl State {
                 match at {
                     // The fence: seen stopped, or stated to be down, which is true.
                     0 if new.standby && !old.running => {}
-                    1 => {
-                        let epoch = self.raised(to);
-                        if old.powered {
-                            next.hosts[1 - to].epoch = epoch.clone();
-                        }
-                        next.hosts[to].epoch = epoch;
+                    // Between the two epochs it can be killed.
+                    1 if old.powered => next.hosts[1 - to].epoch = self.raised(to),
+                    1 => {}
+                    2 if old.epoch.production == Some(name(to)) && old.epoch.number > new.epoch.number => {
+                        next.hosts[to].epoch = old.epoch.clone();
                     }
-                    // Looked at again: it may have come back before the epoch was raised.
-                    2 if !old.running || old.standby => {}
-                    3 => next.hosts[to].standby = false,
+                    2 => next.hosts[to].epoch = self.raised(to),
+                    // It may have come back before the epoch was raised: it is told, and looked at again.
+                    3 if old.powered => next.hosts[1 - to].epoch = new.epoch.clone(),
+                    3 => {}
+                    4 if !old.running || old.standby => {}
+                    5 => next.hosts[to].standby = false,
                     _ => return Vec::new(),
                 }
-                next.otr = if at == 3 { Otr::Idle } else { Otr::Promote(to, at + 1) };
+                next.otr = if at == 5 { Otr::Idle } else { Otr::Promote(to, at + 1) };
             }
             Otr::Switchover(to, at) => {
                 let (new, old) = (&self.hosts[to], &self.hosts[1 - to]);
@@ -186,14 +188,14 @@ impl State {
                 match at {
                     0 => next.hosts[who].running = false,
                     1 if !old.running => {
-                        let epoch = Epoch::kept(self.hosts.iter().map(|host| &host.epoch), &name(1 - who), 0);
-                        next.hosts = next.hosts.map(|host| Host { epoch: epoch.clone(), ..host });
+                        next.hosts[1 - who].epoch = Epoch::kept(self.hosts.iter().map(|host| &host.epoch), &name(1 - who), 0);
                     }
-                    2 if !old.running => next.hosts[who].standby = true,
-                    3 => next.start(who, policy),
+                    2 if !old.running => next.hosts[who].epoch = new.epoch.clone(),
+                    3 if !old.running => next.hosts[who].standby = true,
+                    4 => next.start(who, policy),
                     _ => return Vec::new(),
                 }
-                next.otr = if at == 3 { Otr::Idle } else { Otr::Rejoin(who, at + 1) };
+                next.otr = if at == 4 { Otr::Idle } else { Otr::Rejoin(who, at + 1) };
             }
         }
         vec![next]

@@ -202,7 +202,7 @@ fn converged(params: &Params, session: &Session, here: &HostName) -> Result<Answ
         }
         let replaced: &[HostName] = if params.replace_data { std::slice::from_ref(here) } else { &[] };
         let consent = consent(spec, replaced)?;
-        let limits = Limits { spec, patience: PATIENCE, consent: &consent, promoting: None };
+        let limits = Limits { spec, patience: PATIENCE, consent: &consent, promoting: None, trusting: false };
         match converge(&fleet, &wanted, &limits, &Silent) {
             Ok(resources) => resources,
             Err(violation) => bail!("this plan must not be carried out: {violation}"),

@@ -61,7 +61,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Result<Exit> {
         ask_for_data(&planned, &mut consent)?;
     }
     let progress = Progress::new(global);
-    let limits = Limits { spec: &ready.spec, patience: PATIENCE, consent: &consent, promoting: None };
+    let limits = Limits { spec: &ready.spec, patience: PATIENCE, consent: &consent, promoting: None, trusting: false };
     let resources = match converge(&fleet, &wanted, &limits, &progress) {
         Ok(resources) => resources,
         Err(violation) => anyhow::bail!("this plan must not be carried out: {violation}"),

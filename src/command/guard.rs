@@ -17,6 +17,9 @@ use crate::name::HostName;
 
 /// How long a peer may take to answer once.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long a peer may take to take the call, where its silence forbids nothing: a living machine's
+/// kernel does at once, however busy it is. One lost packet must not decide: TCP sends the next after 1 s.
+const BRIEF: Duration = Duration::from_millis(1300);
 /// How long a silent peer is asked again: at boot the network may come up after the services.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two questions.
@@ -49,7 +52,11 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
         let before = Path::new(PRODUCTION_SINCE_BOOT).exists();
         let peers: Vec<(HostName, Option<Answer>)> = match role {
             DiskRole::Standby => Vec::new(),
-            DiskRole::Primary => config.peers.iter().map(|(peer, address)| (peer.clone(), ask(address, config.port))).collect(),
+            DiskRole::Primary => config
+                .peers
+                .iter()
+                .map(|(peer, address)| (peer.clone(), ask(address, config.port, if before { BRIEF } else { ANSWER })))
+                .collect(),
         };
         let silent = peers.iter().any(|(_, answer)| answer.is_none());
         let question =
@@ -78,7 +85,10 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
 /// Whether a refusal stands whatever a silent peer would say.
 fn is_known(own: &Epoch, me: &HostName, peers: &[(HostName, Option<Answer>)]) -> bool {
     own.production.as_ref().is_some_and(|production| production != me)
-        || peers.iter().flat_map(|(_, answer)| answer).any(|answer| answer.epoch.number > own.number)
+        || peers
+            .iter()
+            .flat_map(|(_, answer)| answer)
+            .any(|Answer { epoch, .. }| epoch.number > own.number && epoch.production.as_ref() != Some(me))
 }
 
 fn refused(unit: &str, why: &str) -> Exit {
@@ -115,9 +125,9 @@ fn answer(config: &Config) -> Result<Answer> {
 }
 
 /// What a peer answers; silence, a refused connection and nonsense are all no answer.
-fn ask(address: &str, port: u16) -> Option<Answer> {
+fn ask(address: &str, port: u16, patience: Duration) -> Option<Answer> {
     let to = (address, port).to_socket_addrs().ok()?.next()?;
-    let mut stream = TcpStream::connect_timeout(&to, ANSWER).ok()?;
+    let mut stream = TcpStream::connect_timeout(&to, patience).ok()?;
     stream.set_read_timeout(Some(ANSWER)).ok()?;
     let mut line = String::new();
     // A peer that sends without end is no otr: no line is this long.

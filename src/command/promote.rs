@@ -61,6 +61,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         snapshot: args.snapshot_command.as_deref(),
         watch: &progress,
         dry_run: args.dry_run,
+        at_once: false,
     };
     let report = promote(&promotion);
     progress.finish();

@@ -47,6 +47,7 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
         snapshot: None,
         watch: &progress,
         dry_run: true,
+        at_once: false,
     };
     if !args.dry_run {
         if !args.yes {

@@ -156,9 +156,9 @@ impl World {
 impl State {
     /// Moves the clock on; every powered machine sees it.
     fn advance(&mut self, seconds: f64) {
-        self.now = self.machines.values().map(|machine| machine.now).fold(self.now, f64::max) + seconds;
+        self.now = self.machines.values().map(|machine| machine.now - machine.skew).fold(self.now, f64::max) + seconds;
         for machine in self.machines.values_mut() {
-            machine.now = self.now;
+            machine.now = self.now + machine.skew;
         }
     }
 

@@ -38,6 +38,9 @@ pub struct ClusterState {
     /// `Latest checkpoint location`: where its record begins; `X/Y`.
     #[serde(default)]
     pub checkpoint: Option<String>,
+    /// `Minimum recovery ending location`: up to where a standby is known to have replayed; `X/Y`.
+    #[serde(default)]
+    pub replayed: Option<String>,
     /// Its pages tell which of them changed (checksums, or `wal_log_hints`), as pg_rewind needs.
     #[serde(default)]
     pub rewindable: bool,
@@ -76,7 +79,7 @@ pub struct Server {
     pub in_recovery: bool,
     /// `pg_control_system().system_identifier`.
     pub system_identifier: String,
-    /// The timeline of the last checkpoint.
+    /// The timeline it writes, or on a standby the last it is known to have replayed.
     pub timeline: u32,
     /// Where WAL is written (primary), or up to where it was received (standby); `X/Y`.
     pub lsn: Option<String>,
@@ -185,6 +188,7 @@ pub(super) fn read_cluster(reply: &Reply, limit: u64) -> Result<Option<Cluster>,
             system_identifier: id.to_owned(),
             timeline: timeline.parse().map_err(|e| SightError::Unreadable(format!("timeline: {e}")))?,
             checkpoint: field("Latest checkpoint location").map(str::to_owned),
+            replayed: field("Minimum recovery ending location").map(str::to_owned),
             rewindable: field("wal_log_hints setting") == Some("on") || field("Data page checksum version").is_some_and(|v| v != "0"),
             parameters: PARAMETERS.iter().filter_map(|(name, said)| Some(((*name).to_owned(), field(said)?.parse().ok()?))).collect(),
             history: text.lines().filter_map(|line| history(line.strip_prefix("history ")?)).collect(),
@@ -250,9 +254,11 @@ SELECT pg_is_in_recovery() AS standby \gset
 \if :standby
   \set lsn 'coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())'
   \set paused 'pg_is_wal_replay_paused()'
+  \set timeline '(SELECT greatest(timeline_id, min_recovery_end_timeline) FROM pg_control_checkpoint(), pg_control_recovery())'
 \else
   \set lsn 'pg_current_wal_flush_lsn()'
   \set paused 'false'
+  \set timeline '(($$x$$ || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int)'
   \if :super
     \set wrote '(SELECT extract(epoch FROM (pg_stat_file($$pg_wal/$$ || pg_walfile_name(pg_current_wal_lsn()), true)).modification))'
   \endif
@@ -260,7 +266,7 @@ SELECT pg_is_in_recovery() AS standby \gset
 SELECT json_build_object(
  'in_recovery', pg_is_in_recovery(),
  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
- 'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
+ 'timeline', :timeline,
  'lsn', :lsn,
  'replay_lsn', pg_last_wal_replay_lsn(),
  'last_replayed_at', extract(epoch FROM pg_last_xact_replay_timestamp()),
@@ -310,12 +316,13 @@ mod tests {
 
     #[test]
     fn control_data_is_read() {
-        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
+        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nMinimum recovery ending location:     0/0\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
         let cluster = read_cluster(&Reply { stdout: stdout.into(), ..Reply::default() }, 1).unwrap().unwrap();
         assert!(cluster.running && !cluster.standby_signal);
         let state = cluster.state.unwrap();
         assert!(state.was_primary() && !state.is_clean() && state.rewindable);
         assert_eq!((state.system_identifier.as_str(), state.timeline, state.checkpoint.as_deref()), ("7000", 2, Some("0/5000060")));
+        assert_eq!(state.replayed.as_deref(), Some("0/0"));
         assert_eq!(state.parameters, BTreeMap::from([("max_prepared_transactions".to_owned(), 7)]));
         assert_eq!(state.history, [(1, "0/3000148".to_owned())]);
         assert_eq!(read_cluster(&Reply::default(), 1), Ok(None));

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use super::journal::Journal;
 use super::{Progress, Promotion, hooks, look};
 use crate::action::Action;
+use crate::epoch::Epoch;
 use crate::fleet::Fleet;
 use crate::look::{CommandLine, Look};
+use crate::plan::check::may_change;
 use crate::spec::Fence;
-use crate::wanted::cluster_at;
+use crate::wanted::{cluster_at, root_file};
 
 /// Looked at once more, now that the epoch keeps it from starting: it may have come back before.
 pub(super) fn again(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
@@ -23,11 +25,24 @@ pub(super) fn again(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
     }
     match promotion.connect.filter(|connect| connect.is_up(old)) {
         None => Ok(None),
-        Some(connect) => match stopped(promotion, &Fleet::open(connect, [old])) {
-            Ok(_) => Ok(Some(format!("{old} came back, and its services are stopped"))),
-            Err(why) => Err(format!("{old} was stated to be down and came back: {why}")),
-        },
+        Some(connect) => {
+            let fleet = Fleet::open(connect, [old]);
+            // Told first: from then on it does not start, and what is seen stopped stays stopped.
+            match told(promotion, &fleet, progress).and_then(|()| stopped(promotion, &fleet)) {
+                Ok(_) => Ok(Some(format!("{old} came back; its services are stopped, and it was told of the epoch"))),
+                Err(why) => Err(format!("{old} was stated to be down and came back: {why}")),
+            }
+        }
     }
+}
+
+/// The epoch on a host that could not be reached when it was raised.
+fn told(promotion: &Promotion<'_>, fleet: &Fleet, progress: &Progress) -> Result<(), String> {
+    let (Some(epoch), true) = (&progress.epoch, may_change(promotion.inputs.spec, promotion.old)) else { return Ok(()) };
+    let Some(attributes) = root_file(0o644) else { return Ok(()) };
+    let path = Epoch::path(promotion.inputs.spec.name.as_str());
+    let write = Action::WriteFile { path, content: epoch.text().into(), attributes };
+    fleet.act(promotion.old, &write).map(drop).map_err(|e| format!("it cannot be told of the epoch: {e}"))
 }
 
 /// Seen stopped over SSH; or unreachable, and the fence or a person says that it is down.
@@ -88,7 +103,7 @@ fn is_down(promotion: &Promotion<'_>, fence: &Fence) -> Result<String, String> {
 pub(super) fn command(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let Some(fence) = promotion.inputs.spec.failover.fence.as_ref().filter(|_| progress.must_fence) else { return Ok(None) };
     let ran = promotion.fleet.act(promotion.host, &Action::Run { command: call(promotion, &fence.run, fence) });
-    let deadline = Instant::now() + fence.timeout.0;
+    let deadline = Instant::now() + promotion.patience(fence.timeout.0.as_secs());
     loop {
         let why = match is_down(promotion, fence) {
             Ok(said) => return Ok(Some(said)),

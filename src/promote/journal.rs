@@ -205,13 +205,13 @@ impl<'a> Journal<'a> {
     }
 
     /// Notes that a step begins; before the first, that the promotion does or goes on.
-    pub(super) fn began(&mut self, step: &str) -> Result<(), String> {
+    pub(super) fn began(&mut self, step: &str, seen: Option<&Position>) -> Result<(), String> {
         if !self.begun {
             let (by, stated_down) = (self.promotion.by.to_owned(), self.promotion.stated_down.cloned());
             let begin = match self.open {
                 Some(_) => Event::Again { at: now(), by, stated_down },
                 None => {
-                    let position = super::loss::position(self.promotion)?;
+                    let position = seen.map_or_else(|| super::loss::position(self.promotion), |seen| Ok(seen.clone()))?;
                     Event::Begin(Begin {
                         at: now(),
                         verb: self.promotion.verb.as_str().to_owned(),

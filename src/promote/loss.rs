@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Promotion, look};
 use crate::history::Copied;
-use crate::look::Look;
 use crate::look::postgres::lsn_bytes;
+use crate::look::{Look, Server};
 use crate::name::{DatabaseName, HostName};
 use crate::resource::unit::clock;
 use crate::wanted::{cluster_at, stamp};
@@ -26,6 +26,20 @@ pub struct Position {
     pub last_transaction: Option<String>,
     /// When the last message from production came, UTC.
     pub last_message: Option<String>,
+}
+
+impl Position {
+    /// As a server says it.
+    pub(super) fn of(server: &Server) -> Self {
+        Self {
+            timeline: server.timeline,
+            received: server.lsn.clone(),
+            replayed: server.replay_lsn.clone(),
+            production: server.receiver.as_ref().and_then(|r| r.latest_end_lsn.clone()),
+            last_transaction: server.last_replayed_at.map(clock),
+            last_message: server.receiver.as_ref().and_then(|r| r.last_message_at).map(clock),
+        }
+    }
 }
 
 /// What was lost.
@@ -75,14 +89,7 @@ pub(super) fn position(promotion: &Promotion<'_>) -> Result<Position, String> {
     let at = cluster_at(promotion.inputs.spec, host).ok_or("the spec has no `replication:`")?;
     let facts = look(promotion, host, &[Look::Server(at.cluster.clone())]);
     let server = at.server(&facts).map_err(|e| e.to_string())?.ok_or_else(|| format!("PostgreSQL does not run on {host}"))?;
-    Ok(Position {
-        timeline: server.timeline,
-        received: server.lsn.clone(),
-        replayed: server.replay_lsn.clone(),
-        production: server.receiver.as_ref().and_then(|r| r.latest_end_lsn.clone()),
-        last_transaction: server.last_replayed_at.map(clock),
-        last_message: server.receiver.as_ref().and_then(|r| r.last_message_at).map(clock),
-    })
+    Ok(Position::of(server))
 }
 
 /// What was lost, seen from the host that is production now.

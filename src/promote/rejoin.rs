@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Journal;
-use super::steps::{EPOCH, Seen, Step, changing, epoch, looking, raised};
+use super::steps::{EPOCH, Seen, Step, changing, checkpointed, epoch, looking, raised};
 use super::switchover::streams;
 use super::{Progress, Promotion, look};
 use crate::action::Action;
@@ -25,10 +25,10 @@ pub const REJOIN: &[Step] = &[
     Step { guard: decided, wanted: raised, ..EPOCH },
     Step { wanted: recovered, ..changing("recover", "A crash of its PostgreSQL is behind it.") },
     Step { wanted: marked, ..changing("mark", "It can start as a standby only.") },
-    Step { guard: parting, wanted: kept, ..changing("keep", "What only it has is kept.") },
     Step { wanted: production, after: source, patience: 60, ..changing("source", "Production lets it in and keeps WAL for it.") },
+    Step { guard: parting, wanted: kept, ..changing("keep", "What only it has is kept.") },
     Step { wanted: joined, ..changing("join", "Its history is a part of production's.") },
-    Step { wanted: followed, after: streams, patience: 120, ..changing("follow", "It streams from production.") },
+    Step { wanted: followed, after: streams, patience: 120, moving: true, ..changing("follow", "It streams from production.") },
 ];
 
 /// How the old production joins, and what it gives up.
@@ -94,9 +94,14 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
 
 fn compare(promotion: &Promotion<'_>) -> Result<Parting, String> {
     let (target, production) = ends(promotion).ok_or("the spec has no `replication:`")?;
-    let facts = promotion.fleet.look([&target, &production].map(|at| (at.host.clone(), Look::Cluster(at.cluster.clone()))));
+    let clusters = [&target, &production].map(|at| (at.host.clone(), Look::Cluster(at.cluster.clone())));
+    let facts = promotion.fleet.look(clusters.into_iter().chain([(production.host.clone(), Look::Server(production.cluster.clone()))]));
     let state = |at: &ClusterAt| crate::resource::switchover::state(&facts, at).cloned().map_err(|e| e.to_string());
-    let (is, right) = (state(&target)?, state(&production)?);
+    let (is, mut right) = (state(&target)?, state(&production)?);
+    // Its control data is behind until the first checkpoint after a promotion.
+    if let Ok(Some(server)) = production.server(&facts) {
+        right.timeline = server.timeline;
+    }
     Ok(told(promotion, &is, &right))
 }
 
@@ -202,22 +207,20 @@ fn kept(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     open(promotion, progress, |at, production| one(Kept { at, production }))
 }
 
-fn production(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
-    on(promotion.inputs, promotion.host)
+/// With a checkpoint, for pg_rewind reads production's control data (PostgreSQL before 16), and so
+/// do the steps that follow.
+fn production(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    [on(promotion.inputs, promotion.host), checkpointed(promotion, progress)].into_iter().flatten().collect()
 }
 
-/// Without a checkpoint on its timeline pg_rewind may find nothing to do (PostgreSQL before 16).
 fn source(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
     let (Some((_, production)), Some(replication)) = (ends(promotion), &promotion.inputs.spec.replication) else { return Ok(None) };
     if progress.promoted || progress.parting.as_ref().is_none_or(|parting| parting.way != "rewind") {
         return Ok(None);
     }
-    let cluster = production.cluster;
-    let role = replication.user.clone();
-    for action in [Action::Checkpoint { cluster: cluster.clone() }, Action::GrantRewind { cluster, role }] {
-        promotion.fleet.act(promotion.host, &action).map_err(|e| e.to_string())?;
-    }
-    Ok(Some(format!("{} has a checkpoint, and role {} may read what pg_rewind reads", promotion.host, replication.user)))
+    let grant = Action::GrantRewind { cluster: production.cluster, role: replication.user.clone() };
+    promotion.fleet.act(promotion.host, &grant).map_err(|e| e.to_string())?;
+    Ok(Some(format!("role {} may read what pg_rewind reads", replication.user)))
 }
 
 fn joined(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {

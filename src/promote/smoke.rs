@@ -8,7 +8,6 @@ use super::journal::Journal;
 use super::{Progress, Promotion, look};
 use crate::look::{LoginPage, Look};
 use crate::name::DatabaseName;
-use crate::spec::OptionValue;
 
 /// What Odoo answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,25 +22,29 @@ pub struct Smoke {
 
 /// How long Odoo may take to answer after its start, seconds.
 const PATIENCE: u64 = 180;
+/// How long its service may be down meanwhile: systemd tries again after 5 s, where otr said so.
+const DOWN: Duration = Duration::from_secs(15);
 
 pub(super) fn test(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let spec = promotion.inputs.spec;
     let Some(odoo) = &spec.odoo else { return Ok(Some("the spec has no `odoo:`, so nothing is asked".into())) };
     let host = promotion.host;
-    let port = [spec.hosts.get(host).map(|h| &h.odoo), Some(&odoo.production), Some(&odoo.options)]
-        .into_iter()
-        .flatten()
-        .find_map(|options| match options.get("http_port").or_else(|| options.get("xmlrpc_port")) {
-            Some(OptionValue::Int(port)) => u16::try_from(*port).ok(),
-            _ => None,
-        })
-        .unwrap_or(8069);
+    let port = spec.http_port(host);
     let database: Option<&DatabaseName> = odoo.databases.first();
-    let ask = || -> Result<LoginPage, String> {
-        let look_at = Look::LoginPage { port, database: database.cloned() };
-        look(promotion, host, &[look_at]).login_page(host, port, database).cloned().map_err(|e| e.to_string())
+    let mut ran = Instant::now();
+    let mut ask = || -> Result<LoginPage, String> {
+        let looks = [Look::LoginPage { port, database: database.cloned() }, Look::Unit(odoo.unit.clone())];
+        let facts = look(promotion, host, &looks);
+        // Between two attempts systemd calls it activating: then it ended later than it began.
+        if facts.unit(host, &odoo.unit).is_ok_and(|unit| unit.active && unit.active_since >= unit.last_active) {
+            ran = Instant::now();
+        }
+        if ran.elapsed() > DOWN {
+            return Err(format!("{0} does not stay up on {host}; see journalctl -u {0} and Odoo's log", odoo.unit));
+        }
+        facts.login_page(host, port, database).cloned().map_err(|e| e.to_string())
     };
-    let deadline = Instant::now() + Duration::from_secs(PATIENCE);
+    let deadline = Instant::now() + promotion.patience(PATIENCE);
     let mut page = ask()?;
     while page.status != 200 && Instant::now() < deadline {
         promotion.watch.waits(&format!("Odoo on {host} (its login page answers {})", page.status));

@@ -14,7 +14,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, serving, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -32,6 +32,10 @@ pub struct Step {
     pub patience: u64,
     /// What it copies is in use: what users add meanwhile is left to a later step.
     pub moving: bool,
+    /// Users wait: what was done without an error is not looked at again here; `complete` does.
+    pub trusting: bool,
+    /// A dry run shows what would follow also where this fails.
+    pub shown_beyond: bool,
     /// Whether the step may begin.
     pub(crate) guard: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
     /// What must hold at its end.
@@ -63,7 +67,8 @@ pub fn drawn(verb: Verb) -> String {
 
 /// A step that only looks.
 pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
-    Step { name, about, changes: false, undo: false, patience: 0, moving: false, guard: pass, wanted: nothing, after: no_more }
+    let (changes, undo, moving, trusting, shown_beyond) = (false, false, false, false, false);
+    Step { name, about, changes, undo, patience: 0, moving, trusting, shown_beyond, guard: pass, wanted: nothing, after: no_more }
 }
 
 /// A step that changes something.
@@ -74,33 +79,39 @@ pub(super) const fn changing(name: &'static str, about: &'static str) -> Step {
 /// The steps of `promote`. The journal is begun by the first that changes something.
 pub const PROMOTE: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "The standby can be promoted.") },
-    Step { guard: fence::proof, ..looking("fence", "The old production can no longer write.") },
+    Step { guard: fence::proof, shown_beyond: true, ..looking("fence", "The old production can no longer write.") },
     Step { after: fence::command, ..changing("fence-command", "Where nothing else proves it, the spec's fence does.") },
-    Step { guard: position, wanted: timers, ..changing("timers", "Nothing copies from the old production any more.") },
-    Step { guard: position, wanted: replayed, patience: 600, ..changing("replay", "All that was received is replayed.") },
+    Step { guard: position, wanted: timers, trusting: true, ..changing("timers", "Nothing copies from the old production any more.") },
+    Step { guard: position, wanted: replayed, patience: 600, trusting: true, ..changing("replay", REPLAY) },
     SNAPSHOT,
     Step { guard: epoch, wanted: raised, ..EPOCH },
-    SLOT,
     Step { guard: fence::again, ..SERVER },
-    CHECKPOINT,
-    WRITE,
     Step { wanted: bundles, ..changing("bundles", "Asset bundles whose files are lost are made again.") },
     PRODUCTION,
+    CHECKPOINT,
+    WRITE,
     SMOKE,
     COMPLETE,
 ];
 
+const REPLAY: &str = "All that was received is replayed, and WAL is kept for those that will follow.";
+
 /// Steps that a planned and an unplanned promotion share.
 pub(super) const SNAPSHOT: Step =
     Step { after: snapshot, ..changing("snapshot", "The command given with --snapshot-command has run, if one was.") };
-pub(super) const EPOCH: Step = changing("epoch", "Every host in reach knows that the old production is one no more.");
-pub(super) const SLOT: Step = Step { wanted: slots, ..changing("slot", "WAL is kept for those that will follow.") };
+pub(super) const EPOCH: Step =
+    Step { trusting: true, ..changing("epoch", "Every host in reach knows that the old production is one no more.") };
 pub(super) const SERVER: Step =
-    Step { wanted: promoted, after: timeline, ..changing("promote", "PostgreSQL takes writes, on a new timeline.") };
-pub(super) const CHECKPOINT: Step = Step { wanted: checkpointed, ..changing("checkpoint", "The new timeline is on disk.") };
+    Step { wanted: promoted, after: timeline, trusting: true, ..changing("promote", "PostgreSQL takes writes, on a new timeline.") };
+/// Without it pg_rewind finds nothing to do; Odoo needs not wait for it.
+pub(super) const CHECKPOINT: Step = Step { wanted: checkpointed, trusting: true, ..changing("checkpoint", "The new timeline is on disk.") };
 pub(super) const WRITE: Step = Step { after: prove_write, ..changing("write", "A row can be written.") };
-pub(super) const PRODUCTION: Step =
-    Step { wanted: production_mode, patience: 60, ..changing("production-mode", "Configuration, Redis and Odoo are as production's.") };
+pub(super) const PRODUCTION: Step = Step {
+    wanted: production_mode,
+    patience: 60,
+    trusting: true,
+    ..changing("production-mode", "Configuration, Redis and Odoo are as production's.")
+};
 pub(super) const SMOKE: Step = Step { after: smoke::test, ..changing("smoke-test", "Odoo answers: its login page and every asset on it.") };
 
 pub(super) const COMPLETE: Step = Step { wanted: complete, patience: 60, ..changing("complete", "All the rest is as the spec says.") };
@@ -120,7 +131,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     let Some(at) = cluster_at(spec, host) else {
         return Err("the spec has no `replication:`, so there is no standby to promote".into());
     };
-    let facts = look(promotion, host, &[Look::Server(at.cluster.clone()), Look::Machine]);
+    let facts = look(promotion, host, &[Look::Server(at.cluster.clone()), Look::Cluster(at.cluster.clone()), Look::Machine]);
     if let Some(why) = facts.unreachable(host) {
         return Err(format!("{host} cannot be reached: {why}"));
     }
@@ -152,8 +163,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             "replay is paused on {host}: PostgreSQL would shut down instead of being promoted. Its log names the parameter that is lower than production's; raise it, restart, and run this again"
         ));
     }
-    let recorded = look(promotion, host, &[Look::Cluster(at.cluster.clone())]);
-    let recorded = recorded.cluster(host, &at.cluster).map_err(|e| e.to_string())?.as_ref().and_then(|c| c.state.as_ref());
+    let recorded = facts.cluster(host, &at.cluster).map_err(|e| e.to_string())?.as_ref().and_then(|c| c.state.as_ref());
     if let Some(mismatch) = recorded.and_then(|state| below(&five(&server.settings), &state.parameters).into_iter().next()) {
         return Err(format!(
             "PostgreSQL on {host} would shut down instead of being promoted: {mismatch}. Raise it in {} and restart {}",
@@ -165,6 +175,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
     progress.left = Some(server.timeline);
+    progress.seen = Some(loss::Position::of(server));
     let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
     let unsound = unsound(promotion);
     progress.sound = unsound.is_empty();
@@ -196,7 +207,7 @@ fn snapshot(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journa
 pub(super) fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     let unit = |name: &str| {
         let unit = name.parse().ok()?;
-        let resource = Unit { host: promotion.host.clone(), unit, state: UnitState::Stopped, reads: Vec::new(), reloads: false };
+        let resource = Unit { host: promotion.host.clone(), unit, state: UnitState::Idle, reads: Vec::new(), reloads: false };
         Some(Wanted { resource: Box::new(resource), needs: Vec::new() })
     };
     TIMERS.into_iter().chain(SERVICES).filter_map(unit).collect()
@@ -222,7 +233,7 @@ pub(super) fn epoch(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
     Ok(Some(seen))
 }
 
-/// The members that can be told, those that follow first: the old production must not start.
+/// The members that can be told.
 fn reachable<'a>(promotion: &'a Promotion<'_>) -> impl Iterator<Item = &'a HostName> {
     let spec = promotion.inputs.spec;
     spec.members().filter(|host| *host == promotion.host || (may_change(spec, host) && promotion.fleet.unreachable(host).is_none()))
@@ -236,15 +247,18 @@ pub(super) fn raised(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Want
         epoch: epoch.clone(),
         attributes: attributes.clone(),
     };
+    // Those that follow first, so that the old production does not start. In a rejoin it is down, and
+    // production, which runs, must know its own epoch.
+    let last = |host: &HostName| (host == promotion.host) != (promotion.verb == Verb::Rejoin);
     let hosts: Vec<&HostName> = reachable(promotion).collect();
-    let others: Vec<ResourceId> = hosts.iter().filter(|host| **host != promotion.host).map(|host| raised(host).id()).collect();
+    let first: Vec<ResourceId> = hosts.iter().filter(|host| !last(host)).map(|host| raised(host).id()).collect();
     hosts
         .into_iter()
-        .map(|host| Wanted { resource: Box::new(raised(host)), needs: if host == promotion.host { others.clone() } else { Vec::new() } })
+        .map(|host| Wanted { resource: Box::new(raised(host)), needs: if last(host) { first.clone() } else { Vec::new() } })
         .collect()
 }
 
-fn slots(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+pub(super) fn slots(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     let spec = promotion.inputs.spec;
     spec.standbys().filter_map(|standby| slot_of(spec, standby)).flat_map(|name| wish(promotion, Goal::Slot { name })).collect()
 }
@@ -254,16 +268,16 @@ pub(super) fn wish(promotion: &Promotion<'_>, goal: Goal) -> Vec<Wanted> {
     at.into_iter().map(|at| Wanted { resource: Box::new(Wish { at, goal: goal.clone() }), needs: Vec::new() }).collect()
 }
 
-fn replayed(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
-    wish(promotion, Goal::Replayed)
+fn replayed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    slots(promotion, progress).into_iter().chain(wish(promotion, Goal::Replayed)).collect()
 }
 
 fn promoted(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     wish(promotion, Goal::Promoted)
 }
 
-fn checkpointed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
-    wish(promotion, Goal::Checkpointed { left: progress.left.unwrap_or(0) })
+pub(super) fn checkpointed(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+    wish(promotion, Goal::Checkpointed)
 }
 
 fn timeline(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
@@ -290,10 +304,12 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
         .collect()
 }
 
-/// What the role changes, and the rest too unless it was seen to be right: nobody works meanwhile.
+/// What Odoo reads in its new role, and what both roles have alike unless it was seen to be right.
+/// The rest is for `complete`: nobody works meanwhile.
 fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
-    let mut wanted = on(promotion.inputs, promotion.host);
-    wanted.retain(|wanted| !progress.sound || !is_of_both_roles(wanted));
+    let mut wanted = if progress.sound { Vec::new() } else { on(promotion.inputs, promotion.host) };
+    wanted.retain(is_of_both_roles);
+    wanted.extend(serving(promotion.inputs, promotion.host));
     wanted
 }
 

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
+use super::loss::Position;
 use super::steps::{
-    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SLOT, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised,
+    CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, slots,
     timers, unsound,
 };
 use super::{Progress, Promotion, look};
@@ -21,28 +22,30 @@ use crate::resource::rejoin::Marked;
 use crate::resource::switchover::{CaughtUp, Stopped};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Kind, Resource, Wanted};
-use crate::wanted::{all, cluster_at, data, on};
+use crate::wanted::{all, cluster_at, data, guarded, on};
 
 /// The steps in order.
 pub const SWITCHOVER: &[Step] = &[
     Step { guard: preflight, ..looking("preflight", "Both hosts are ready to change places.") },
-    Step { guard: position, wanted: timers, ..before("timers", "No timer copies meanwhile.") },
+    Step { guard: position, wanted: timers, trusting: true, ..before("timers", "No timer copies meanwhile.") },
     Step { wanted: files, patience: 60, moving: true, ..before("files", "Files are copied while users still work.") },
     Step { undo: true, ..SNAPSHOT },
-    Step { wanted: odoo_stopped, ..before("stop-odoo", "Nobody works on the old production.") },
-    Step { wanted: files, patience: 60, ..before("last-files", "The last files are copied.") },
-    Step { wanted: stopped, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
+    Step { wanted: slots, trusting: true, ..before("slot", "WAL is kept for those that will follow.") },
+    Step { wanted: odoo_stopped, trusting: true, ..before("stop-odoo", "Nobody works on the old production.") },
+    Step { wanted: stopped, trusting: true, ..before("stop-postgresql", "The old production's PostgreSQL stopped in order.") },
     Step { wanted: caught_up, ..before("proof", "The new production has replayed its last byte.") },
+    // Only now the new production knows every row, and with it every file. Never trusting: a file that
+    // could not be read comes without an error, and nothing looks for it later.
+    Step { wanted: files, after: still_down, patience: 60, ..before("last-files", "The last files are copied.") },
     // The point of no return: everything is on the new production, and only it may start as one.
-    Step { guard: epoch, wanted: handed_over, ..EPOCH },
-    SLOT,
+    Step { guard: epoch, wanted: handed_over, after: still_down, ..EPOCH },
     SERVER,
+    PRODUCTION,
     CHECKPOINT,
     WRITE,
-    PRODUCTION,
     SMOKE,
     COMPLETE,
-    Step { wanted: follows, after: streams, patience: 120, ..changing("follow", "The old production follows the new one.") },
+    Step { wanted: follows, after: streams, patience: 120, moving: true, ..changing("follow", "The old production follows the new one.") },
 ];
 
 const fn before(name: &'static str, about: &'static str) -> Step {
@@ -83,6 +86,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     }
     if let Some(open) = journal.open() {
         progress.left = Some(open.left_timeline);
+        progress.proven = journal.has_done("last-files");
         if progress.promoted {
             progress.before.clone_from(&open.before);
         }
@@ -106,6 +110,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         arrives(promotion, &here, &there)?;
     }
     progress.left = Some(new.timeline);
+    progress.seen = Some(Position::of(new));
     progress.sound = unsound(promotion).is_empty();
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
 }
@@ -141,7 +146,7 @@ fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Re
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
     let facts = look(promotion, old, &[Look::Server(there.cluster.clone())]);
     let written = position(&server(&facts, there)?.lsn);
-    let deadline = Instant::now() + Duration::from_secs(ARRIVAL);
+    let deadline = Instant::now() + promotion.patience(ARRIVAL);
     loop {
         let facts = look(promotion, host, &[Look::Server(here.cluster.clone())]);
         if position(&server(&facts, here)?.replay_lsn) >= written {
@@ -189,7 +194,9 @@ fn files(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 
 fn odoo_stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let Some(odoo) = &promotion.inputs.spec.odoo else { return Vec::new() };
-    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
+    // The guard refuses its start once the epoch is raised, and `follow` masks it: nobody waits for that here.
+    let state = if guarded(promotion.inputs.spec, promotion.old) { UnitState::Idle } else { UnitState::Masked };
+    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state, reads: Vec::new(), reloads: false };
     while_standby(promotion, progress, || one(unit))
 }
 
@@ -201,7 +208,19 @@ fn stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 fn caught_up(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let spec = promotion.inputs.spec;
     let (Some(at), Some(old)) = (cluster_at(spec, promotion.host), cluster_at(spec, promotion.old)) else { return Vec::new() };
-    while_standby(promotion, progress, || one(CaughtUp { at, old }))
+    while_standby(promotion, progress, || one(CaughtUp { at, old, again: progress.proven }))
+}
+
+/// A reboot, or whoever starts servers, may have started the old production's after the proof. Looked
+/// at while there is a way back, and again when it can start as a standby only.
+fn still_down(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
+    let plan = plan(promotion.fleet, &caught_up(promotion, progress));
+    let why = plan.items.into_iter().find_map(|item| match item.verdict {
+        Verdict::Holds => None,
+        Verdict::Refused(why) | Verdict::Unseen(why) | Verdict::Waits { on: why, .. } => Some(why),
+        Verdict::Change(_) => Some(item.id.to_string()),
+    });
+    why.map_or(Ok(None), Err)
 }
 
 /// The epoch, and whatever starts on the old production starts as a standby.

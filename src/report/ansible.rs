@@ -182,6 +182,7 @@ mod tests {
             },
             on: None,
             error: (outcome == Some(Outcome::Failed)).then(|| "disk full".to_owned()),
+            still_differs: false,
             discards: None,
             left_to: None,
         }

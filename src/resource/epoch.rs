@@ -77,6 +77,11 @@ impl Resource for Agreed {
             )));
         }
         let is = Epoch::seen(facts, host, &self.installation)?;
+        if is.number > right.number && is.production.as_ref() == Some(production) {
+            return Err(FactError::Refused(format!(
+                "{host} has epoch {is}, and {production} was not told of it: a procedure was cut off. Finish it:                  `otr promote {production}`, or if {production} takes writes already, `otr rejoin {host}`"
+            )));
+        }
         if is.number > right.number {
             return Err(FactError::Refused(format!(
                 "{host} has epoch {is}, above {production}'s {right}: a promotion was begun or done. \

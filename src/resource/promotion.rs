@@ -30,10 +30,7 @@ pub enum Goal {
         name: String,
     },
     /// The new timeline is on disk: without a checkpoint pg_rewind may find nothing to do.
-    Checkpointed {
-        /// The timeline before the promotion.
-        left: u32,
-    },
+    Checkpointed,
 }
 
 impl Resource for Promotion {
@@ -42,13 +39,16 @@ impl Resource for Promotion {
             Goal::Replayed => "replayed",
             Goal::Slot { name } => name,
             Goal::Promoted => "promoted",
-            Goal::Checkpointed { .. } => "checkpointed",
+            Goal::Checkpointed => "checkpointed",
         };
         ResourceId::new(&self.at.host, Kind::Promotion, name)
     }
 
     fn looks(&self) -> Vec<(HostName, Look)> {
-        let looks = [Look::Server(self.at.cluster.clone()), Look::Cluster(self.at.cluster.clone())];
+        let mut looks = vec![Look::Server(self.at.cluster.clone())];
+        if self.goal == Goal::Checkpointed {
+            looks.push(Look::Cluster(self.at.cluster.clone()));
+        }
         looks.into_iter().map(|look| (self.at.host.clone(), look)).collect()
     }
 
@@ -77,12 +77,13 @@ impl Resource for Promotion {
                 Decision::from_parts(vec![Difference::new("server", "a standby", "a primary")], vec![Action::Promote { cluster }])
             }
             Goal::Promoted => Decision::Holds,
-            Goal::Checkpointed { left } => match facts.cluster(host, &self.at.cluster)?.as_ref().and_then(|c| c.state.as_ref()) {
-                Some(state) if state.timeline > *left => Decision::Holds,
-                _ => Decision::from_parts(
-                    vec![Difference::new("timeline on disk", left.to_string(), (left + 1).to_string())],
+            Goal::Checkpointed if server.in_recovery => Decision::waits(format!("a primary on {host}")),
+            Goal::Checkpointed => match facts.cluster(host, &self.at.cluster)?.as_ref().and_then(|c| c.state.as_ref()) {
+                Some(state) if state.timeline < server.timeline => Decision::from_parts(
+                    vec![Difference::new("timeline on disk", state.timeline.to_string(), server.timeline.to_string())],
                     vec![Action::Checkpoint { cluster }],
                 ),
+                _ => Decision::Holds,
             },
         })
     }

@@ -235,6 +235,7 @@ mod tests {
             system_identifier: "7".into(),
             timeline,
             checkpoint: Some(checkpoint.into()),
+            replayed: None,
             rewindable: true,
             parameters: Default::default(),
             history: history.iter().map(|(timeline, lsn)| (*timeline, (*lsn).to_owned())).collect(),

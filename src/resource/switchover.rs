@@ -23,6 +23,8 @@ pub struct CaughtUp {
     pub at: ClusterAt,
     /// The stopped primary.
     pub old: ClusterAt,
+    /// It was proven before, and since then the old one can start as a standby only.
+    pub again: bool,
 }
 
 /// The control data of a cluster.
@@ -76,19 +78,26 @@ impl Resource for CaughtUp {
         if !server.in_recovery {
             return Ok(Decision::Holds);
         }
+        if facts.cluster(old, &self.old.cluster)?.as_ref().is_some_and(|cluster| cluster.running) {
+            return Err(FactError::Refused(format!(
+                "PostgreSQL runs again on {old} after it had stopped; find out what started it, and run this again"
+            )));
+        }
         let last = state(facts, &self.old)?;
-        if last.state != "shut down" {
+        let standby = self.again && last.state == "shut down in recovery";
+        if last.state != "shut down" && !standby {
             return Err(FactError::Refused(format!(
                 "PostgreSQL on {old} did not stop in order (pg_controldata says: {}), so its last record is not known",
                 last.state
             )));
         }
-        let end = last.checkpoint.as_deref().and_then(lsn_bytes);
-        let replayed = server.replay_lsn.as_deref().and_then(lsn_bytes);
+        let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
         // The checkpoint of the stop is the very last record: whoever replayed past its first byte has it all.
-        match (end, replayed) {
-            (Some(end), Some(replayed)) if replayed > end => Ok(Decision::Holds),
-            (Some(_), Some(_)) => Ok(Decision::settles(format!("the last bytes of {old} to be replayed on {host}"))),
+        // Started and stopped as a standby since, it has what it replayed.
+        let beyond = if standby { position(&last.replayed) } else { Some(0) };
+        match (position(&last.checkpoint), beyond, position(&server.replay_lsn)) {
+            (Some(end), Some(beyond), Some(replayed)) if replayed > end && replayed >= beyond => Ok(Decision::Holds),
+            (Some(_), Some(_), Some(_)) => Ok(Decision::settles(format!("the last bytes of {old} to be replayed on {host}"))),
             _ => Err(FactError::Refused(format!("how far {host} is cannot be compared with {old}"))),
         }
     }

@@ -16,8 +16,12 @@ use crate::name::{HostName, UnitName};
 pub enum UnitState {
     /// Cannot be started by anybody, and is not running.
     Masked,
+    /// Does not run now; whether it starts at boot is not asked.
+    Idle,
     /// Neither runs nor starts at boot; need not be there at all.
     Stopped,
+    /// Runs; whether it starts at boot is not asked.
+    Started,
     /// Starts at boot, and runs.
     Running,
 }
@@ -80,27 +84,28 @@ impl Unit {
             }
             return Ok(Decision::from_parts(differences, actions));
         }
-        if self.state == UnitState::Stopped {
+        if matches!(self.state, UnitState::Idle | UnitState::Stopped) {
             if unit.active {
                 differences.push(Difference::new("state", "active", "inactive"));
                 actions.push(self.act(UnitVerb::Stop));
             }
-            if unit.exists && unit.enablement == Enablement::Enabled {
+            if self.state == UnitState::Stopped && unit.exists && unit.enablement == Enablement::Enabled {
                 differences.push(Difference::new("start", "enabled", "disabled"));
                 actions.push(self.act(UnitVerb::Disable));
             }
             return Ok(Decision::from_parts(differences, actions));
         }
+        let boots = self.state == UnitState::Running;
         // Users wait for the start, nobody for what the next boot does: `enable` comes last.
         let mut last = None;
         let masked = unit.enablement == Enablement::Masked;
         if masked {
             differences.push(Difference::new("start", "masked", "enabled"));
             actions.push(self.act(UnitVerb::Unmask));
-            last = Some(self.act(UnitVerb::Enable));
+            last = boots.then(|| self.act(UnitVerb::Enable));
         } else if !unit.exists {
             return Ok(Decision::waits(format!("{}, which is not there yet", self.unit)));
-        } else if unit.enablement == Enablement::Disabled {
+        } else if boots && unit.enablement == Enablement::Disabled {
             differences.push(Difference::new("start", "disabled", "enabled"));
             last = Some(self.act(UnitVerb::Enable));
         }

@@ -83,11 +83,21 @@ pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
     boots_after_its_servers(list, &odoo.unit);
     if list.role == Role::Production {
-        let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
-        reads.push(odoo.config);
-        let unit = Unit { host: list.host.clone(), unit: odoo.unit, state: UnitState::Running, reads, reloads: false };
-        list.add(unit, needs);
+        runs(list, UnitState::Running, needs);
     }
+}
+
+/// It runs now; what the next boot does is for later.
+pub fn serves(list: &mut List<'_>, needs: &[ResourceId]) {
+    runs(list, UnitState::Started, needs);
+}
+
+fn runs(list: &mut List<'_>, state: UnitState, needs: &[ResourceId]) {
+    let Some(odoo) = list.spec().odoo.clone() else { return };
+    let mut reads = list.reads.remove(&odoo.unit).unwrap_or_default();
+    reads.push(odoo.config);
+    let unit = Unit { host: list.host.clone(), unit: odoo.unit, state, reads, reloads: false };
+    list.add(unit, needs);
 }
 
 /// Where services of this host are what Odoo needs, it starts after them, and again if it fails.

@@ -15,6 +15,7 @@
 #   lab.sh freeze|thaw HOST…        hang a whole machine | let it go on
 #   lab.sh link HOST up|down        plug | pull the cable
 #   lab.sh cut|heal A B             A and B cannot reach each other; the driver still reaches both
+#   lab.sh rate HOST [RATE]         slow its cable down to RATE (8mbit) | as fast as it was
 #   lab.sh disk HOST PATH MB        mount a small ext4 at PATH inside HOST (for a full disk)
 #   lab.sh repo                     serve packages and wheels at http://10.77.0.1:8000 (`up` does it too)
 #   lab.sh wheels NAME==VERSION…    fetch Python modules that hosts may install

@@ -5,8 +5,9 @@
   rpc.py URL DATABASE read NAME        {id, sha1 of the bytes RPC gives, web_sha1 of those /web/content gives}
   rpc.py URL DATABASE fill COUNT       COUNT attachments of different sizes
   rpc.py URL DATABASE many COUNT NAME  COUNT small attachments, 50 to a transaction
+  rpc.py URL DATABASE keep FILE        makes attachments for ever, and notes in FILE each that was acknowledged
 """
-import base64, hashlib, json, random, re, sys, time, urllib.error, urllib.request
+import base64, hashlib, http.client, json, random, re, sys, time, urllib.error, urllib.request
 
 URL, DATABASE, VERB, *ARGUMENTS = sys.argv[1:]
 USER, PASSWORD, PATIENCE = "admin", "admin", 60  # seconds
@@ -84,6 +85,20 @@ def many(count, name):
     return int(count)
 
 
+def keep(log):
+    while True:
+        try:
+            content = f"kept {time.time_ns()}".encode()
+            odoo("ir.attachment", "create", [attachment(f"kept-{sha1(content)}.txt", content)])
+        except (OSError, ValueError, SystemExit, http.client.HTTPException):
+            globals().pop("uid", None)
+            time.sleep(0.3)
+            continue
+        with open(log, "a") as noted:
+            print(sha1(content), file=noted)
+        time.sleep(0.3)
+
+
 def wait_until_it_answers():
     """While Odoo or its database starts, connections are refused and pages are errors."""
     end = time.monotonic() + PATIENCE
@@ -97,5 +112,6 @@ def wait_until_it_answers():
         time.sleep(0.1)
 
 
-wait_until_it_answers()
-print(json.dumps({"login": login, "create": create, "read": read, "fill": fill, "many": many}[VERB](*ARGUMENTS)))
+if VERB != "keep":
+    wait_until_it_answers()
+print(json.dumps({"login": login, "create": create, "read": read, "fill": fill, "many": many, "keep": keep}[VERB](*ARGUMENTS)))

@@ -86,7 +86,8 @@ impl Wish {
 #[derive(Default)]
 struct Tally {
     passed: usize,
-    failed: Vec<String>,
+    /// Names, and why in a few words.
+    failed: Vec<(String, String)>,
     not_reached: usize,
     filtered: usize,
 }
@@ -121,7 +122,7 @@ pub fn main(chapters: Vec<Chapter>) -> ExitCode {
     }
     if !tally.failed.is_empty() {
         println!("\nfailures:");
-        tally.failed.iter().for_each(|name| println!("    {name}"));
+        tally.failed.iter().for_each(|(name, why)| println!("    {name}: {why}"));
     }
     let verdict = if tally.failed.is_empty() { "ok" } else { "FAILED" };
     println!(
@@ -177,7 +178,7 @@ fn play(chapter: &Chapter, wish: &Wish, pair: &mut Pair, tally: &mut Tally) {
                 pair.left(None);
                 println!("FAILED ({:.1} s)", begun.elapsed().as_secs_f64());
                 println!("---- {name} ----\n{why:#}\n{}\n{}", pair.otr.told(), pair.lab.journals());
-                tally.failed.push(name);
+                tally.failed.push((name, format!("{why:#}").chars().take(1000).collect()));
                 if !chapter.independent {
                     let left = steps.len() - at - 1;
                     tally.not_reached += left;

@@ -1,9 +1,15 @@
 //! Promote, switchover and rejoin on the simulated pair: roles swapped, nothing lost, and a way
 //! back from wherever otr was killed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use otr::action::{Action, UnitVerb};
+use otr::converge::Watch;
+use otr::host::HostError;
 use otr::host::simulated::Fault;
 use otr::name::HostName;
 use otr::promote::{PromoteReport, StepOutcome};
+use otr::resource::{Kind, ResourceId};
 use otr::spec::BootWithoutPeer;
 
 use crate::stage::{Stage, erp1, erp2, main_cluster};
@@ -116,6 +122,46 @@ fn switchover_is_killed_at_every_action_and_run_again() {
     }
 }
 
+/// Somebody starts the old production's server after its end was proven, when an action of this kind begins.
+struct Meddler<'a> {
+    stage: &'a Stage,
+    at: Kind,
+    done: AtomicBool,
+}
+
+impl Watch for Meddler<'_> {
+    fn begins(&self, id: &ResourceId, _: &str) {
+        if id.kind == self.at && self.stage.writes(&erp1()).is_none() && !self.done.swap(true, Ordering::Relaxed) {
+            let start = Action::Unit { unit: "postgresql@13-main.service".parse().unwrap(), verb: UnitVerb::Start };
+            self.stage.fleet().act(&erp1(), &start).unwrap();
+        }
+    }
+    fn ended(&self, id: &ResourceId, _: &str, _: Option<&HostError>) {
+        // The last attachment comes when everything was copied.
+        if id.kind == Kind::Unit && id.name == "odoo.service" && id.host == erp1() && !self.done.load(Ordering::Relaxed) {
+            attach(self.stage, &erp1(), "last.pdf");
+        }
+    }
+    fn waits(&self, _: &str) {}
+}
+
+#[test]
+fn an_old_production_started_again_after_the_proof_stops_a_switchover() {
+    for at in [Kind::Filestore, Kind::Epoch] {
+        let stage = Stage::converged();
+        let meddler = Meddler { stage: &stage, at, done: AtomicBool::new(false) };
+        let report = stage.switchover_watched(&meddler);
+        let about = format!("{at:?}: {:#?}", failed(&report));
+        assert!(!report.promoted && failed(&report)[0].contains("runs again on erp1"), "{about}");
+        assert_eq!((stage.writes(&erp1()), stage.writes(&erp2())), (Some(true), Some(false)), "{about}");
+        let before = stage.data(&erp1());
+        let report = stage.switchover();
+        assert!(report.promoted, "{at:?}: {:#?}", failed(&report));
+        assert_whole(&stage.with_production(&erp2()), &about);
+        assert_eq!(stage.data(&erp2()), before, "{about}");
+    }
+}
+
 #[test]
 fn a_killed_switchover_can_be_given_up_while_the_old_production_is_right() {
     let start = Stage::converged();
@@ -167,6 +213,35 @@ fn an_old_production_that_comes_back_stays_down() {
         stage.world.cut_link(&erp2());
         stage.world.boot(&erp1());
         assert_eq!(stage.writes(&erp1()), starts, "boot_without_peer: {:?}", stage.spec.failover.boot_without_peer);
+    }
+}
+
+/// Nothing is decided by comparing the clocks of two hosts.
+#[test]
+fn clocks_an_hour_apart_change_nothing() {
+    // Only ahead: files are newer than what read them where a clock is set back, which is a difference.
+    for (one, two) in [(3600.0, 0.0), (0.0, 3600.0)] {
+        let about = format!("erp1 {one} s, erp2 {two} s");
+        let mut stage = Stage::converged();
+        stage.world.mutate(&erp1(), |m| m.misset(one));
+        stage.world.mutate(&erp2(), |m| m.misset(two));
+        assert!(stage.plan().holds(), "{about}: {:#?}", stage.open());
+        for round in 1..=2 {
+            let (old, new) = (stage.spec.production.clone(), stage.other());
+            attach(&stage, &old, &format!("round {round}.pdf"));
+            let before = stage.data(&old);
+            let report = stage.switchover();
+            assert!(report.promoted, "{about}, round {round}: {:#?}", failed(&report));
+            stage = stage.with_production(&new);
+            assert_whole(&stage, &about);
+            assert_eq!(stage.data(&new), before, "{about}, round {round}: every row and file is there");
+        }
+        let stage = after_the_cut_of(stage);
+        stage.world.boot(&erp1());
+        assert_eq!(stage.writes(&erp1()), None, "{about}: the old production stays down");
+        let report = stage.rejoin();
+        assert!(report.promoted, "{about}: {:#?}", failed(&report));
+        assert_whole(&stage, &about);
     }
 }
 

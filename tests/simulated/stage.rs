@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use otr::converge::{Limits, Silent, converge, plan};
+use otr::converge::{Limits, Silent, Watch, converge, plan};
 use otr::fleet::Fleet;
 use otr::host::simulated::World;
 use otr::host::simulated::filestore::sha1;
@@ -125,13 +125,18 @@ impl Stage {
     pub fn sync(&self) -> Result<Vec<ResourceReport>, Violation> {
         let mut wanted = self.with_inputs(&self.spec, false, data);
         wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
-        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None };
+        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None, trusting: false };
         Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)
     }
 
     fn converge(&self, wanted: &[Wanted], consent: &BTreeSet<HostName>) -> Result<Vec<ResourceReport>, Violation> {
         // What happens by itself happens at once in a simulated world.
-        converge(&self.fleet(), wanted, &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None }, &Silent)
+        converge(
+            &self.fleet(),
+            wanted,
+            &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None, trusting: false },
+            &Silent,
+        )
     }
 
     /// Promotes the host that is not production; does not change this stage's spec.
@@ -160,12 +165,21 @@ impl Stage {
 
     /// What a switchover would do.
     pub fn switchover_with(&self, dry_run: bool) -> PromoteReport {
+        self.switchover_as(dry_run, &Silent)
+    }
+
+    /// Somebody looks on, and may meddle.
+    pub fn switchover_watched(&self, watch: &dyn Watch) -> PromoteReport {
+        self.switchover_as(false, watch)
+    }
+
+    fn switchover_as(&self, dry_run: bool, watch: &dyn Watch) -> PromoteReport {
         let (old, new) = (self.spec.production.clone(), self.other());
         let spec = self.spec.with_production(&new);
         let fleet = Fleet::open(&self.world, spec.members());
         self.with_inputs(&spec, true, |inputs| {
             self.with_inputs(&self.spec, true, |before| {
-                promote(&Promotion { before: Some(before), dry_run, ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
+                promote(&Promotion { before: Some(before), dry_run, watch, ..promotion(Verb::Switchover, &fleet, inputs, (&new, &old)) })
             })
         })
     }
@@ -194,15 +208,13 @@ impl Stage {
 
     /// Sound files of a host's store: name to content.
     pub fn sound_files(&self, host: &HostName) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.store_files(host).into_iter().filter(|(path, bytes)| is_sound(path, bytes)).collect()
+    }
+
+    /// All files of a host's store.
+    pub fn store_files(&self, host: &HostName) -> BTreeMap<PathBuf, Vec<u8>> {
         let files = self.world.files(host);
-        let below = files.below(STORE.as_ref()).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
-        below
-            .into_iter()
-            .filter_map(|path| {
-                let bytes = files.bytes(&path)?.to_vec();
-                (path.file_name()?.to_str()? == sha1(&bytes)).then_some((path, bytes))
-            })
-            .collect()
+        files.below(STORE.as_ref()).filter_map(|(path, _)| Some((path.to_owned(), files.bytes(path)?.to_vec()))).collect()
     }
 
     /// Everything a host's databases hold, and its store: what must never be lost.
@@ -242,7 +254,13 @@ fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): 
         snapshot: None,
         watch: &Silent,
         dry_run: false,
+        at_once: true,
     }
+}
+
+/// A file of a store whose content is what its name says.
+pub fn is_sound(path: &std::path::Path, bytes: &[u8]) -> bool {
+    path.file_name().and_then(|name| name.to_str()) == Some(sha1(bytes).as_str())
 }
 
 /// What went wrong, for an assertion's message.

@@ -36,6 +36,8 @@ pub struct Machine {
     pub disk_full: bool,
     /// The wall clock, seconds since the epoch.
     pub now: f64,
+    /// How far its clock is ahead of the true time, seconds.
+    pub skew: f64,
     /// When it was booted.
     pub booted_at: f64,
     /// Users and groups.
@@ -80,6 +82,12 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Sets its clock wrong.
+    pub fn misset(&mut self, skew: f64) {
+        let step = skew - self.skew;
+        (self.skew, self.now, self.booted_at) = (skew, self.now + step, self.booted_at + step);
+    }
+
     /// A freshly installed Debian bullseye.
     pub fn bare(name: HostName, address: &str, now: f64) -> Self {
         let users = [("root", "/root"), ("nobody", "/nonexistent"), ("www-data", "/var/www")];
@@ -92,6 +100,7 @@ impl Machine {
             login: "root".into(),
             disk_full: false,
             now,
+            skew: 0.0,
             booted_at: now,
             accounts: Accounts {
                 users: users.iter().map(|(user, home)| ((*user).to_owned(), (*home).to_owned())).collect(),

@@ -277,6 +277,7 @@ impl Machine {
             system_identifier: data.system_identifier.clone(),
             timeline: data.checkpoint_timeline,
             checkpoint: Some(lsn_text(data.checkpoint)),
+            replayed: Some(lsn_text(if data.state.ends_with("recovery") { data.replayed } else { 0 })),
             rewindable: true,
             parameters: data.parameters.clone(),
             history: data.forks.iter().map(|(timeline, lsn)| (*timeline, lsn_text(*lsn))).collect(),
@@ -313,7 +314,7 @@ impl Machine {
         Ok(ServerSight::Up(Box::new(Sight {
             in_recovery: server.in_recovery,
             system_identifier: data.system_identifier.clone(),
-            timeline: data.checkpoint_timeline,
+            timeline: data.timeline,
             lsn: Some(lsn_text(data.lsn)),
             replay_lsn: server.in_recovery.then(|| lsn_text(data.replayed)),
             last_replayed_at: Some(data.content.committed_at).filter(|at| server.in_recovery && *at > 0.0),

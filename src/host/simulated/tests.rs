@@ -151,7 +151,9 @@ fn a_standby_streams_and_a_power_cut_ends_it() {
     assert_eq!(server(&world, &erp2()).receiver, None);
     act(&world, &erp2(), &Action::Promote { cluster: cluster() }).unwrap();
     let promoted = server(&world, &erp2());
-    assert!(!promoted.in_recovery && promoted.timeline == 1, "the checkpoint is still to come");
+    let on_disk = || world.mutate(&erp2(), |m| m.clusters[&(13, "main".to_owned())].data.as_ref().map(|d| d.checkpoint_timeline));
+    assert!(!promoted.in_recovery && promoted.timeline == 2);
+    assert_eq!(on_disk(), Some(Some(1)), "the checkpoint is still to come");
     for action in [
         Action::Checkpoint { cluster: cluster() },
         Action::ProveWrite { cluster: cluster() },
@@ -160,7 +162,7 @@ fn a_standby_streams_and_a_power_cut_ends_it() {
     ] {
         act(&world, &erp2(), &action).unwrap();
     }
-    assert_eq!(server(&world, &erp2()).timeline, 2);
+    assert_eq!(on_disk(), Some(Some(2)));
     assert!(world.files(&erp2()).get("/var/lib/postgresql/13/main/standby.signal").is_none());
     let page = login(&world, &erp2());
     assert!(page.status == 200 && page.assets.iter().all(|asset| asset.status == 404), "the files were never copied");

@@ -66,6 +66,7 @@ pub fn report(name: &str, value: &str) -> Report {
         actions: Vec::new(),
         on: None,
         error: None,
+        still_differs: false,
         discards: None,
         left_to: None,
     };

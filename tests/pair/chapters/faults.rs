@@ -14,7 +14,7 @@ use crate::pair::{Pair, Scene};
 use crate::runner::Chapter;
 use crate::writer;
 
-const SPEC: &str = "faults.yaml";
+pub(super) const SPEC: &str = "faults.yaml";
 
 /// The steps of a procedure that change something, from the program's own table.
 fn changing(verb: Verb) -> impl Iterator<Item = &'static str> {
@@ -22,7 +22,7 @@ fn changing(verb: Verb) -> impl Iterator<Item = &'static str> {
 }
 
 /// A hook before every step: it notes the step, and holds otr there if it is told to.
-const HOLD: &str = r#"#!/bin/sh
+pub(super) const HOLD: &str = r#"#!/bin/sh
 echo "$OTR_VERB $OTR_WHEN $OTR_STEP $OTR_HOST $OTR_OLD_PRODUCTION" >>/run/otr-hooks
 [ "$(cat /run/otr-hold 2>/dev/null)" = "$OTR_STEP" ] || exit 0
 rm /run/otr-hold
@@ -98,7 +98,7 @@ pub fn kills() -> Chapter {
         })
 }
 
-fn all() -> bool {
+pub(super) fn all() -> bool {
     std::env::var_os("OTR_PAIR_FAULTS").is_some_and(|which| which == "all")
 }
 
@@ -123,7 +123,7 @@ fn killed_at(pair: &mut Pair, host: &str, step: &str, arguments: &str) -> Result
 }
 
 /// Of the hosts that have power one takes writes, or none.
-fn one_writer(pair: &Pair) -> Result<()> {
+pub(super) fn one_writer(pair: &Pair) -> Result<()> {
     let writes = "runuser -u postgres -- psql -XqAt -c 'select pg_is_in_recovery()' 2>/dev/null | grep -qx f";
     let writers = ["erp1", "erp2"].iter().filter(|host| pair.lab.holds(host, writes).unwrap_or(false)).count();
     ensure!(writers < 2, "two hosts take writes");
@@ -199,7 +199,7 @@ pub fn refused() -> Chapter {
 }
 
 /// It ends with 1, says why, and production is production as before.
-fn refuses(pair: &mut Pair, arguments: &str, why: &str) -> Result<()> {
+pub(super) fn refuses(pair: &mut Pair, arguments: &str, why: &str) -> Result<()> {
     let run = pair.otr.run(SPEC, arguments)?;
     ensure!(
         run.code == Some(1) && run.said().contains(why),
@@ -212,7 +212,7 @@ fn refuses(pair: &mut Pair, arguments: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-fn streams(pair: &Pair) -> Result<()> {
+pub(super) fn streams(pair: &Pair) -> Result<()> {
     pair.lab.wait("streaming to erp2", 60, |lab| {
         Ok(lab.sql("erp1", "postgres", "select count(*) from pg_stat_replication where state = 'streaming'")? == "1")
     })

@@ -8,6 +8,7 @@ mod faults;
 mod filestore;
 mod glusterfs;
 mod init;
+mod matrix;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Chapter> {
         clone::chapter(),          // 18
         init::debian(),            // 19
         init::odootools(),         // 19
+        matrix::chapter(),         // 20
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

@@ -69,7 +69,6 @@ personalise() { # HOST ROOT
   } >"$root/etc/hosts"
   tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
   ssh-keygen -q -t ed25519 -N '' -C "root@$host" -f "$root/etc/ssh/ssh_host_ed25519_key"
-  echo "${ADDRESS[$host]} $(cut -d' ' -f1,2 "$root/etc/ssh/ssh_host_ed25519_key.pub")" >>"$STATE/known_hosts"
   # root; admin, who may sudo without a password; guest, who may not; odoo, where it exists.
   while IFS=: read -r user _ uid gid _ home _; do
     case $user in
@@ -98,6 +97,8 @@ verb_up() {
     echo "$base" >"$STATE/$host/lowers"
     overlay "$base" "$STATE/$host" "$STATE/$host/root"
     case $layer in @*) ;; *) personalise "$host" "$STATE/$host/root" ;; esac
+    sed -i "/^${ADDRESS[$host]} /d" "$STATE/known_hosts"
+    echo "${ADDRESS[$host]} $(cut -d' ' -f1,2 "$STATE/$host/root/etc/ssh/ssh_host_ed25519_key.pub")" >>"$STATE/known_hosts"
     network_add "$host"
     power_on "$host"
   done
@@ -109,13 +110,14 @@ verb_save() {
   local host hosts=() to=$STATE/saved/$1
   [ ! -e "$to" ] || die "$1 is kept already"
   for host in "${HOSTS[@]}"; do [ ! -d "$STATE/$host" ] || hosts+=("$host"); done
-  for host in "${hosts[@]}"; do stop_clean "$host" & done
-  wait
+  local stops=() stop
+  for host in "${hosts[@]}"; do stop_clean "$host" & stops+=($!); done
+  for stop in "${stops[@]}"; do wait "$stop"; done
   for host in "${hosts[@]}"; do
     umount "$STATE/$host/root"
     mkdir -p "$to/$host"
     mv "$STATE/$host/upper" "$STATE/$host/lowers" "$to/$host/"
-    verb_drop "$host" keep
+    verb_drop "$host"
   done
   verb_restore "$1"
 }
@@ -125,14 +127,13 @@ verb_kept() { [ ! -d "$STATE/saved" ] || ls "$STATE/saved"; }
 verb_restore() {
   local host wishes=()
   [ -d "$STATE/saved/$1" ] || die "nothing is kept under $1"
-  verb_drop "${HOSTS[@]}" keep
+  verb_drop "${HOSTS[@]}"
   for host in "$STATE/saved/$1"/*; do wishes+=("$(basename "$host"):@$1"); done
   verb_up "${wishes[@]}"
 }
 
 verb_drop() {
-  local host device keep=
-  [ "${*: -1}" = keep ] && { keep=1; set -- "${@:1:$#-1}"; } # its host key stays known
+  local host device
   for host; do
     cgroup_kill "$host"
     if [ -f "$STATE/$host/loops" ]; then
@@ -143,7 +144,7 @@ verb_drop() {
     rmdir "/run/systemd/nspawn/propagate/$NAME-$host" 2>/dev/null || true
     cgroup_remove "$host"
     rm -rf --one-file-system "${STATE:?}/$host"
-    [ -n "$keep" ] || [ ! -f "$STATE/known_hosts" ] || sed -i "/^${ADDRESS[$host]} /d" "$STATE/known_hosts"
+    [ ! -f "$STATE/known_hosts" ] || sed -i "/^${ADDRESS[$host]} /d" "$STATE/known_hosts"
   done
 }
 
@@ -200,6 +201,8 @@ verb_kill() {
   local host
   for host; do
     cgroup_kill "$host"
+    # A host that was frozen boots thawed.
+    [ ! -e "$CGROUP/$host/payload/cgroup.freeze" ] || echo 0 >"$CGROUP/$host/payload/cgroup.freeze"
     rm -f "$STATE/$host/pid"
     rmdir "/run/systemd/nspawn/propagate/$NAME-$host" 2>/dev/null || true
     say "$host lost its power"

@@ -41,6 +41,12 @@ verb_drv() { in_driver "$@"; }
 
 verb_link() { known "$1"; ip -n "$NAME" link set "v-$1" "$2"; }
 
+verb_rate() {
+  known "$1"
+  ip netns exec "$NAME-$1" tc qdisc del dev eth0 root 2>/dev/null || true
+  [ -z "${2-}" ] || ip netns exec "$NAME-$1" tc qdisc add dev eth0 root tbf rate "$2" burst 32kbit latency 400ms
+}
+
 # Each drops what comes from the other, so that a cut looks the same from both sides.
 verb_cut() {
   known "$1"; known "$2"
