@@ -2,6 +2,9 @@
 //!
 //! A verifier is computed here, so that no password reaches PostgreSQL or its log.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -32,7 +35,23 @@ pub fn scram_matches(stored: &str, password: &Secret) -> bool {
     parts().is_some_and(|(iterations, salt): (u32, Vec<u8>)| verifier(password.expose(), &salt, iterations) == stored)
 }
 
+/// PBKDF2 is slow on purpose, and one run decides many times: what was made is kept, under a digest of
+/// what it was made from.
+static MADE: Mutex<BTreeMap<[u8; 32], Secret>> = Mutex::new(BTreeMap::new());
+
 fn verifier(password: &str, salt: &[u8], iterations: u32) -> String {
+    let from = Sha256::new().chain_update(iterations.to_be_bytes()).chain_update(Sha256::digest(salt)).chain_update(password);
+    let from: [u8; 32] = from.finalize().into();
+    let made = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(verifier) = made().get(&from) {
+        return verifier.expose().to_owned();
+    }
+    let verifier = make(password, salt, iterations);
+    made().insert(from, Secret::new(verifier.clone()));
+    verifier
+}
+
+fn make(password: &str, salt: &[u8], iterations: u32) -> String {
     let mut salted = [0; 32];
     pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, iterations, &mut salted);
     let stored = Sha256::digest(keyed(&salted, b"Client Key"));
