@@ -29,6 +29,19 @@ pub struct PackageVersion {
     pub version: Option<String>,
 }
 
+/// An answer for debconf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DebconfAnswer {
+    /// The package that asks.
+    pub owner: String,
+    /// The question.
+    pub question: String,
+    /// Its template's type.
+    pub kind: String,
+    /// The answer.
+    pub value: Text,
+}
+
 /// Owner, group and permission bits of a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Attributes {
@@ -111,10 +124,14 @@ pub enum Action {
     MakeLink { path: PathBuf, target: String },
     /// Remove a directory that is empty.
     RemoveDirectory { path: PathBuf },
+    /// Remove what stands at places below a root, from the leaves; files are kept as backups.
+    RemovePlaces { root: PathBuf, places: Vec<String> },
     /// Remove a file; it is kept as a backup.
     RemoveFile { path: PathBuf },
     /// Install or change versions of packages, all in one run of apt.
     InstallPackages { packages: Vec<PackageVersion> },
+    /// Answer questions of debconf's (`debconf-set-selections`).
+    AnswerDebconf { answers: Vec<DebconfAnswer> },
     /// Remove packages, keeping their configuration.
     RemovePackages { packages: Vec<PackageName> },
     /// `apt-mark hold`.
@@ -202,10 +219,17 @@ impl Action {
             Action::WriteBytes { path, .. } => format!("write {}", path.display()),
             Action::MakeLink { path, target } => format!("link {} to {target}", path.display()),
             Action::RemoveDirectory { path } => format!("remove the empty directory {}", path.display()),
+            Action::RemovePlaces { root, places } => match places.as_slice() {
+                [one] => format!("remove {}/{one}", root.display()),
+                many => format!("remove {} places of {}", many.len(), root.display()),
+            },
             Action::RemoveFile { path } => format!("remove {}", path.display()),
             Action::InstallPackages { packages } => {
                 let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
                 format!("install {}", packages.iter().map(one).collect::<Vec<_>>().join(" "))
+            }
+            Action::AnswerDebconf { answers } => {
+                format!("answer debconf's {}", answers.iter().map(|answer| answer.question.as_str()).collect::<Vec<_>>().join(" "))
             }
             Action::RemovePackages { packages } => format!("remove {}", list(packages)),
             Action::HoldPackages { packages } => format!("hold {}", list(packages)),

@@ -207,7 +207,7 @@ pub struct ApplyArgs {
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     /// What to move
-    #[arg(value_enum, default_value_t = Data::All)]
+    #[arg(value_enum, default_value_t = Data::Stored)]
     pub what: Data,
     /// Only show what would be moved
     #[arg(short = 'n', long)]
@@ -292,20 +292,33 @@ pub enum Data {
     Sessions,
     /// Hash a share of every filestore, quarantine what is damaged, fetch it again
     Scrub,
-    /// Attachments and sessions
+    /// Attachments and sessions: what the timer runs
+    #[value(name = "data")]
+    Stored,
+    /// Everything: packages, pip, addons, config, and the data
     All,
     /// Sources, keyrings and Debian packages, in production's versions
     Packages,
     /// Python modules, in production's versions
     Pip,
+    /// Add-on directories, on standbys
+    Addons,
     /// odoo.conf, and files and trees taken from production
     Config,
 }
 
 impl Data {
-    /// It is configuration or software: compared and changed as `apply` does, and no copy of data.
-    pub fn is_clone(self) -> bool {
-        matches!(self, Data::Packages | Data::Pip | Data::Config)
+    /// Configuration or software is of it: compared and changed as `apply` does.
+    pub fn has_clones(self) -> bool {
+        matches!(self, Data::Packages | Data::Pip | Data::Addons | Data::Config | Data::All)
+    }
+    /// Attachments, or all data, are of it.
+    pub fn has_stores(self) -> bool {
+        matches!(self, Data::Filestore | Data::Scrub | Data::Stored | Data::All)
+    }
+    /// Some of production's data is of it: such a run goes on record.
+    pub fn has_data(self) -> bool {
+        self.has_stores() || self == Data::Sessions
     }
 }
 

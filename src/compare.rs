@@ -64,6 +64,8 @@ pub struct Places {
     pub files: BTreeSet<PathBuf>,
     /// Small trees, compared place by place.
     pub trees: BTreeSet<PathBuf>,
+    /// Directories of add-ons, by size and time of each file, and the commit of each checkout.
+    pub addons: BTreeSet<PathBuf>,
 }
 
 /// One host's things of one kind.
@@ -71,13 +73,14 @@ type Things = BTreeMap<String, Text>;
 type Reader = fn(&Facts, &HostName, &Places) -> Result<Things, FactError>;
 
 /// Each kind of things, and what reads them.
-const AREAS: [(&str, Reader); 9] = [
+const AREAS: [(&str, Reader); 10] = [
     ("machine", machine),
     ("settings", settings),
     ("sources", sources),
     ("packages", packages),
     ("pip", pip),
     ("odoo.conf", odoo_conf),
+    ("addons", addons),
     ("files", files),
     ("users", users),
     ("groups", groups),
@@ -98,6 +101,7 @@ pub fn looks(host: &HostName, places: &Places) -> Vec<(HostName, Look)> {
         .into_iter()
         .chain(SOURCES.map(|root| Look::Folder(root.into())))
         .chain(places.trees.iter().cloned().map(Look::Folder))
+        .chain(places.addons.iter().cloned().map(Look::Addons))
         .chain(places.files.iter().cloned().map(Look::Digest))
         .map(|look| (host.clone(), look))
         .collect()
@@ -206,6 +210,29 @@ fn odoo_conf(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, 
         Some((key.to_owned(), if hide { Text::Sensitive(Secret::new(value)) } else { plain(value) }))
     };
     Ok(ini.keys("options").filter_map(key).collect())
+}
+
+fn addons(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, FactError> {
+    let mut things = Things::new();
+    for root in &places.addons {
+        let Some(tree) = facts.addons(host, root)? else { continue };
+        let name = |place: &str| root.join(place).display().to_string().trim_end_matches('/').to_owned();
+        for (place, entry) in &tree.entries {
+            // A checkout is compared by its commit: git writes there whenever somebody looks.
+            if !Path::new(place).ancestors().any(|part| part.to_str().is_some_and(|part| tree.heads.contains_key(part))) {
+                things.insert(name(place), plain(format!("{}:{} {}, {entry}", entry.owner, entry.group, entry.mode)));
+            }
+        }
+        things.extend(tree.heads.iter().map(|(git, head)| (name(git), plain(head))));
+    }
+    Ok(things)
+}
+
+/// Directories of add-ons that odoo.conf names and no package brings.
+pub fn addons_named(conf: &str) -> BTreeSet<PathBuf> {
+    let Ok(ini) = Ini::parse(conf) else { return BTreeSet::new() };
+    let paths = ini.get("options", "addons_path").unwrap_or_default().split(',').map(|path| PathBuf::from(path.trim()));
+    paths.filter(|path| path.is_absolute() && !path.to_string_lossy().starts_with("/usr/lib/python3")).collect()
 }
 
 fn files(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, FactError> {

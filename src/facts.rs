@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::look::accounts::Accounts;
+use crate::look::addons::AddonTree;
 use crate::look::bucket::BucketSight;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
+use crate::look::debconf::Answers;
 use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
@@ -108,6 +110,14 @@ impl Facts {
     question!(
         /// What a machine has to give, asked for with this very look.
         vitals(look: &Look) -> Vitals, Vitals, look.clone()
+    );
+    question!(
+        /// A tree of add-ons; `None` if nothing is there.
+        addons(root: &Path) -> Option<AddonTree>, Addons, Look::Addons(root.to_owned())
+    );
+    question!(
+        /// Debconf's answers to these questions.
+        debconf(questions: &[String]) -> Answers, Debconf, Look::Debconf(questions.to_vec())
     );
     question!(
         /// Users and groups.

@@ -23,7 +23,7 @@ pub struct Copied {
 /// When one kind of copy ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ran {
-    /// `all`, `filestore`, `sessions`, `scrub`, `follow`.
+    /// `data`, `filestore`, `sessions`, `scrub`, `follow`.
     pub what: String,
     /// When it last ended, UTC.
     pub last_ran: String,
@@ -48,7 +48,7 @@ impl Copied {
     pub fn runs(record: &str) -> Vec<Ran> {
         let mut runs: Vec<Ran> = Vec::new();
         for copied in record.lines().filter_map(|line| serde_json::from_str::<Copied>(line).ok()) {
-            let what = copied.what.unwrap_or_else(|| "all".into());
+            let what = copied.what.unwrap_or_else(|| "data".into());
             let ran = match runs.iter_mut().find(|ran| ran.what == what) {
                 Some(ran) => ran,
                 None => {
@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(Copied::last_good(&record).as_deref(), Some("2"));
         let runs: Vec<_> = Copied::runs(&record).into_iter().map(|ran| (ran.what, ran.last_ran, ran.last_succeeded)).collect();
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(runs, [("all".into(), "3".into(), some("2")), ("sessions".into(), "5".into(), some("5"))]);
+        assert_eq!(runs, [("data".into(), "3".into(), some("2")), ("sessions".into(), "5".into(), some("5"))]);
     }
 }

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
+pub mod addons;
 pub mod batch;
 pub mod bucket;
 pub mod command;
 pub mod content;
+pub mod debconf;
 pub mod elsewhere;
 pub mod filestore;
 pub mod folder;
@@ -76,6 +78,8 @@ impl std::fmt::Display for ClusterName {
 pub enum Look {
     /// The machine itself: name, system, login, clock, addresses.
     Machine,
+    /// A tree of add-ons, and its checkouts.
+    Addons(PathBuf),
     /// What stands on a machine that no spec describes yet.
     Survey,
     /// What it has to give: room, ports, locales.
@@ -93,6 +97,8 @@ pub enum Look {
     Accounts,
     /// Every Debian package.
     Packages,
+    /// Answers to these questions of debconf.
+    Debconf(Vec<String>),
     /// What a NixOS is made of; nothing on any other system.
     Nixos,
     /// What stands at a path, without following a link there.
@@ -185,12 +191,14 @@ impl std::fmt::Display for Look {
             Look::Vitals { .. } => f.write_str("room, ports and locales"),
             Look::Accounts => f.write_str("users and groups"),
             Look::Packages => f.write_str("Debian packages"),
+            Look::Debconf(_) => f.write_str("debconf's answers"),
             Look::Nixos => f.write_str("NixOS"),
             Look::Path(path)
             | Look::Content(path)
             | Look::SecretContent(path)
             | Look::Digest(path)
             | Look::Tree(path)
+            | Look::Addons(path)
             | Look::Folder(path) => path.display().fmt(f),
             Look::Origins(_) => f.write_str("where packages can be had"),
             Look::System => f.write_str("ids, locales, time zone, kernel settings and limits"),
@@ -220,10 +228,12 @@ impl std::fmt::Display for Look {
 #[allow(missing_docs, reason = "each variant is the sight of the look of the same name")]
 pub enum Sight {
     Machine(Machine),
+    Addons(Option<addons::AddonTree>),
     Survey(Survey),
     Vitals(Vitals),
     Accounts(accounts::Accounts),
     Packages(Packages),
+    Debconf(debconf::Answers),
     Nixos(Option<NixSystem>),
     Path(PathSight),
     Content(Option<content::Content>),

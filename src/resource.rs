@@ -2,7 +2,9 @@
 //!
 //! No resource does I/O. Each kind is one file here.
 
+pub mod addons;
 pub mod bucket;
+pub mod debconf;
 pub mod elsewhere;
 pub mod epoch;
 pub mod file;
@@ -44,6 +46,7 @@ use crate::secret::Secret;
 #[allow(missing_docs, reason = "the words are their own explanation")]
 pub enum Kind {
     Sources,
+    Debconf,
     Packages,
     Pip,
     File,
@@ -61,6 +64,7 @@ pub enum Kind {
     Redis,
     Sentinel,
     Filestore,
+    Addons,
     Sessions,
     SessionModule,
     Promotion,
@@ -69,8 +73,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Sources,
+        Kind::Debconf,
         Kind::Packages,
         Kind::Pip,
         Kind::File,
@@ -88,6 +93,7 @@ impl Kind {
         Kind::Redis,
         Kind::Sentinel,
         Kind::Filestore,
+        Kind::Addons,
         Kind::Sessions,
         Kind::SessionModule,
         Kind::Promotion,
@@ -97,6 +103,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Sources => "sources",
+            Kind::Debconf => "debconf",
             Kind::Packages => "packages",
             Kind::Pip => "pip",
             Kind::File => "file",
@@ -114,6 +121,7 @@ impl Kind {
             Kind::Redis => "redis",
             Kind::Sentinel => "sentinel",
             Kind::Filestore => "filestore",
+            Kind::Addons => "addons",
             Kind::Sessions => "sessions",
             Kind::SessionModule => "session-module",
             Kind::Promotion => "promotion",

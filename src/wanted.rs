@@ -135,16 +135,19 @@ pub fn on(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
     let needs: Vec<ResourceId> = [software, epoch, directories, configuration, files, database, redis, sessions].concat();
     odoo::service(&mut list, &needs);
     schedule::timers(&mut list, program);
+    clones::addons(&mut list, &done);
     clones::files(&mut list, &done);
     list.wanted
 }
 
 /// Whether a resource is the same in both roles: software, folders, mounts.
 pub fn is_of_both_roles(wanted: &Wanted) -> bool {
-    use crate::resource::Kind::{Clone, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System};
+    use crate::resource::Kind::{
+        Addons, Clone, Debconf, Directory, Filestore, Mount, Packages, Pip, SessionModule, Sessions, Sources, System,
+    };
     matches!(
         wanted.resource.id().kind,
-        Sources | Packages | Pip | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
+        Sources | Debconf | Packages | Pip | Addons | Clone | System | Directory | Mount | SessionModule | Filestore | Sessions
     )
 }
 

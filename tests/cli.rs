@@ -247,7 +247,7 @@ fn a_selection_of_what_is_not_there_is_told() {
     let assert = otr(&["plan", "-s", &spec, "--host", "erp9"]).assert().code(1);
     assert!(err(&assert).contains("--host erp9: the spec has no such host"));
     let assert = otr(&["plan", "-s", &spec, "--only", "pakages"]).assert().code(1);
-    assert!(err(&assert).contains("no such kind; there are sources, packages"), "{}", err(&assert));
+    assert!(err(&assert).contains("no such kind; there are sources, debconf, packages"), "{}", err(&assert));
     let assert = otr(&["promote", "-s", &spec, "erp1"]).assert().code(1);
     assert!(err(&assert).contains("erp1 is production already"), "{}", err(&assert));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Action, Attributes, RedisServer, UnitVerb};
+use super::{Action, Attributes, DebconfAnswer, RedisServer, UnitVerb};
 use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::postgres::psql;
 use crate::look::redis::client;
@@ -21,6 +21,8 @@ mod rejoin;
 
 /// Where the first predecessor of every file otr replaces is kept, under its old path.
 pub const BACKUPS: &str = "/var/lib/otr/backup";
+/// Keeps the file or link `$t` as `$b`, unless something is kept there.
+pub const KEEP_ONCE: &str = r#"{ ! [ -f "$t" ] && ! [ -L "$t" ] || [ -e "$b" ] || [ -L "$b" ] || ! mkdir -p -- "${b%/*}" 2>/dev/null || { cp -a -- "$t" "$b.new" && mv -T -- "$b.new" "$b"; }; }"#;
 
 /// The script of an action, secrets and all: for a shell's standard input only.
 pub fn script(action: &Action) -> String {
@@ -36,12 +38,14 @@ pub fn script(action: &Action) -> String {
         Action::WriteBytes { path, encoded, attributes } => clone::write_bytes(path, encoded, attributes),
         Action::MakeLink { path, target } => clone::make_link(path, target),
         Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
+        Action::RemovePlaces { root, places } => clone::remove_places(root, places),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
         Action::InstallPackages { packages } => {
             let one = |p: &super::PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
             let list: Vec<String> = packages.iter().map(|p| quote(&one(p))).collect();
             install_packages(&list.join(" "))
         }
+        Action::AnswerDebconf { answers } => clone::answer_debconf(answers),
         Action::RemovePackages { packages } => format!("{APT} remove -y -- {}", names(packages)),
         Action::HoldPackages { packages } => format!("apt-mark hold {}", names(packages)),
         Action::UnholdPackages { packages } => format!("apt-mark unhold {}", names(packages)),
@@ -174,6 +178,11 @@ pub fn shown(action: &Action) -> String {
             "# its content is production's and is not shown: copy it from there, then\n{}",
             set_attributes(&quote_path(path), attributes)
         ),
+        Action::AnswerDebconf { answers } if answers.iter().any(|answer| answer.value.is_sensitive()) => {
+            let hide = |answer: &DebconfAnswer| DebconfAnswer { value: answer.value.shown().into(), ..answer.clone() };
+            let action = Action::AnswerDebconf { answers: answers.iter().map(hide).collect() };
+            format!("# put production's answers in place of {REDACTED} first\n{}", script(&action))
+        }
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
         other => script(other),
     }

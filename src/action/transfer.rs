@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::script::{BACKUPS, KEEP_ONCE};
 use crate::look::quote_path;
 use crate::name::Word;
 
@@ -20,8 +21,8 @@ pub struct Transfer {
     pub source: PathBuf,
     /// The directory on the host that takes.
     pub directory: PathBuf,
-    /// Who owns the files there.
-    pub owner: Word,
+    /// Who owns the files there; `None`: all as it is on the host that gives, links and directories too.
+    pub owner: Option<Word>,
     /// The files, relative to both directories.
     pub names: Vec<String>,
 }
@@ -87,7 +88,10 @@ impl Transfer {
     pub fn title(&self) -> String {
         match self.names.as_slice() {
             [one] => format!("{}/{one}", self.directory.display()),
-            names => format!("{} files of {}", names.len(), self.directory.display()),
+            names => {
+                let what = if self.owner.is_some() { "files" } else { "places" };
+                format!("{} {what} of {}", names.len(), self.directory.display())
+            }
         }
     }
 
@@ -99,7 +103,8 @@ impl Transfer {
 
     /// Receives tar on standard input and prints `ok N`.
     pub fn take_script(&self) -> String {
-        let (directory, owner) = (quote_path(&self.directory), &self.owner);
+        let directory = quote_path(&self.directory);
+        let Some(owner) = &self.owner else { return as_they_are(&directory) };
         format!(
             r#"set -e
 umask 027
@@ -152,10 +157,48 @@ echo "ok $n"
     }
 }
 
+/// Files, links and directories with their owners, modes and times; every directory on the way is in
+/// the stream. What stood there is kept once. A checkout gets its commit last: until then it is not
+/// what production has, so a copy that was cut off is seen.
+fn as_they_are(directory: &str) -> String {
+    let commit = r"\( -path '*/.git/HEAD' -o -path '*/.git/refs/*' -o -path '*/.git/packed-refs' \)";
+    let put = format!(
+        r#"-exec sh -c 'for f; do t=../${{f#./}}; b="$0/${{f#./}}"
+case $f in */.git/*) ;; *) {KEEP_ONCE} || exit;; esac
+mv -f -T -- "$f" "$t" || exit; done' {BACKUPS}{directory} {{}} +"#
+    );
+    format!(
+        r#"set -e
+umask 077
+cd {directory}
+in=.otr-incoming
+rm -rf -- "$in"
+mkdir -- "$in"
+trap 'rm -rf -- "$in"' EXIT
+tar --extract --ignore-zeros --file=- --directory="$in" --same-owner --same-permissions --no-overwrite-dir
+[ -f "$in/{SEAL}" ] || {{ echo 'the stream broke off' >&2; exit 74; }}
+rm -f -- "$in/{SEAL}"
+find "$in" ! -type f ! -type d ! -type l -delete
+sync -f .
+cd "$in"
+n=$(find . -mindepth 1 | wc -l)
+find . -mindepth 1 -type d -exec sh -c 'for d; do t=../${{d#./}}
+[ -d "$t" ] || mkdir -- "$t" || exit
+chown --reference="$d" -- "$t" && chmod --reference="$d" -- "$t" || exit; done' sh {{}} +
+find . ! -type d ! {commit} {put}
+find . ! -type d {commit} {put}
+cd ..
+sync -f .
+echo "ok $n"
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::path::Path;
     use std::process::{Command, Stdio};
 
     fn pipe(script: &str, input: &[u8]) -> std::process::Output {
@@ -165,10 +208,47 @@ mod tests {
         child.wait_with_output().unwrap()
     }
 
+    /// The whole way with real tar, as the user who runs the tests.
+    #[test]
+    fn files_links_and_folders_arrive_as_they_are() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        for folder in ["from/acme/.git/refs/heads", "from/new folder", "to/acme"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for name in ["acme/a.py", "acme/.git/HEAD", "acme/.git/refs/heads/main", "new folder/b's.py"] {
+            std::fs::write(from.join(name), name).unwrap();
+        }
+        std::fs::set_permissions(from.join("acme"), PermissionsExt::from_mode(0o2775)).unwrap();
+        symlink("../acme", from.join("new folder/link")).unwrap();
+        let names = "acme|acme/a.py|acme/.git|acme/.git/HEAD|acme/.git/refs|acme/.git/refs/heads|acme/.git/refs/heads/main|new folder|new folder/b's.py|new folder/link";
+        let names: Vec<String> = names.split('|').map(str::to_owned).collect();
+        let transfer = Transfer { source: from.clone(), directory: to.clone(), owner: None, names };
+        let gift = transfer.gift();
+        let mut stream = pipe(&gift.script(), &gift.names).stdout;
+        stream.extend(Transfer::seal());
+        let output = pipe(&transfer.take_script(), &stream);
+        assert_eq!(transfer.read_taken(&String::from_utf8_lossy(&output.stdout)), Ok(Taken { files: 10 }), "{output:?}");
+        assert_eq!(std::fs::read_to_string(to.join("new folder/b's.py")).unwrap(), "new folder/b's.py");
+        assert_eq!(std::fs::read_link(to.join("new folder/link")).unwrap(), Path::new("../acme"));
+        assert_eq!(std::fs::metadata(to.join("acme")).unwrap().permissions().mode() & 0o7777, 0o2775);
+        assert!(to.join("acme/.git/HEAD").exists() && to.join("acme/.git/refs/heads/main").exists() && !to.join(".otr-incoming").exists());
+        let time = |root: &Path| std::fs::metadata(root.join("acme/a.py")).unwrap().modified().unwrap();
+        assert_eq!(time(&from), time(&to));
+        let places = ["acme/.git/HEAD", "new folder/link", "new folder/b's.py", "new folder", "acme"].map(str::to_owned).to_vec();
+        let action = crate::action::Action::RemovePlaces { root: to.clone(), places };
+        let script = crate::action::script::script(&action).replace(BACKUPS, dir.path().join("kept").to_str().unwrap());
+        let output = pipe(&format!("set -e\n{script}"), b"");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert!(!to.join("new folder").exists() && to.join("acme/a.py").exists() && !to.join("acme/.git/HEAD").exists());
+        assert!(dir.path().join("kept").join(to.strip_prefix("/").unwrap()).join("new folder/b's.py").exists());
+    }
+
     #[test]
     fn a_stream_that_breaks_off_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let transfer = Transfer { source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().unwrap(), names: vec![] };
+        let transfer = Transfer { source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().ok(), names: vec![] };
         let output = pipe(&transfer.take_script(), b"this is no archive");
         assert!(!output.status.success());
         assert!(transfer.read_taken(&String::from_utf8(output.stdout).unwrap()).is_err());

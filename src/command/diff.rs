@@ -1,5 +1,6 @@
 //! `otr diff A B`: two machines compared with each other; no spec is needed, and nothing is wanted.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -7,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::{Exit, print, spec_path, style};
 use crate::cli::{DiffArgs, Global};
-use crate::compare::{Comparison, Places, looks};
+use crate::compare::{Comparison, Places, addons_named, looks};
 use crate::fleet::Fleet;
 use crate::host::Connect;
 use crate::host::connect::Connector;
@@ -42,8 +43,16 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit> {
 
 fn compare(connect: &dyn Connect, left: (&HostName, &str), right: (&HostName, &str), places: &Places) -> Comparison {
     let fleet = Fleet::open(connect, [left.0, right.0]);
-    let facts = fleet.look([left.0, right.0].into_iter().flat_map(|host| looks(host, places)));
-    Comparison::make(&facts, left, right, places)
+    let see = |places: &Places| fleet.look([left.0, right.0].into_iter().flat_map(|host| looks(host, places)));
+    let facts = see(places);
+    // Where the add-ons are is in odoo.conf.
+    let conf = |host| facts.secret_content(host, &places.odoo_conf).ok()?.as_ref();
+    let named: BTreeSet<PathBuf> = [left.0, right.0].into_iter().filter_map(conf).flat_map(|text| addons_named(text.expose())).collect();
+    if named.is_subset(&places.addons) {
+        return Comparison::make(&facts, left, right, places);
+    }
+    let places = Places { addons: places.addons.union(&named).cloned().collect(), ..places.clone() };
+    Comparison::make(&see(&places), left, right, &places)
 }
 
 /// A host of the spec; or `local`, `[user@]address[:port]`, or a name of ~/.ssh/config.
@@ -76,8 +85,9 @@ fn places(spec: Option<&Spec>, args: &DiffArgs) -> Places {
             .filter(|file| !matches!(file.source(), Some(FileSource::Directory | FileSource::Clone)))
             .map(|file| file.path.clone())
             .chain(args.file.iter().cloned())
-            .collect::<std::collections::BTreeSet<PathBuf>>(),
+            .collect(),
         trees: spec.iter().flat_map(|spec| &spec.files).filter(|file| file.clone).map(|file| file.path.clone()).collect(),
+        addons: spec.and_then(|spec| spec.odoo.as_ref()).iter().flat_map(|odoo| odoo.addons.paths.clone()).collect(),
     }
 }
 
@@ -113,8 +123,8 @@ mod tests {
         stage.apply().unwrap();
         let after = both(&stage);
         let differing: Vec<_> = after.areas.iter().filter(|area| !area.differences.is_empty()).map(|area| area.area).collect();
-        assert_eq!(differing, ["odoo.conf"]);
-        // By role, and what somebody wrote on production by hand, which this spec does not name.
+        assert_eq!(differing, ["odoo.conf", "addons"]);
+        // By role, and what somebody wrote on production by hand, which this spec does not name; it clones no add-ons.
         let keys: Vec<&str> = after.areas.iter().flat_map(|area| &area.differences).map(|sides| sides.what.as_str()).collect();
         assert!(["workers", "max_cron_threads", "dbfilter"].iter().all(|key| keys.contains(key)), "{keys:?}");
         assert!(["list_db", "proxy_mode", "db_name"].iter().all(|key| !keys.contains(key)), "{keys:?}");
@@ -149,6 +159,25 @@ mod tests {
         assert!(new.iter().all(|line| starts.iter().any(|start| line.starts_with(start))), "{new:?}");
         let all = format!("{:?}{}", both(&stage), serde_json::to_string(&both(&stage)).unwrap());
         assert!(!all.contains("hunter"), "{all}");
+    }
+
+    #[test]
+    fn add_ons_that_odoo_conf_names_are_compared() {
+        let stage = Stage::new().unwrap();
+        stage.apply().unwrap();
+        for (host, text) in [(&stage.old, "one"), (&stage.new, "another")] {
+            stage.world.mutate(host, |machine| {
+                let conf = machine.files.text("/etc/odoo/odoo.conf").to_owned()
+                    + "addons_path = /usr/lib/python3/dist-packages/odoo/addons, /usr/share/odoo-shop\n";
+                machine.files.write("/etc/odoo/odoo.conf", conf, ("odoo", "odoo", 0o640), 1e9);
+                machine.files.write("/usr/share/odoo-shop/acme/a.py", text, ("odoo", "odoo", 0o640), 1e9);
+                machine.files.write("/usr/share/odoo-shop/acme/same.py", "x", ("odoo", "odoo", 0o640), 1e9);
+            });
+        }
+        let told = told(&stage);
+        let named: Vec<&String> = told.iter().filter(|line| line.contains("odoo-shop")).collect();
+        assert_eq!(named.len(), 1, "{named:?}");
+        assert!(named[0].starts_with("/usr/share/odoo-shop/acme/a.py: odoo:odoo 0640, 3 bytes of "), "{named:?}");
     }
 
     #[test]

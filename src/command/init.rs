@@ -252,8 +252,7 @@ fn settle(global: &Global, draft: &mut Draft, choices: &Choices, seen: &Seen<'_>
             Err(problems) => {
                 let wrong: Vec<_> = problems.iter().filter(|problem| !problem.note).collect();
                 let key = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
-                let mut off = wrong.iter().filter(|problem| draft.put_off(&key(&problem.path), &problem.message)).count();
-                off = off.min(wrong.len());
+                let off = wrong.iter().filter(|problem| draft.put_off(&key(&problem.path), &problem.message)).count();
                 let why = wrong.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect::<Vec<_>>().join("; ");
                 ensure!(off > 0, "the drafted spec is wrong, which is a mistake in otr ({why}):\n{text}");
                 continue;

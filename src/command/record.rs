@@ -26,7 +26,8 @@ pub fn run(global: &Global, directory: &Path) -> Result<Exit> {
     let looks = by_host(all(ready.inputs(&session, false)).iter().flat_map(|wanted| wanted.resource.looks()));
     let mut exit = Exit::Done;
     for (host, looks) in looks {
-        let looks: BTreeSet<Look> = looks.into_iter().filter(|look| !matches!(look, Look::SecretContent(_) | Look::Folder(_))).collect();
+        let looks: BTreeSet<Look> =
+            looks.into_iter().filter(|look| !matches!(look, Look::SecretContent(_) | Look::Folder(_) | Look::Debconf(_))).collect();
         match fleet.record(&host, &looks) {
             Ok(replies) => {
                 for (question, reply) in &replies {

@@ -30,21 +30,23 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     let ready = session.ready(session.loaded.spec.clone());
     let takes = |kind: Kind| match args.what {
         Data::All => true,
+        Data::Stored => !is_clone(kind),
         // The other end is this very program.
         Data::Filestore | Data::Scrub => matches!(kind, Kind::Filestore | Kind::File),
         Data::Sessions => kind == Kind::Sessions,
-        Data::Packages => matches!(kind, Kind::Sources | Kind::Packages),
+        Data::Packages => matches!(kind, Kind::Sources | Kind::Debconf | Kind::Packages),
         Data::Pip => kind == Kind::Pip,
+        Data::Addons => kind == Kind::Addons,
         Data::Config => matches!(kind, Kind::OdooConf | Kind::Clone),
     };
     let inputs = ready.inputs(session, false);
-    let mut wanted: Vec<_> = match args.what.is_clone() {
-        true => clones(inputs, takes),
-        false => data(inputs).into_iter().filter(|w| takes(w.resource.id().kind)).collect(),
-    };
+    let mut wanted = if args.what.has_clones() { clones(inputs, |kind| is_clone(kind) && takes(kind)) } else { Vec::new() };
+    if args.what.has_data() {
+        wanted.extend(data(inputs).into_iter().filter(|w| takes(w.resource.id().kind)));
+    }
     ensure!(
-        !args.what.is_clone() || !wanted.is_empty(),
-        "the spec says nothing of that: `packages`, `pip`, `odoo`, or `files` with `clone`"
+        args.what.has_data() || !wanted.is_empty(),
+        "the spec says nothing of that: `packages`, `pip`, `odoo`, `odoo.addons`, or `files` with `clone`"
     );
     // On this very host this very program does the work, wherever it lies.
     let is_here =
@@ -71,24 +73,33 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
     let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
     let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));
-    let stores = match args.what {
-        Data::Sessions | Data::Packages | Data::Pip | Data::Config => Vec::new(),
-        _ => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
+    let stores = match args.what.has_stores() {
+        true => stores(&ready.spec, Stores { allow_delete: args.allow_delete, scrub }),
+        false => Vec::new(),
     };
     let synced = sync(&fleet, &wanted, &stores, &limits, &progress)?;
     progress.finish();
     let mut report = report("sync", &ready.spec, &fleet, synced.resources);
-    let failed =
-        report.resources.iter().any(|r| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen);
-    let failed = failed || report.hosts.iter().any(|h| h.error.is_some());
+    let silent = report.hosts.iter().any(|h| h.error.is_some());
+    let fails =
+        |r: &&crate::report::ResourceReport| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen;
+    let failed: Vec<Kind> = report.resources.iter().filter(fails).map(|r| r.kind).collect();
     report.notes = synced.notes;
-    let what = args.what.to_possible_value().map(|value| value.get_name().to_owned()).filter(|what| what != "all");
-    // It is no copy of data: a promotion must not take it for one.
-    if !args.what.is_clone() {
-        report.notes.extend(note(session, &fleet, failed, what));
+    // A promotion must not take a change of software for a copy of data, nor one that failed for data that is old.
+    if args.what.has_data() {
+        let name = args.what.to_possible_value().map(|value| value.get_name().to_owned());
+        let what = name.filter(|_| !matches!(args.what, Data::Stored | Data::All));
+        let data_failed = silent || failed.iter().any(|kind| !is_clone(*kind));
+        report.notes.extend(note(session, &fleet, data_failed, what));
     }
+    let failed = silent || !failed.is_empty();
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Software and configuration.
+fn is_clone(kind: Kind) -> bool {
+    matches!(kind, Kind::Sources | Kind::Debconf | Kind::Packages | Kind::Pip | Kind::Addons | Kind::OdooConf | Kind::Clone)
 }
 
 /// What `apply` would do on the standbys, as far as `takes` says; and the services that read what is taken.

@@ -15,7 +15,7 @@ const OPTIONS: &str = "options";
 const BY_ROLE: [&str; 2] = ["workers", "max_cron_threads"];
 
 /// Where packages put add-ons.
-const PACKAGED: [&str; 2] = ["/usr/lib/python3/dist-packages/", "/usr/lib/python3.10/site-packages/"];
+const PACKAGED: &str = "/usr/lib/python3";
 
 /// The service that is production's: the first that runs.
 fn service(survey: &Survey) -> Option<&Service> {
@@ -152,7 +152,7 @@ fn is_key(key: &str) -> bool {
 /// Add-on directories outside packages.
 fn addons(seen: &Seen<'_>) -> Vec<String> {
     let named = set(seen, "addons_path").unwrap_or_default().split(',').map(|path| path.trim().to_owned());
-    let own = |path: &String| path.starts_with('/') && !PACKAGED.iter().any(|packaged| path.starts_with(packaged));
+    let own = |path: &String| path.starts_with('/') && !path.starts_with(PACKAGED);
     let data = data_dir(seen);
     let mut trees: Vec<String> = named.filter(own).filter(|path| !Path::new(path).starts_with(&data)).collect();
     trees.sort();

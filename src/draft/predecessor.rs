@@ -12,7 +12,7 @@ const REPLACED: [(&str, &str); 7] = [
     ("ot-apt-sync", "packages: {clone: {}}"),
     ("ot-pip-sync", "pip: {clone: {}}"),
     ("ot-project-sync", "odoo: {addons: {paths: […], clone: {}}}"),
-    ("ot-conf-sync", "odoo: {options: …} and files:"),
+    ("ot-conf-sync", "odoo: {clone: {}} and files: {clone: true}"),
     ("ot-sync-from-source", "schedule: {sync: hourly}"),
 ];
 

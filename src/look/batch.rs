@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, bucket, command, content, elsewhere, filestore, folder, machine, memcached, mounts, nixos, odoo, origins, packages, paths,
-    postgres, python, quote, redis, sentinel, sessions, survey, system, units, vitals,
+    accounts, addons, bucket, command, content, debconf, elsewhere, filestore, folder, machine, memcached, mounts, nixos, odoo, origins,
+    packages, paths, postgres, python, quote, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -43,10 +43,13 @@ impl Question {
     pub fn limit(&self) -> u64 {
         match self {
             Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
+            Question::One(Look::Addons(_)) => 300,
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
+            // It hashes what pip installed.
+            Question::One(Look::Python(_)) => 120,
             Question::One(Look::Sessions(_)) => 120,
             // Its own limit is to end it first.
             Question::One(Look::Command(command)) => command.seconds + 10,
@@ -61,10 +64,12 @@ impl Question {
             Question::Units(list) => units::script(&list.iter().collect::<Vec<_>>()),
             Question::One(look) => match look {
                 Look::Machine => machine::script(),
+                Look::Addons(root) => addons::script(root),
                 Look::Survey => survey::script(),
                 Look::Vitals { paths, odoo, cluster, databases } => vitals::script(paths, *odoo, cluster.as_ref(), databases),
                 Look::Accounts => accounts::script(),
                 Look::Packages => packages::script(),
+                Look::Debconf(questions) => debconf::script(questions),
                 Look::Nixos => nixos::script(),
                 Look::Path(path) => paths::script(&[path]),
                 Look::Content(path) | Look::SecretContent(path) => content::script(path),
@@ -121,11 +126,13 @@ impl Question {
 
 fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError> {
     Ok(match look {
+        Look::Addons(_) => Sight::Addons(addons::read(reply, limit)?),
         Look::Machine => Sight::Machine(machine::read(reply, limit)?),
         Look::Survey => Sight::Survey(survey::read(reply, limit)?),
         Look::Vitals { .. } => Sight::Vitals(vitals::read(reply, limit)?),
         Look::Accounts => Sight::Accounts(accounts::read(reply, limit)?),
         Look::Packages => Sight::Packages(packages::read(reply, limit)?),
+        Look::Debconf(_) => Sight::Debconf(debconf::read(reply, limit)?),
         Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),
         Look::Path(path) => Sight::Path(paths::read(reply.text(limit)?, &[path]).pop().unwrap_or(Err(SightError::Truncated))?),
         Look::Content(_) => Sight::Content(content::read(reply, limit)?),

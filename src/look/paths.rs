@@ -27,6 +27,21 @@ pub struct Entry {
     pub mtime: f64,
 }
 
+/// What it is, without its owner and mode.
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            Kind::File => {
+                let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs_f64(self.mtime.max(0.0));
+                write!(f, "{} bytes of {}", self.size, humantime::format_rfc3339_seconds(at))
+            }
+            Kind::Directory => f.write_str("a directory"),
+            Kind::Link(target) => write!(f, "a link to {}", target.display()),
+            Kind::Other => f.write_str("a device, socket or pipe"),
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {

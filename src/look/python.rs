@@ -1,11 +1,12 @@
-//! Python modules, read from their `*.dist-info` directories: pip is never started to look.
+//! Python modules, read from their `*.dist-info` directories: pip is never started to look. Their files
+//! are compared with the hashes pip wrote when it installed them (`RECORD`, PEP 376).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reply, SightError, quote_path};
+use super::{Reply, SightError, quote, quote_path};
 
 /// A place where modules are installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct PythonSight {
     pub modules: BTreeMap<String, String>,
     /// Normalised name → version, of modules apt installed.
     pub from_apt: BTreeMap<String, String>,
+    /// Modules of pip's whose files are not as pip installed them: file → the beginning of its SHA-256 now.
+    pub edited: BTreeMap<String, BTreeMap<String, String>>,
     /// Modules of pip's that came from elsewhere than an index.
     pub sources: BTreeMap<String, Source>,
 }
@@ -44,6 +47,8 @@ pub struct Source {
     pub revision: Option<String>,
     /// The folder of the repository.
     pub subdirectory: Option<String>,
+    /// The archive's own hash, `sha256=…`.
+    pub hash: Option<String>,
     /// Python reads it where it lies (`pip install -e`).
     pub editable: bool,
     /// It is a folder of the host.
@@ -53,7 +58,9 @@ pub struct Source {
 impl Source {
     /// What asks pip for the same again, as pip writes it; `None` for a folder, which another host may not have.
     pub fn requirement(&self, name: &str) -> Option<String> {
-        let at = self.subdirectory.as_ref().map(|folder| format!("#subdirectory={folder}")).unwrap_or_default();
+        let parts = [self.subdirectory.as_ref().map(|folder| format!("subdirectory={folder}")), self.hash.clone()];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let at = if parts.is_empty() { String::new() } else { format!("#{}", parts.join("&")) };
         match (&self.vcs, &self.revision) {
             _ if self.editable || self.folder => None,
             (Some(vcs), Some(revision)) => Some(format!("{name} @ {vcs}+{}@{revision}{at}", self.url)),
@@ -86,17 +93,41 @@ pub fn normalise(name: &str) -> String {
 /// Every module of the places `$P`, where it is from if it says so, and what is read where it lies.
 const MODULES: &str = r#"for d in $P/*.dist-info $P/*.egg-info; do [ -e "$d" ] || continue; echo "pip ${d##*/}"; [ ! -e "$d/direct_url.json" ] || echo "url ${d##*/} $(tr -d '\n' <"$d/direct_url.json")"; done; for d in $P/*.egg-link; do [ -e "$d" ] || continue; n=${d##*/}; read -r l <"$d"; r=; [ ! -e "$l/.git" ] || r=$(git -c safe.directory='*' -C "$l" rev-parse HEAD 2>/dev/null); echo "link ${n%.egg-link} $r $l"; done;"#;
 
+/// Hashes every file that a `RECORD` of the places has a hash for.
+const EDITED: &str = r#"import base64, csv, glob, hashlib, os, sys
+for info in sorted(d for pattern in sys.argv[1:] for d in glob.glob(pattern + "/*.dist-info")):
+    try:
+        record = open(os.path.join(info, "RECORD"), newline="", encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        continue
+    for row in csv.reader(record):
+        if len(row) < 2 or not row[1].startswith("sha256="):
+            continue
+        try:
+            found = hashlib.sha256(open(os.path.join(os.path.dirname(info), row[0]), "rb").read()).digest()
+        except FileNotFoundError:
+            print("edited", os.path.basename(info), "gone", row[0])
+            continue
+        except OSError:
+            continue
+        if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != row[1][7:]:
+            print("edited", os.path.basename(info), found.hex()[:16], row[0])
+"#;
+
 pub(super) fn script(site: &Site) -> String {
+    let edited = |python: &str| format!("[ ! -x {python} ] || {python} -I -S -c {} \"$P\" || exit;", quote(EDITED));
     match site {
         Site::System => format!(
             "[ -x /usr/bin/python3 ] && echo exists; [ -x /usr/bin/pip3 ] && echo pip; \
              for f in /usr/lib/python3*/EXTERNALLY-MANAGED; do [ -e \"$f\" ] && echo managed; done; \
-             P='/usr/local/lib/python3*/dist-packages'; {MODULES} \
-             for d in /usr/lib/python3/dist-packages/*.dist-info /usr/lib/python3/dist-packages/*.egg-info; do [ -e \"$d\" ] && echo \"apt ${{d##*/}}\"; done; :"
+             P='/usr/local/lib/python3*/dist-packages'; {MODULES} {edited} \
+             for d in /usr/lib/python3/dist-packages/*.dist-info /usr/lib/python3/dist-packages/*.egg-info; do [ -e \"$d\" ] && echo \"apt ${{d##*/}}\"; done; :",
+            edited = edited("/usr/bin/python3")
         ),
         Site::Venv(path) => format!(
-            "cd {} 2>/dev/null || exit 0; [ -x bin/python ] && echo exists; [ -x bin/pip ] && echo pip; P='lib/python3*/site-packages'; {MODULES} :",
-            quote_path(path)
+            "cd {} 2>/dev/null || exit 0; [ -x bin/python ] && echo exists; [ -x bin/pip ] && echo pip; P='lib/python3*/site-packages'; {MODULES} {edited} :",
+            quote_path(path),
+            edited = edited("bin/python")
         ),
     }
 }
@@ -114,6 +145,14 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<PythonSight, SightError>
                     let source = direct(json).ok_or_else(|| SightError::Unreadable(format!("direct_url.json of {name}")))?;
                     sight.sources.insert(normalise(name), source);
                 }
+            }
+            Some(("edited", rest)) => {
+                let mut words = rest.splitn(3, ' ');
+                let (Some(directory), Some(now), Some(file)) = (words.next(), words.next(), words.next()) else {
+                    return Err(SightError::Unreadable(format!("line {line:?}")));
+                };
+                let name = directory.split_once('-').map_or(directory, |(name, _)| name);
+                sight.edited.entry(normalise(name)).or_default().insert(file.to_owned(), now.to_owned());
             }
             Some(("link", rest)) => {
                 let mut words = rest.splitn(3, ' ');
@@ -147,6 +186,7 @@ fn direct(json: &str) -> Option<Source> {
         vcs: text(&vcs["vcs"]),
         revision: text(&vcs["commit_id"]),
         subdirectory: text(&value["subdirectory"]),
+        hash: text(&value["archive_info"]["hash"]).filter(|hash| hash.starts_with("sha256=")),
         editable: value["dir_info"]["editable"].as_bool().unwrap_or(false),
         folder: value["dir_info"].is_object(),
     })
@@ -175,7 +215,7 @@ mod tests {
                 "acme-1.0.dist-info",
                 r#"{"url": "https://git.example.net/acme.git", "vcs_info": {"vcs": "git", "commit_id": "0a1b", "requested_revision": "main"}}"#,
             ),
-            ("wheel_x-2.dist-info", "{\"archive_info\": {},\n \"url\": \"https://example.net/x.whl\"}"),
+            ("wheel_x-2.dist-info", "{\"archive_info\": {\"hash\": \"sha256=0a1b\"},\n \"url\": \"https://example.net/x.whl\"}"),
             ("local-3.dist-info", r#"{"dir_info": {"editable": true}, "url": "file:///srv/local"}"#),
         ] {
             std::fs::create_dir_all(site.join(name)).unwrap();
@@ -186,9 +226,34 @@ mod tests {
         let sight = read(&Reply { stdout: output.stdout, ..Reply::default() }, 1).unwrap();
         let asked = |name: &str| sight.sources[name].requirement(name);
         assert_eq!(asked("acme").as_deref(), Some("acme @ git+https://git.example.net/acme.git@0a1b"));
-        assert_eq!(asked("wheel-x").as_deref(), Some("wheel-x @ https://example.net/x.whl"));
+        assert_eq!(asked("wheel-x").as_deref(), Some("wheel-x @ https://example.net/x.whl#sha256=0a1b"));
         assert_eq!((asked("local"), asked("old")), (None, None));
         assert_eq!(sight.sources["old"].to_string(), "editable, file:///srv/old way");
         assert_eq!(sight.modules["old"], "editable");
+        assert!(sight.edited.is_empty());
+    }
+
+    #[test]
+    fn files_edited_in_place_are_found_by_pips_own_hashes() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = dir.path().join("lib/python3.9/site-packages");
+        std::fs::create_dir_all(site.join("acme-1.0.dist-info")).unwrap();
+        std::fs::create_dir_all(dir.path().join("bin")).unwrap();
+        let python =
+            String::from_utf8(std::process::Command::new("sh").args(["-c", "command -v python3"]).output().unwrap().stdout).unwrap();
+        if python.is_empty() {
+            return;
+        }
+        std::os::unix::fs::symlink(python.trim(), dir.path().join("bin/python")).unwrap();
+        std::fs::write(site.join("acme.py"), "").unwrap();
+        std::fs::write(site.join("other, too.py"), "x").unwrap();
+        // The hash of nothing at all.
+        let empty = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0";
+        let record = format!("acme.py,{empty}\n\"other, too.py\",{empty}\ngone.py,{empty}\nacme-1.0.dist-info/RECORD,,\n");
+        std::fs::write(site.join("acme-1.0.dist-info/RECORD"), record).unwrap();
+        let output = std::process::Command::new("sh").arg("-c").arg(script(&Site::Venv(dir.path().into()))).output().unwrap();
+        let sight = read(&Reply { stdout: output.stdout, ..Reply::default() }, 1).unwrap();
+        let edited: Vec<(&str, &str)> = sight.edited["acme"].iter().map(|(file, now)| (file.as_str(), now.as_str())).collect();
+        assert_eq!(edited, [("gone.py", "gone"), ("other, too.py", "2d711642b726b044")]);
     }
 }

@@ -27,8 +27,6 @@ pub struct Survey {
     pub servers: BTreeMap<String, bool>,
     /// Configuration that belongs to Odoo and that no package of Odoo's brings.
     pub files: BTreeSet<PathBuf>,
-    /// Add-on trees in odootools' places.
-    pub trees: BTreeSet<PathBuf>,
     /// What of the predecessor is there.
     pub traces: BTreeSet<Trace>,
     /// What the login may not read.
@@ -142,7 +140,6 @@ done
 for unit in $(systemctl list-unit-files --type=service --no-legend --no-pager 2>/dev/null | awk '{{print $1}}' | grep -iE 'odoo|openerp'); do
   for file in /etc/systemd/system/$unit.d/*.conf; do [ -e "$file" ] && case $file in */otr*) ;; *) line file "$file";; esac; done
 done
-for tree in /usr/share/odoo-* /usr/share/odooext-*; do [ -d "$tree" ] && [ ! -L "$tree" ] && line tree "$tree"; done
 for file in /etc/cron.d/* /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* /etc/crontab /var/spool/cron/crontabs/*; do
   [ -f "$file" ] || continue
   [ -r "$file" ] || {{ line hidden "$file"; continue; }}
@@ -207,9 +204,6 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Survey, SightError> {
             (["file", path], _) => {
                 survey.files.insert(path.into());
             }
-            (["tree", path], _) => {
-                survey.trees.insert(path.into());
-            }
             (["trace", path], _) => {
                 survey.traces.insert(Trace { path: path.into(), command: String::new() });
             }
@@ -234,7 +228,7 @@ mod tests {
         let text = "service odoo.service\nactive\tactive\nuser\todoo\nexec\t/usr/bin/odoo --config /etc/odoo/odoo.conf\n\
             variable\tODOO_SESSION_REDIS\t1\nvariable\tODOO_SESSION_REDIS_PASSWORD\t\nvenv\t/opt/odoo/venv\nrelease\t14\n\
             cluster\t13\tmain\t5432\tonline\ncluster\t13\told\t5433\tdown\nmount\t/srv\tnas:/odoo\tnfs4\nserver\tnginx\tactive\n\
-            file\t/etc/nginx/sites-enabled/odoo\ntree\t/usr/share/odoo-acme\ntrace\t/etc/cron.hourly/ot\tot-attachments-sync\n\
+            file\t/etc/nginx/sites-enabled/odoo\ntrace\t/etc/cron.hourly/ot\tot-attachments-sync\n\
             trace\t/etc/odoo/ot-redundancy-sync.conf\nhidden\t/var/spool/cron/crontabs\n";
         let survey = read(&Reply { stdout: text.into(), ..Reply::default() }, 1).unwrap();
         let service = &survey.services[0];

@@ -179,7 +179,8 @@ impl Resource for Tree {
             return Ok(Decision::Holds);
         }
         let difference = Difference::new(format!("{} files", names.len()), "absent or older", "production's");
-        let transfer = Transfer { source: self.directory.clone(), directory: self.directory.clone(), owner: self.owner.clone(), names };
+        let transfer =
+            Transfer { source: self.directory.clone(), directory: self.directory.clone(), owner: Some(self.owner.clone()), names };
         Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
     }
 }

@@ -12,6 +12,8 @@ use crate::name::HostName;
 use crate::spec::SetClone;
 use crate::spec::requirement::Requirement;
 
+pub mod lock;
+
 /// The modules of one place.
 #[derive(Debug)]
 pub struct Pip {
@@ -28,8 +30,7 @@ pub struct Pip {
 }
 
 /// Why a difference is only named.
-const LEFT: &str =
-    "a person: a module that only the standby has stays without clone.remove, and one from a folder or behind a password is not fetched";
+const LEFT: &str = "a person: a module that only the standby has stays without clone.remove, and one from a folder, behind a password or edited in place is not fetched";
 
 /// A version, and where it is from if that is no index.
 fn shown(version: &str, source: Option<&Source>) -> Shown {
@@ -38,6 +39,15 @@ fn shown(version: &str, source: Option<&Source>) -> Shown {
         Some(source) if holds_password(&source) => Shown::Sensitive,
         Some(source) => format!("{version} ({source})").into(),
     }
+}
+
+/// Files that are not as pip installed them.
+fn files(edited: Option<&BTreeMap<String, String>>) -> Shown {
+    const NAMED: usize = 5;
+    let Some(edited) = edited else { return "as pip installed it".into() };
+    let mut names: Vec<String> = edited.iter().take(NAMED).map(|(file, now)| format!("{file} ({now})")).collect();
+    names.extend((edited.len() > NAMED).then(|| format!("{} more", edited.len() - NAMED)));
+    names.join(", ").into()
 }
 
 /// What a venv brings itself.
@@ -70,14 +80,25 @@ impl Resource for Pip {
             for (name, version) in there.modules.iter().filter(|(name, _)| taken(name)) {
                 let (is, source) = (here.modules.get(name), there.sources.get(name));
                 let same_source = here.sources.get(name) == source;
-                if is == Some(version) && same_source {
+                let (edited, as_edited) = (here.edited.get(name), there.edited.get(name));
+                let same = is == Some(version) && same_source;
+                if same && edited == as_edited {
                     continue;
                 }
-                differences.push(Difference {
-                    what: name.clone(),
-                    is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
-                    wanted: shown(version, source),
-                });
+                if !same {
+                    differences.push(Difference {
+                        what: name.clone(),
+                        is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
+                        wanted: shown(version, source),
+                    });
+                }
+                if same || as_edited.is_some() {
+                    differences.push(Difference::new(format!("{name} edited in place"), files(edited), files(as_edited)));
+                }
+                left |= as_edited.is_some();
+                if same && as_edited.is_some() {
+                    continue;
+                }
                 match source.map(|source| source.requirement(name)) {
                     // pip tells two sources of one version apart only since 23.1.
                     None if is == Some(version) => replace.push(format!("{name}=={version}")),
@@ -137,5 +158,51 @@ impl Resource for Pip {
         }
         let left_to = (left && actions.is_empty()).then(|| LEFT.to_owned());
         Ok(Decision::Change(Change { differences, actions, left_to, ..Change::default() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{PythonSight, Seen, Sight};
+
+    fn sight(version: &str, edited: Option<&str>) -> PythonSight {
+        let files = |now: &str| BTreeMap::from([("redis/client.py".to_owned(), now.to_owned())]);
+        PythonSight {
+            exists: true,
+            pip: true,
+            modules: [("redis".to_owned(), version.to_owned())].into(),
+            edited: edited.iter().map(|now| ("redis".to_owned(), files(now))).collect(),
+            ..PythonSight::default()
+        }
+    }
+
+    fn decide(there: PythonSight, here: PythonSight) -> Decision {
+        let (one, two): (HostName, HostName) = ("erp1".parse().unwrap(), "erp2".parse().unwrap());
+        let seen = |sight| Seen::from([(Look::Python(Site::System), Ok(Sight::Python(sight)))]);
+        let facts = Facts::new([(one.clone(), Ok(seen(there))), (two.clone(), Ok(seen(here)))].into());
+        let clone = Some((one, SetClone::default()));
+        Pip { host: two, site: Site::System, install: Vec::new(), clone, break_system_packages: false }.decide(&facts).unwrap()
+    }
+
+    #[test]
+    fn a_module_edited_in_place_is_named_or_put_right() {
+        assert_eq!(decide(sight("5.0", None), sight("5.0", None)), Decision::Holds);
+        assert_eq!(decide(sight("5.0", Some("ab")), sight("5.0", Some("ab"))), Decision::Holds, "the same edit on both");
+        let told = |decision| match decision {
+            Decision::Change(change) => {
+                let what: Vec<String> = change.differences.into_iter().map(|difference| difference.what).collect();
+                (what, change.actions.iter().map(Action::title).collect::<Vec<_>>(), change.left_to.is_some())
+            }
+            other => panic!("{other:?}"),
+        };
+        let edit = || vec!["redis edited in place".to_owned()];
+        assert_eq!(told(decide(sight("5.0", Some("ab")), sight("5.0", None))), (edit(), vec![], true));
+        assert_eq!(told(decide(sight("5.0", Some("ab")), sight("5.0", Some("cd")))), (edit(), vec![], true));
+        let again = "pip install --force-reinstall --no-deps redis==5.0".to_owned();
+        assert_eq!(told(decide(sight("5.0", None), sight("5.0", Some("cd")))), (edit(), vec![again], false));
+        let (what, actions, left) = told(decide(sight("5.1", Some("ab")), sight("5.0", Some("cd"))));
+        assert_eq!((what, left), (vec!["redis".to_owned(), "redis edited in place".to_owned()], false));
+        assert_eq!(actions, ["pip install redis==5.1"]);
     }
 }

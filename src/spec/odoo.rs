@@ -75,7 +75,7 @@ pub struct Addons {
     /// The directories.
     #[serde(default)]
     pub paths: Vec<PathBuf>,
-    /// Standbys take production's. Its resources come with a later version.
+    /// Standbys take production's: files, links and whole checkouts; `ignore` names what is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clone: Option<CloneSpec>,
 }

@@ -62,6 +62,10 @@ pub struct PackagesClone {
     /// there; without this they are only named.
     #[serde(default, skip_serializing_if = "is_false")]
     pub remove: bool,
+    /// Questions of debconf whose answers standbys take from production, as `package/question`; a
+    /// package that is installed later finds them, one that is installed already is not configured anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debconf: Vec<String>,
     /// Standbys take production's sources of packages, preferences and keyrings too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<SourcesClone>,
@@ -83,7 +87,7 @@ pub struct SourcesClone {
 impl SourcesClone {
     /// Whether a file of production's is taken.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
@@ -115,22 +119,27 @@ pub struct Clone {
 impl PackagesClone {
     /// Whether a package of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
 impl SetClone {
     /// Whether a name of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
 }
 
 impl Clone {
     /// Whether a name of production belongs to the set.
     pub fn takes(&self, name: &str) -> bool {
-        !self.ignore.iter().any(|pattern| matches(pattern, name))
+        takes(&self.ignore, name)
     }
+}
+
+/// Whether no pattern leaves a name out.
+fn takes(ignore: &[String], name: &str) -> bool {
+    !ignore.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Shell-like matching with `*` alone.

@@ -5,10 +5,12 @@ use crate::action::Attributes;
 use crate::look::Site;
 use crate::name::Mode;
 use crate::resource::ResourceId;
+use crate::resource::debconf::Debconf;
 use crate::resource::file::{Directory, File};
 use crate::resource::idle::Idle;
 use crate::resource::packages::Packages;
 use crate::resource::pip::Pip;
+use crate::resource::pip::lock::Lock;
 use crate::resource::sources::Sources;
 use crate::resource::system::System;
 use crate::resource::unit::{Unit, UnitState};
@@ -42,6 +44,10 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
             let resource = Sources { host: list.host.clone(), production: production.clone(), clone: sources };
             done.push(list.add(resource, &done.clone()));
         }
+        if let Some(questions) = taken.as_ref().map(|clone| clone.debconf.clone()).filter(|list| !list.is_empty()) {
+            let resource = Debconf { host: list.host.clone(), production: production.clone(), questions };
+            done.push(list.add(resource, &done.clone()));
+        }
         let resource = Packages {
             host: list.host.clone(),
             install,
@@ -53,6 +59,10 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         done.push(list.add(resource, &done.clone()));
     }
     if let Some(pip) = &spec.pip {
+        if pip.clone.is_some() && standby {
+            let site = pip.venv.clone().map_or(Site::System, Site::Venv);
+            list.add(Lock { host: list.host.clone(), production: production.clone(), site }, &[]);
+        }
         let resource = Pip {
             host: list.host.clone(),
             site: pip.venv.clone().map_or(Site::System, Site::Venv),

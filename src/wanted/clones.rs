@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use super::List;
+use crate::resource::addons::Addons;
 use crate::resource::folder::Folder;
 use crate::resource::unit::{TreeReader, Unit, UnitState};
 use crate::resource::{Kind, ResourceId};
@@ -53,5 +54,16 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) {
             .collect();
         let unit = Unit { host: list.host.clone(), unit: name, state: UnitState::Running, reads, reloads: true };
         list.add(TreeReader { unit, trees }, &needs);
+    }
+}
+
+/// Add-on directories of production's, where they are not the same storage.
+pub fn addons(list: &mut List<'_>, software: &[ResourceId]) {
+    let spec = list.spec().clone();
+    let (Some(odoo), Role::Standby) = (&spec.odoo, list.role) else { return };
+    let Some(clone) = &odoo.addons.clone else { return };
+    for root in odoo.addons.paths.iter().filter(|root| !spec.is_shared(root)) {
+        let (host, production) = (list.host.clone(), spec.production.clone());
+        list.add(Addons { host, production, root: root.clone(), ignore: clone.clone() }, software);
     }
 }

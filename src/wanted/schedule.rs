@@ -83,6 +83,7 @@ pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
         let Some(when) = when else { continue };
         let arguments = match verb {
             "plan" => "plan --scheduled --detailed-exitcode",
+            "sync" => "sync data",
             "scrub" => "sync scrub",
             verb => verb,
         };

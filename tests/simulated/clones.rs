@@ -3,9 +3,11 @@
 
 use otr::host::simulated::Machine;
 use otr::host::simulated::files::Node;
+use otr::look::debconf::Answer;
 use otr::look::python::Source;
 use otr::plan::Verdict;
 use otr::resource::Difference;
+use otr::secret::{Secret, Text};
 use otr::spec::load::parse;
 
 use crate::stage::{Stage, erp1, erp2};
@@ -66,6 +68,40 @@ fn a_clone_is_whole_and_stays_so() {
 }
 
 #[test]
+fn add_ons_and_debconfs_answers_follow() {
+    let mut stage = stage(false);
+    let more = "version: 1\nname: x\nproduction: erp1\nhosts: {erp1: {address: a}}\npackages: {clone: {debconf: [acme/greeting, acme/key]}}\nodoo: {addons: {paths: [/usr/share/odoo-acme], clone: {ignore: [\"*.log\"]}}}\n";
+    let (more, _) = parse(more).unwrap();
+    stage.spec.odoo.as_mut().unwrap().addons = more.odoo.unwrap().addons;
+    let clone = stage.spec.packages.as_mut().unwrap().clone.as_mut().unwrap();
+    clone.debconf = more.packages.unwrap().clone.unwrap().debconf;
+    let answer = |kind: &str, value| Answer { owner: "acme".into(), kind: kind.into(), value };
+    stage.world.mutate(&erp1(), |machine| {
+        machine.debconf.insert("acme/greeting".into(), answer("string", "hello".into()));
+        machine.debconf.insert("acme/key".into(), answer("password", Text::Sensitive(Secret::new("hunter2"))));
+        machine.debconf.insert("acme/other".into(), answer("string", "no".into()));
+        let now = machine.tick();
+        machine.files.put("/usr/share/odoo-acme/linked", Node::Link("acme_base".into()), ("odoo", "odoo", 0o777), now);
+        machine.files.write("/usr/share/odoo-acme/acme_base/noise.log", "x", ("odoo", "odoo", 0o644), now);
+    });
+    assert!(!format!("{:?}", stage.open()).contains("hunter"));
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    let files = stage.world.files(&erp2());
+    assert!(files.text("/usr/share/odoo-acme/acme_base/__manifest__.py").contains("name"));
+    assert_eq!(files.get("/usr/share/odoo-acme/linked").map(|e| e.node.clone()), Some(Node::Link("acme_base".into())));
+    assert!(files.get("/usr/share/odoo-acme/acme_base/noise.log").is_none());
+    stage.world.mutate(&erp2(), |machine| {
+        assert_eq!(machine.debconf.len(), 2);
+        assert_eq!(machine.debconf["acme/key"].value.expose(), "hunter2");
+    });
+    stage.world.mutate(&erp1(), |machine| machine.files.remove_tree("/usr/share/odoo-acme/linked".as_ref()));
+    assert_eq!(differences(&stage, "erp2 addons /usr/share/odoo-acme").iter().map(|d| d.what.as_str()).collect::<Vec<_>>(), ["linked"]);
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+}
+
+#[test]
 fn what_happens_on_production_is_named_and_carried() {
     let stage = stage(true);
     stage.world.mutate(&erp1(), |machine| {
@@ -123,7 +159,8 @@ fn what_only_the_standby_has_is_named_and_stays() {
     }
     stage.world.clear_actions();
     stage.apply().unwrap();
-    assert_eq!(stage.world.actions(), []);
+    // Production's modules are fewer: what is kept for a rebuild says so.
+    assert_eq!(stage.world.actions(), [(erp2(), "write /var/lib/otr/requirements.txt".to_owned())]);
 }
 
 #[test]

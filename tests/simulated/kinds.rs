@@ -273,10 +273,12 @@ fn no_kind_is_left_out() {
         left,
         [
             Kind::Sources,
+            Kind::Debconf,
             Kind::Mount,
             Kind::Clone,
             Kind::System,
             Kind::Sentinel,
+            Kind::Addons,
             Kind::Sessions,
             Kind::SessionModule,
             Kind::Promotion,

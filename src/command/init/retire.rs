@@ -46,7 +46,9 @@ pub(super) fn with(global: &Global, args: &InitArgs, connect: &dyn Connect, host
                 left.extend(found(survey).into_iter().filter(|found| !may || !jobs.contains(&found.path)).map(|found| (host, found)));
                 work.extend(jobs.into_iter().filter(|_| may).map(|path| (host, path)));
             }
-            Err(error) => unseen.push(format!("{host}: {error}")),
+            Err(error) => {
+                unseen.push(facts.unreachable(host).map_or_else(|| error.to_string(), |why| format!("{host} cannot be reached: {why}")))
+            }
         }
     }
     for (host, found) in &left {

@@ -12,6 +12,7 @@ use super::rejoin::rewind;
 use super::streaming::{Backup, base_backup};
 use crate::action::{Action, Attributes};
 use crate::host::HostError;
+use crate::look::debconf::Answer;
 use crate::name::HostName;
 
 /// Does one action, or says what the script would have said.
@@ -49,12 +50,28 @@ impl Machine {
                 self.write_file(path, bytes, attributes)
             }
             Action::MakeLink { path, target } => self.make_link(path, target),
+            Action::RemovePlaces { root, places } => {
+                for path in places.iter().map(|place| root.join(place)) {
+                    match self.files.is_directory(&path) {
+                        true => drop(self.remove_directory(&path)),
+                        false => self.remove_file(&path)?,
+                    }
+                }
+                Ok(())
+            }
             Action::RemoveDirectory { path } => self.remove_directory(path),
             Action::MarkPackages { packages, automatic } => {
                 for name in packages {
                     if let Some(package) = self.packages.get_mut(name.as_str()) {
                         package.manual = !automatic;
                     }
+                }
+                Ok(())
+            }
+            Action::AnswerDebconf { answers } => {
+                for answer in answers.iter().cloned() {
+                    let kept = Answer { owner: answer.owner, kind: answer.kind, value: answer.value };
+                    self.debconf.insert(answer.question, kept);
                 }
                 Ok(())
             }

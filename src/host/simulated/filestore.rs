@@ -12,7 +12,10 @@ use super::files::Node;
 use super::machine::Machine;
 use crate::action::keep::Needed;
 use crate::action::{Gift, GiftKind, Keep, Kept, Taken, Transfer};
+use crate::look::addons::AddonTree;
+use crate::look::paths::{Entry, Kind};
 use crate::look::{StoreFile, StoreListing, TreeListing};
+use crate::name::Mode;
 
 /// A content's SHA-1 in hexadecimal.
 pub fn sha1(bytes: &[u8]) -> String {
@@ -59,6 +62,26 @@ impl Machine {
         self.files.is_directory(directory).then(list)
     }
 
+    pub(super) fn addons_sight(&self, root: &Path) -> Option<AddonTree> {
+        self.files.get(root)?;
+        let mut tree = AddonTree::default();
+        for (path, entry) in self.files.below(root) {
+            let place = path.strip_prefix(root).unwrap_or(path).display().to_string();
+            let kind = match &entry.node {
+                Node::File(_) => Kind::File,
+                Node::Directory => Kind::Directory,
+                Node::Link(target) => Kind::Link(target.clone()),
+            };
+            let size = self.files.bytes(path).map_or(0, |bytes| bytes.len() as u64);
+            if let Some(git) = place.strip_suffix("/HEAD").filter(|git| git.ends_with(".git")) {
+                tree.heads.insert(git.to_owned(), self.files.text(path).trim().to_owned());
+            }
+            let (owner, group) = (entry.owner.clone(), entry.group.clone());
+            tree.entries.insert(place, Entry { kind, owner, group, mode: Mode(entry.mode), size, mtime: entry.mtime });
+        }
+        Some(tree)
+    }
+
     /// What was asked for. Files that are gone are left out.
     pub(super) fn give(&self, gift: &Gift) -> Result<Vec<u8>, String> {
         if !self.files.is_directory(&gift.source) {
@@ -71,10 +94,20 @@ impl Machine {
         }
         for name in gift.names.split(|&byte| byte == 0).filter_map(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty()) {
             let path = gift.source.join(name);
-            if let (Some(entry), Some(bytes)) = (self.files.get(&path), self.files.bytes(&path)) {
+            if let Some(entry) = self.files.get(&path) {
+                let (kind, bytes) = match &entry.node {
+                    Node::File(bytes) => (0u8, bytes.clone()),
+                    Node::Directory => (1, Vec::new()),
+                    Node::Link(target) => (2, target.display().to_string().into_bytes()),
+                };
                 stream.extend((name.len() as u64).to_be_bytes());
                 stream.extend(name.as_bytes());
+                stream.push(kind);
                 stream.extend(entry.mode.to_be_bytes());
+                for text in [&entry.owner, &entry.group] {
+                    stream.extend((text.len() as u64).to_be_bytes());
+                    stream.extend(text.as_bytes());
+                }
                 stream.extend(entry.mtime.to_be_bytes());
                 stream.extend((bytes.len() as u64).to_be_bytes());
                 stream.extend(bytes);
@@ -97,7 +130,9 @@ impl Machine {
     /// Takes a whole stream in, then puts it in its place.
     pub(super) fn take(&mut self, transfer: &Transfer, stream: &mut dyn Read) -> Result<Taken, String> {
         let Transfer { directory, owner, .. } = transfer;
-        self.can_receive(directory, owner.as_str())?;
+        if let Some(owner) = owner {
+            self.can_receive(directory, owner.as_str())?;
+        }
         let files = frames(stream).ok_or("tar: Unexpected EOF in archive")?;
         if self.disk_full && !files.is_empty() {
             return Err("tar: Cannot write: No space left on device".into());
@@ -106,8 +141,22 @@ impl Machine {
         let mut taken = Taken::default();
         for (name, file) in files {
             let path = directory.join(&name);
-            self.make_owned(directory, &path, owner.as_str(), now);
-            self.files.put(&path, Node::File(file.bytes), (owner.as_str(), owner.as_str(), file.mode), now);
+            match owner {
+                Some(owner) => {
+                    self.make_owned(directory, &path, owner.as_str(), now);
+                    self.files.put(&path, Node::File(file.bytes), (owner.as_str(), owner.as_str(), file.mode), now);
+                }
+                None if path.parent().is_some_and(|parent| self.files.is_directory(parent)) => {
+                    let target = || String::from_utf8_lossy(&file.bytes).into_owned().into();
+                    let node = match file.kind {
+                        0 => Node::File(file.bytes),
+                        1 => Node::Directory,
+                        _ => Node::Link(target()),
+                    };
+                    self.files.put(&path, node, (file.owner.as_str(), file.group.as_str(), file.mode), now);
+                }
+                None => return Err(format!("mv: cannot move './{name}': No such file or directory")),
+            }
             if let Some(entry) = self.files.get_mut(&path) {
                 entry.mtime = file.mtime;
             }
@@ -210,7 +259,10 @@ impl Machine {
 }
 
 struct Frame {
+    kind: u8,
     mode: u32,
+    owner: String,
+    group: String,
     mtime: f64,
     bytes: Vec<u8>,
 }
@@ -224,10 +276,18 @@ fn frames(stream: &mut dyn Read) -> Option<BTreeMap<String, Frame>> {
             return Some(files);
         }
         let name = String::from_utf8(bytes(stream, length)?).ok()?;
-        let (mode, mtime) = (u32::from_be_bytes(exactly(stream)?), f64::from_be_bytes(exactly(stream)?));
+        let [kind] = exactly(stream)?;
+        let mode = u32::from_be_bytes(exactly(stream)?);
+        let [owner, group] = [text(stream)?, text(stream)?];
+        let mtime = f64::from_be_bytes(exactly(stream)?);
         let length = u64::from_be_bytes(exactly(stream)?);
-        files.insert(name, Frame { mode, mtime, bytes: bytes(stream, length)? });
+        files.insert(name, Frame { kind, mode, owner, group, mtime, bytes: bytes(stream, length)? });
     }
+}
+
+fn text(stream: &mut dyn Read) -> Option<String> {
+    let length = u64::from_be_bytes(exactly(stream)?);
+    String::from_utf8(bytes(stream, length)?).ok()
 }
 
 fn exactly<const N: usize>(stream: &mut dyn Read) -> Option<[u8; N]> {
@@ -254,7 +314,7 @@ mod tests {
     }
 
     fn transfer(names: &[String]) -> Transfer {
-        Transfer { source: "/store".into(), directory: "/store".into(), owner: "odoo".parse().unwrap(), names: names.to_vec() }
+        Transfer { source: "/store".into(), directory: "/store".into(), owner: "odoo".parse().ok(), names: names.to_vec() }
     }
 
     #[test]

@@ -23,7 +23,15 @@ impl Machine {
         Ok(match look {
             Look::Machine => Sight::Machine(self.sight()),
             Look::Vitals { paths, odoo, databases, .. } => Sight::Vitals(self.vitals(paths, *odoo, databases)),
+            Look::Addons(root) => {
+                self.enter(root)?;
+                Sight::Addons(self.addons_sight(root))
+            }
             Look::Survey => Sight::Survey(self.survey()),
+            Look::Debconf(questions) => {
+                let asked = self.debconf.iter().filter(|(question, _)| questions.contains(question));
+                Sight::Debconf(asked.map(|(question, answer)| (question.clone(), answer.clone())).collect())
+            }
             Look::Accounts => Sight::Accounts(self.accounts.clone()),
             // A NixOS has no dpkg.
             Look::Packages if self.nixos.is_some() => return Err(SightError::Failed("sh: dpkg: not found".into())),

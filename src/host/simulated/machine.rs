@@ -12,6 +12,7 @@ use super::redis::Redis;
 use super::units::{Start, UnitState};
 use crate::guard::Answer;
 use crate::look::accounts::Accounts;
+use crate::look::debconf::Answers;
 use crate::look::python::Source;
 use crate::look::{CommandLine, Machine as Sight, Mounted, NixSystem, Packages};
 use crate::name::HostName;
@@ -43,6 +44,8 @@ pub struct Machine {
     pub accounts: Accounts,
     /// dpkg's list.
     pub packages: Packages,
+    /// What debconf was answered.
+    pub debconf: Answers,
     /// It is a NixOS, made of this.
     pub nixos: Option<NixSystem>,
     /// Files by path.
@@ -104,6 +107,7 @@ impl Machine {
                 groups: BTreeSet::from(["root", "nogroup", "adm", "ssl-cert", "www-data"].map(str::to_owned)),
             },
             packages: Packages::new(),
+            debconf: Answers::new(),
             nixos: None,
             files: Files::default(),
             units: BTreeMap::new(),

@@ -44,6 +44,7 @@ impl Machine {
                 externally_managed: false,
                 modules: modules.unwrap_or_default(),
                 sources: self.sources(site),
+                edited: BTreeMap::new(),
                 from_apt: FROM_APT
                     .iter()
                     .filter(|(package, ..)| self.has_package(package))
@@ -57,6 +58,7 @@ impl Machine {
                 modules: modules.unwrap_or_default(),
                 from_apt: Modules::new(),
                 sources: self.sources(site),
+                edited: BTreeMap::new(),
             },
         }
     }

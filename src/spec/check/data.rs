@@ -116,11 +116,16 @@ fn cloned(spec: &Spec, file: &crate::spec::FileSpec, item: &str, findings: &mut 
         findings.value(&path, format!("{shown} is too much for a clone"), "name the parts that are needed: /etc/nginx/sites-available");
         return;
     }
+    of_each_host(spec, &file.path, &path, findings);
+}
+
+/// What no clone may hold.
+pub(super) fn of_each_host(spec: &Spec, tree: &std::path::Path, path: &str, findings: &mut Findings<'_>) {
     let data = spec.odoo.as_ref().map(|odoo| odoo.data_dir.clone());
     let mut never = NEVER.iter().map(std::path::PathBuf::from).chain(data);
-    if let Some(other) = never.find(|other| file.path.starts_with(other) || other.starts_with(&file.path)) {
-        let why = format!("{shown} cannot be a clone: {} is each host's own, or is kept in another way", other.display());
-        findings.value(&path, why, "name what lies beside it");
+    if let Some(other) = never.find(|other| tree.starts_with(other) || other.starts_with(tree)) {
+        let why = format!("{} cannot be a clone: {} is each host's own, or is kept in another way", tree.display(), other.display());
+        findings.value(path, why, "name what lies beside it");
     }
 }
 

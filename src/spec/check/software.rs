@@ -26,6 +26,7 @@ fn packages(spec: &Spec, findings: &mut Findings<'_>) {
             Err(why) => findings.value(&path, why, "write `name` or `name=version`"),
         }
     }
+    debconf(packages.clone.as_ref().map_or(&[], |clone| &clone.debconf), findings);
     for (number, name) in packages.remove.iter().enumerate() {
         if wanted.iter().any(|package| package.name == *name) || packages.hold.contains(name) {
             findings.value(
@@ -33,6 +34,17 @@ fn packages(spec: &Spec, findings: &mut Findings<'_>) {
                 format!("{name} is to be both there and not there"),
                 "take it out of one list",
             );
+        }
+    }
+}
+
+/// A question stands in a line of its own, after a blank.
+fn debconf(questions: &[String], findings: &mut Findings<'_>) {
+    for (number, question) in questions.iter().enumerate() {
+        let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.+-/".contains(c));
+        if !question.split_once('/').is_some_and(|(package, rest)| word(package) && word(rest)) {
+            let why = format!("{question:?} is no question of debconf's");
+            findings.value(&format!("packages.clone.debconf[{number}]"), why, "write `package/question`, as `debconf-show PACKAGE` does");
         }
     }
 }
@@ -74,7 +86,24 @@ fn odoo(spec: &Spec, findings: &mut Findings<'_>) {
     findings.absolute("odoo.config", &odoo.config);
     findings.absolute("odoo.data_dir", &odoo.data_dir);
     for (number, path) in odoo.addons.paths.iter().enumerate() {
-        findings.absolute(&format!("odoo.addons.paths[{number}]"), path);
+        let at = format!("odoo.addons.paths[{number}]");
+        findings.absolute(&at, path);
+        if odoo.addons.clone.is_none() || !path.is_absolute() || spec.is_shared(path) {
+            continue;
+        }
+        // What production does not have there is removed on a standby.
+        let tops = ["/usr", "/usr/local", "/var"];
+        let system = ["/", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp"];
+        let whole = tops.iter().chain(&system).any(|top| path == std::path::Path::new(top))
+            || tops.iter().any(|top| path.parent() == Some(top.as_ref()));
+        match whole {
+            true => findings.value(
+                &at,
+                format!("{} is too much for a clone", path.display()),
+                "name the add-ons' own directory: /usr/share/odoo-acme",
+            ),
+            false => super::data::of_each_host(spec, path, &at, findings),
+        }
     }
     for (number, name) in odoo.databases.iter().enumerate() {
         if odoo.databases[..number].contains(name) {

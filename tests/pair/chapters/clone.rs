@@ -12,7 +12,8 @@ use crate::runner::Chapter;
 const SPEC: &str = "clone.yaml";
 
 /// What somebody built on production: a repository of packages and one of Python code, served by
-/// production itself; sites, certificates, a hand-made drop-in.
+/// production itself; sites, certificates, a hand-made drop-in; add-ons in odootools' layout, by hand
+/// and as checkouts of a server that the standby cannot reach.
 const BUILT: &str = r#"
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends git >/dev/null
@@ -45,15 +46,50 @@ echo 'server { listen 80; }' >/etc/nginx/sites-available/default
 ln -s ../sites-available/default /etc/nginx/sites-enabled/default
 echo types >/etc/nginx/mime
 echo certificate >/etc/ssl/acme/shop.pem
+umask 002
+mkdir -p /srv/git /usr/share/odoo-acme/acme_base /usr/share/odoo-acme/acme_sale/models
+for module in web_acme web_more; do
+  mkdir -p /srv/git/work/$module
+  echo "{'name': '$module'}" >/srv/git/work/$module/__manifest__.py
+  seq 2000 >/srv/git/work/$module/numbers.py
+done
+cd /srv/git/work
+git init -q
+git config user.name kim
+git config user.email kim@localhost
+git checkout -q -b 14.0
+git add . && git commit -qm one && git tag one
+echo "said = 'two'" >web_acme/said.py
+git add . && git commit -qm two
+git clone -q --bare . ../oca.git
+git clone -q -b 14.0 /srv/git/oca.git /usr/share/odooext-oca-web
+git clone -q -b 14.0 /srv/git/oca.git /usr/share/odoo-acme/oca
+for module in acme_base acme_sale; do
+  echo "{'name': '$module'}" >/usr/share/odoo-acme/$module/__manifest__.py
+  echo 'import odoo' >/usr/share/odoo-acme/$module/__init__.py
+done
+seq 500 >/usr/share/odoo-acme/acme_sale/models/sale.py
+chown -R odoo:odoo /usr/share/odoo-acme /usr/share/odooext-oca-web
+find /usr/share/odoo-acme -type d -exec chmod 2775 {} +
 "#;
+
+/// A checkout on the standby is the very one of production's.
+const CHECKOUTS: &str = r#"for tree in odooext-oca-web odoo-acme/oca; do
+  cd /usr/share/$tree
+  runuser -u odoo -- git log -1 --format=%s%d
+  runuser -u odoo -- git status --porcelain
+  runuser -u odoo -- git fsck --no-progress
+  ! runuser -u odoo -- git fetch -q 2>/dev/null
+done"#;
 
 pub fn chapter() -> Chapter {
     let chapter = Chapter::new("clone", Scene::Standby).step("what_people_built_is_cloned", cloned);
     let chapter =
-        ROUNDS.iter().fold(chapter, |chapter, (name, rows)| chapter.step(format!("what_is_{name}"), move |pair| round(rows, pair)));
+        ROUNDS.iter().fold(chapter, |chapter, (name, rows)| chapter.step(format!("what_is_{name}"), move |pair| round(name, rows, pair)));
     chapter
         .step("settings_are_named_and_left_alone", settings)
         .step("a_tree_that_was_lost_is_not_carried", lost)
+        .step("a_module_edited_in_place_is_named", edited)
         .step("what_only_the_standby_has", more)
         .step("a_version_that_cannot_be_had_names_its_origin", from_a_file)
         .step("two_machines_compared", compared)
@@ -64,11 +100,15 @@ fn cloned(pair: &mut Pair) -> Result<()> {
     pair.lab.sh("erp1", BUILT)?;
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
+    let said = pair.lab.sh("erp2", CHECKOUTS)?;
+    ensure!(said.lines().count() == 2 && said.lines().all(|line| line.starts_with("two (HEAD -> 14.0")), "not whole checkouts: {said}");
+    let list = "cd /usr/share; find odoo-acme odooext-oca-web ! -path '*/.git/*' -printf '%p %y %u:%g %m %l ' -type f -exec sha256sum {} \\; -o ! -path '*/.git/*' -printf '\n' | sort";
+    ensure!(pair.lab.sh("erp1", list)? == pair.lab.sh("erp2", list)?, "the add-ons are not the same");
     pair.lab.sh("erp2", "test \"$(readlink /etc/nginx/sites-enabled/default)\" = ../sites-available/default; grep -q certificate /etc/ssl/acme/shop.pem; git --version; test $(stat -c %a /etc/ssl/acme) = 755").map(drop)
 }
 
 /// All of a round's tamperings, one plan, the verbs, the checks, an empty plan.
-fn round(rows: &[Cloning], pair: &mut Pair) -> Result<()> {
+fn round(name: &str, rows: &[Cloning], pair: &mut Pair) -> Result<()> {
     // The last name said is that of the row that failed.
     let tamper: String = rows.iter().map(|row| format!("echo {} >&2\n{}\n", row.name, row.tamper)).collect();
     pair.lab.sh("erp1", &format!("{tamper}systemctl daemon-reload; systemctl restart odoo cron"))?;
@@ -76,13 +116,21 @@ fn round(rows: &[Cloning], pair: &mut Pair) -> Result<()> {
     names(rows, &plan.json()?)?;
     plan.ended(2)?;
     let mut said = plan.said();
-    for what in ["packages", "pip", "config"] {
-        let run = pair.otr.run(SPEC, &format!("sync {what} --json"))?;
+    let verbs: &[&str] = match name {
+        "added" => &["sync packages", "sync pip", "sync addons", "sync config"],
+        "changed" => &["sync all"],
+        _ => &["apply --yes"],
+    };
+    for verb in verbs {
+        let run = pair.otr.run(SPEC, &format!("{verb} --json"))?;
         said += &run.said();
-        let of = ["sources", "packages", "pip", "odoo-conf", "clone", "unit"];
+        let mut of = vec!["sources", "debconf", "packages", "pip", "addons", "odoo-conf", "clone", "unit"];
+        if *verb == "sync all" {
+            of.push("filestore");
+        }
         let strange = |r: &&Value| r["host"] != "erp2" || !of.iter().any(|kind| r["kind"] == *kind);
         let strangers: Vec<String> = run.json()?.resources().filter(|r| r["outcome"].is_string()).filter(strange).map(line).collect();
-        ensure!(strangers.is_empty(), "sync {what} touched what was not asked for: {}", strangers.join("; "));
+        ensure!(strangers.is_empty(), "{verb} touched what was not asked for: {}", strangers.join("; "));
         run.ended(0)?;
     }
     ensure!(!said.contains("hunter"), "a secret of production's files was shown");
@@ -161,8 +209,13 @@ fn settings(pair: &mut Pair) -> Result<()> {
 fn lost(pair: &mut Pair) -> Result<()> {
     pair.lab.sh(
         "erp1",
-        "mv /etc/ssl/acme /root/lost; mkdir /etc/ssl/acme; cp -a /etc/odoo/odoo.conf /root/; : >/etc/odoo/odoo.conf; mv /etc/nginx /root/",
+        "mv /etc/ssl/acme /root/lost; mkdir /etc/ssl/acme; cp -a /etc/odoo/odoo.conf /root/; : >/etc/odoo/odoo.conf; mv /etc/nginx /root/; \
+         mv /usr/share/odoo-acme /root/; mkdir /usr/share/odoo-acme",
     )?;
+    let run = pair.otr.run(SPEC, "sync addons --json")?;
+    let text = run.stdout.clone();
+    run.ended(1)?;
+    ensure!(text.contains("/usr/share/odoo-acme is empty on erp1"), "sync addons does not say so: {text}");
     let run = pair.otr.run(SPEC, "sync config --json")?;
     let text = run.stdout.clone();
     run.ended(1)?;
@@ -171,12 +224,36 @@ fn lost(pair: &mut Pair) -> Result<()> {
     }
     pair.lab.sh(
         "erp2",
-        "test -e /etc/ssl/acme/shop.pem; test -L /etc/nginx/sites-enabled/default; grep -q limit_time_cpu /etc/odoo/odoo.conf",
+        "test -e /usr/share/odoo-acme/acme_base/__manifest__.py; test -e /etc/ssl/acme/shop.pem; test -L /etc/nginx/sites-enabled/default; grep -q limit_time_cpu /etc/odoo/odoo.conf",
     )?;
     pair.lab.sh(
         "erp1",
-        "rm -r /etc/ssl/acme; mv /root/lost /etc/ssl/acme; mv /root/odoo.conf /etc/odoo/; mv /root/nginx /etc/; systemctl restart odoo",
+        "rm -r /etc/ssl/acme; mv /root/lost /etc/ssl/acme; mv /root/odoo.conf /etc/odoo/; mv /root/nginx /etc/; \
+         rmdir /usr/share/odoo-acme; mv /root/odoo-acme /usr/share/; systemctl restart odoo",
     )?;
+    pair.nothing_differs(SPEC)
+}
+
+/// What pip's own hashes tell: named where it is production's, put right where it is the standby's.
+fn edited(pair: &mut Pair) -> Result<()> {
+    const FILE: &str = "/usr/local/lib/python3.9/dist-packages/phonenumbers/__init__.py";
+    pair.lab.sh("erp1", &format!("cp -a {FILE} /root/whole.py; echo '# by hand' >>{FILE}"))?;
+    let plan = pair.otr.run(SPEC, "plan --json --detailed-exitcode")?.ended(2)?.json()?;
+    let drift: Vec<&Value> = plan.resources().filter(|r| r["state"] != "holds").collect();
+    ensure!(drift.len() == 2 && drift.iter().all(|r| r["kind"] == "pip"), "not pip alone: {drift:?}");
+    let text = drift.iter().map(ToString::to_string).collect::<String>();
+    for word in ["phonenumbers edited in place", "as pip installed it", "phonenumbers/__init__.py ("] {
+        ensure!(text.contains(word), "plan does not say {word:?}: {text}");
+    }
+    pair.otr.run(SPEC, "sync pip --json")?.ended(0)?;
+    pair.lab.sh(
+        "erp2",
+        &format!("! grep -q 'by hand' {FILE}; grep -q '^phonenumbers==8.12.2' /var/lib/otr/requirements.txt; grep -q 'phonenumbers was edited in place: phonenumbers/__init__.py' /var/lib/otr/requirements.txt"),
+    )?;
+    pair.lab.sh("erp1", &format!("cp -a /root/whole.py {FILE}"))?;
+    pair.lab.sh("erp2", &format!("echo '# by hand' >>{FILE}"))?;
+    pair.otr.run(SPEC, "sync pip --json")?.ended(0)?;
+    pair.lab.sh("erp2", &format!("! grep -q 'by hand' {FILE}"))?;
     pair.nothing_differs(SPEC)
 }
 
@@ -185,8 +262,8 @@ fn more(pair: &mut Pair) -> Result<()> {
     pair.otr.vary(SPEC, "kept.yaml", |text| text.replace("remove: true, sources", "sources").replace("{remove: true}", "{}"))?;
     pair.lab.sh("erp1", "apt-get remove -qq -y tree >/dev/null; pip3 uninstall -q -y phonenumbers")?;
     let plan = pair.otr.run("kept.yaml", "plan --json --detailed-exitcode")?.ended(2)?.json()?;
-    for (kind, name) in [("packages", "tree"), ("pip", "phonenumbers")] {
-        let found = plan.resources().find(|r| r["kind"] == kind && r["host"] == "erp2").context(kind)?;
+    for (kind, place, name) in [("packages", "debian", "tree"), ("pip", "system", "phonenumbers")] {
+        let found = plan.resources().find(|r| r["kind"] == kind && r["name"] == place && r["host"] == "erp2").context(kind)?;
         ensure!(found["state"] == "change" && found["left_to"].is_string() && found["differences"].to_string().contains(name), "{found}");
     }
     for what in ["packages", "pip"] {
@@ -211,6 +288,7 @@ fn from_a_file(pair: &mut Pair) -> Result<()> {
 
 /// What is left is what is per host.
 fn compared(pair: &mut Pair) -> Result<()> {
+    pair.lab.sh("erp1", "echo '# by hand' >>/usr/share/odooext-oca-web/web_more/numbers.py")?;
     let run = pair.otr.run(SPEC, "diff erp1 erp2 --json")?;
     let report: Value = serde_json::from_str(&run.ended(0)?.stdout)?;
     let areas = report["areas"].as_array().context("no areas")?;
@@ -218,6 +296,12 @@ fn compared(pair: &mut Pair) -> Result<()> {
     for same in ["sources", "packages", "pip"] {
         ensure!(of(same).as_deref() == Some("[]"), "{same} differ: {:?}", of(same));
     }
+    let addons = of("addons").context("addons")?;
+    // What the clone ignores is a difference all the same.
+    for place in ["/usr/share/odoo-acme/acme_base/server.log", "/usr/share/odooext-oca-web/web_more/numbers.py"] {
+        ensure!(addons.contains(place), "add-ons without {place}: {addons}");
+    }
+    ensure!(addons.matches("\"what\"").count() == 2, "add-ons: {addons}");
     let conf = of("odoo.conf").context("odoo.conf")?;
     ensure!(conf.contains("workers") && !conf.contains("limit_time_cpu"), "odoo.conf: {conf}");
     Ok(())

@@ -33,6 +33,10 @@ const ADDED: &[Cloning] = rows! {
         => "sources" "/etc/apt/keyrings*" [] check "test $(stat -c %s /etc/apt/keyrings/acme.gpg) = 18";
     "package_installed": "apt-get update -qq; apt-get install -qq -y acme-tool=2.0 >/dev/null"
         => "packages" "acme-tool" ["2.0"] check "acme-tool | grep -qx 'acme-tool 2.0'";
+    "debconf_answered": "printf 'acme-tool acme-tool/greeting string hello  there\nacme-tool acme-tool/other string no\n' | debconf-set-selections"
+        => "debconf" "acme-tool/greeting" ["absent", "hello  there"] check "debconf-show acme-tool | grep -q 'greeting: hello  there' && ! debconf-show acme-tool | grep -q other";
+    "debconf_password": "echo 'acme-tool acme-tool/secret password hunter6' | debconf-set-selections"
+        => "debconf" "acme-tool/secret" ["sensitive"] check "echo 'GET acme-tool/secret' | debconf-communicate acme-tool | grep -qx '0 hunter6' && ! grep -q hunter6 /var/cache/debconf/config.dat";
     "package_upgraded": "apt-get install -qq -y --allow-change-held-packages otr-lab-tool=1.1 >/dev/null; apt-mark hold otr-lab-tool >/dev/null"
         => "packages" "otr-lab-tool" ["1.0", "1.1"] check "otr-lab-tool | grep -qx 'otr-lab-tool 1.1' && apt-mark showhold | grep -qx otr-lab-tool";
     "package_held": "apt-mark hold tree >/dev/null"
@@ -41,6 +45,8 @@ const ADDED: &[Cloning] = rows! {
         => "packages" "acl mark" ["dependency"] check "apt-mark showauto | grep -qx acl";
     "vcs_install": "pip3 install -q git+http://10.77.0.11:8001/acme_vcs.git@one"
         => "pip" "acme-vcs" ["git+http://10.77.0.11:8001/acme_vcs.git@"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = one";
+    "requirements_grew": ":"
+        => "pip" "what pip installed there" ["lines"] check "grep -q '^acme-vcs @ git+http://10.77.0.11:8001/acme_vcs.git@' /var/lib/otr/requirements.txt";
     "odoo_conf_key_added": "sed -i 's/^db_user.*/&\\nlimit_memory_hard = 3000000000/' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_memory_hard" ["3000000000"] check "grep -qx 'limit_memory_hard = 3000000000' /etc/odoo/odoo.conf";
     "odoo_conf_password_added": "sed -i 's/^db_user.*/&\\nsmtp_password = hunter2/' /etc/odoo/odoo.conf"
@@ -57,6 +63,12 @@ const ADDED: &[Cloning] = rows! {
         => "clone" "/etc/cron.d/acme-night" ["sensitive"] check "grep -q '0 3' /etc/cron.d/acme-night";
     "certificate_added": "install -m 600 -o odoo -g odoo /dev/null /etc/ssl/acme/shop.key; echo '-----BEGIN PRIVATE KEY----- hunter3' >/etc/ssl/acme/shop.key"
         => "clone" "/etc/ssl/acme/shop.key" ["sensitive"] check "test \"$(stat -c '%U %a' /etc/ssl/acme/shop.key)\" = 'odoo 600' && grep -q hunter3 /etc/ssl/acme/shop.key";
+    "addon_added": "cd /usr/share/odoo-acme; umask 002; mkdir -p acme_new/models; echo 'import odoo' | tee acme_new/__init__.py acme_new/models/a.py; ln -s ../acme_base/__manifest__.py acme_new/linked.py; chown -R odoo:odoo acme_new"
+        => "addons" "acme_new*" [] check "cd /usr/share/odoo-acme/acme_new; test $(stat -c %U:%G models/a.py) = odoo:odoo; test $(readlink linked.py) = ../acme_base/__manifest__.py; python3 -m compileall -q models";
+    "file_of_an_addon_added": "cd /usr/share/odoo-acme/acme_base; install -m 640 -o odoo -g odoo /dev/null \"it's new.py\"; echo \"x = 'hunter7'\" >\"it's new.py\"; echo noise >server.log"
+        => "addons" "acme_base/it's new.py" ["absent", "14 bytes"] check "cd /usr/share/odoo-acme/acme_base; test $(stat -c %a \"it's new.py\") = 640 && grep -q hunter7 \"it's new.py\" && test ! -e server.log";
+    "uncommitted_edit_in_a_checkout": "echo '# by hand' >>/usr/share/odoo-acme/oca/web_more/numbers.py"
+        => "addons" "oca/web_more/numbers.py" [] check "cd /usr/share/odoo-acme/oca; test \"$(runuser -u odoo -- git status --porcelain)\" = ' M web_more/numbers.py'";
 };
 
 const CHANGED: &[Cloning] = rows! {
@@ -74,6 +86,8 @@ const CHANGED: &[Cloning] = rows! {
         => "pip" "phonenumbers" ["8.12.1", "8.12.2"] check "test -d /usr/local/lib/python3.9/dist-packages/phonenumbers-8.12.2.dist-info";
     "vcs_install_of_a_new_commit": "pip3 install -q --force-reinstall --no-deps git+http://10.77.0.11:8001/acme_vcs.git@two"
         => "pip" "acme-vcs" ["0.1 (git+http://"] check "cd /; test $(python3 -c 'import acme_vcs; print(acme_vcs.said)') = two";
+    "requirements_changed": ":"
+        => "pip" "what pip installed there" ["lines"] check "grep -qx 'phonenumbers==8.12.2' /var/lib/otr/requirements.txt";
     "odoo_conf_key_changed": "sed -i 's/^limit_time_cpu = .*/limit_time_cpu = 300/' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_time_cpu" ["120", "300"] check "grep -qx 'limit_time_cpu = 300' /etc/odoo/odoo.conf";
     "odoo_conf_password_changed": "sed -i 's/^smtp_password = .*/smtp_password = hunter4/' /etc/odoo/odoo.conf"
@@ -94,6 +108,20 @@ const CHANGED: &[Cloning] = rows! {
         => "clone" "/etc/nginx/sites-available/default owner and mode" ["root:root", "odoo:odoo"] check "test $(stat -c %U:%G /etc/nginx/sites-available/default) = odoo:odoo";
     "file_became_a_folder": "rm /etc/nginx/mime; mkdir /etc/nginx/mime; echo x >/etc/nginx/mime/types"
         => "clone" "/etc/nginx/mime*" [] check "grep -q x /etc/nginx/mime/types";
+    "addon_edited": "echo \"x = 'hunter8'\" >>/usr/share/odoo-acme/acme_sale/models/sale.py"
+        => "addons" "acme_sale/models/sale.py" [] check "grep -q hunter8 /usr/share/odoo-acme/acme_sale/models/sale.py && test $(stat -c %U /usr/share/odoo-acme/acme_sale/models/sale.py) = odoo";
+    "addon_given_to_another": "chown root:odoo /usr/share/odoo-acme/acme_base; chmod 2750 /usr/share/odoo-acme/acme_base"
+        => "addons" "acme_base owner and mode" ["odoo:odoo 2775", "root:odoo 2750"] check "test \"$(stat -c '%U:%G %a' /usr/share/odoo-acme/acme_base)\" = 'root:odoo 2750'";
+    "file_of_an_addon_became_a_link": "cd /usr/share/odoo-acme/acme_sale; ln -sf ../acme_base/__init__.py __init__.py"
+        => "addons" "acme_sale/__init__.py" ["a link to ../acme_base/__init__.py"] check "test -L /usr/share/odoo-acme/acme_sale/__init__.py";
+    "new_commit_in_a_checkout": "cd /usr/share/odooext-oca-web; echo \"said = 'three'\" >web_acme/said.py; runuser -u odoo -- git -c user.name=kim -c user.email=kim@localhost commit -qam three"
+        => "addons" "the checkout" ["14.0"] check "cd /usr/share/odooext-oca-web; test $(runuser -u odoo -- git log -1 --format=%s) = three && test -z \"$(runuser -u odoo -- git status --porcelain)\" && runuser -u odoo -- git fsck";
+    "file_of_the_new_commit": ":"
+        => "addons" "web_acme/said.py" [] check "grep -q three /usr/share/odooext-oca-web/web_acme/said.py";
+    "checkout_at_another_revision": "cd /usr/share/odoo-acme/oca; runuser -u odoo -- git checkout -q --force one"
+        => "addons" "the checkout oca" ["14.0"] check "cd /usr/share/odoo-acme/oca; test $(runuser -u odoo -- git describe --tags) = one && test -z \"$(runuser -u odoo -- git status --porcelain)\" && test ! -e web_acme/said.py";
+    "files_of_the_other_revision": ":"
+        => "addons" "oca/web_*" [] check "! grep -q hand /usr/share/odoo-acme/oca/web_more/numbers.py";
 };
 
 const REMOVED: &[Cloning] = rows! {
@@ -105,6 +133,8 @@ const REMOVED: &[Cloning] = rows! {
         => "sources" "/etc/apt/keyrings/acme.gpg" ["absent"] check "test ! -e /etc/apt/keyrings/acme.gpg";
     "vcs_install_removed": "pip3 uninstall -q -y acme_vcs"
         => "pip" "acme-vcs" ["absent"] check "cd /; ! python3 -c 'import acme_vcs' 2>/dev/null";
+    "requirements_shrank": ":"
+        => "pip" "what pip installed there" ["lines"] check "! grep -q acme-vcs /var/lib/otr/requirements.txt";
     "odoo_conf_key_removed": "sed -i '/^limit_memory_hard/d' /etc/odoo/odoo.conf"
         => "odoo-conf" "limit_memory_hard" ["absent"] check "! grep -q limit_memory_hard /etc/odoo/odoo.conf";
     "odoo_conf_password_removed": "sed -i '/^smtp_password/d' /etc/odoo/odoo.conf"
@@ -121,4 +151,12 @@ const REMOVED: &[Cloning] = rows! {
         => "clone" "/etc/cron.d/acme-night" ["absent"] check "test ! -e /etc/cron.d/acme-night";
     "certificate_removed": "rm /etc/ssl/acme/shop.key"
         => "clone" "/etc/ssl/acme/shop.key" ["absent"] check "test ! -e /etc/ssl/acme/shop.key";
+    "addon_removed": "rm -r /usr/share/odoo-acme/acme_new"
+        => "addons" "acme_new*" ["absent"] check "test ! -e /usr/share/odoo-acme/acme_new && test -e /var/lib/otr/backup/usr/share/odoo-acme/acme_new/models/a.py";
+    "file_of_an_addon_removed": "rm /usr/share/odoo-acme/acme_sale/models/sale.py"
+        => "addons" "acme_sale/models/sale.py" ["absent"] check "test ! -e /usr/share/odoo-acme/acme_sale/models/sale.py && test -d /usr/share/odoo-acme/acme_sale/models";
+    "checkout_removed": "rm -r /usr/share/odoo-acme/oca"
+        => "addons" "the checkout oca" ["absent"] check "test ! -e /usr/share/odoo-acme/oca";
+    "files_of_the_checkout_removed": ":"
+        => "addons" "oca*" ["absent"] check "test ! -e /var/lib/otr/backup/usr/share/odoo-acme/oca/.git";
 };
