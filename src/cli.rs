@@ -232,7 +232,7 @@ pub struct SyncArgs {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// A host of the spec, `local`, or [user@]address[:port]
+    /// A host of the spec, `local`, or `[user@]address[:port]`
     pub left: String,
     /// The other
     pub right: String,

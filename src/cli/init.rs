@@ -9,10 +9,10 @@ use crate::name::{DatabaseName, Word};
 /// Options of `init`. The spec is written to `--spec FILE`, or ./otr.yaml.
 #[derive(Debug, Args, Clone, Default)]
 pub struct InitArgs {
-    /// The running production: `local`, or [user@]address[:port]
+    /// The running production: `local`, or `[user@]address[:port]`
     #[arg(required_unless_present = "retire_predecessor")]
     pub production: Option<String>,
-    /// The machine that is to follow it, `local` or [user@]address[:port]
+    /// The machine that is to follow it, `local` or `[user@]address[:port]`
     #[arg(long, value_name = "HOST")]
     pub standby: Option<String>,
     /// The installation's name; the first database's if absent

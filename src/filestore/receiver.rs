@@ -1,7 +1,7 @@
 //! Takes files in: each is hashed when it arrived and gets its place only if its SHA-1 is its
 //! name. What was not asked for, comes twice or never ends is an error, and nothing of it stays.
 //!
-//! One thread reads, some hash and write ([`super::writer`]), and one puts batches in their
+//! One thread reads, some hash and write (`writer`), and one puts batches in their
 //! places meanwhile.
 
 use std::io::{Read, Write};

@@ -16,7 +16,7 @@ pub struct Storage {
     #[serde(default)]
     pub mounts: Vec<Mount>,
     /// Addresses of object stores that Odoo's attachments are in, such as
-    /// https://s3.example.net/acme: every member is seen to reach them. otr sends them no key.
+    /// `https://s3.example.net/acme`: every member is seen to reach them. otr sends them no key.
     #[serde(default)]
     pub buckets: Vec<String>,
 }
