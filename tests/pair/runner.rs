@@ -23,17 +23,23 @@ pub struct Chapter {
     begins: Scene,
     leaves: Option<Scene>,
     independent: bool,
+    prepare: Option<Run>,
     steps: Vec<Step>,
 }
 
 impl Chapter {
     /// A chapter whose steps build on each other: one that fails ends it.
     pub fn new(name: &'static str, begins: Scene) -> Self {
-        Self { name, begins, leaves: None, independent: false, steps: Vec::new() }
+        Self { name, begins, leaves: None, independent: false, prepare: None, steps: Vec::new() }
     }
     /// Its steps do not need each other: after one that fails the scene is set again.
     pub fn independent(mut self) -> Self {
         self.independent = true;
+        self
+    }
+    /// What is done whenever the scene is set, before a step.
+    pub fn prepared(mut self, run: impl Fn(&mut Pair) -> Result<()> + 'static) -> Self {
+        self.prepare = Some(Box::new(run));
         self
     }
     /// The next chapter finds this scene, if all went well.
@@ -146,6 +152,11 @@ fn wanted<'a>(chapter: &'a Chapter, wish: &Wish) -> Vec<&'a Step> {
     chapter.steps.iter().take(last.map_or(0, |at| at + 1)).collect()
 }
 
+fn set(chapter: &Chapter, pair: &mut Pair) -> Result<()> {
+    pair.enter(chapter.begins)?;
+    chapter.prepare.as_ref().map_or(Ok(()), |prepare| prepare(pair))
+}
+
 fn play(chapter: &Chapter, wish: &Wish, pair: &mut Pair, tally: &mut Tally) {
     let steps = wanted(chapter, wish);
     tally.filtered += chapter.steps.len() - steps.len();
@@ -161,7 +172,7 @@ fn play(chapter: &Chapter, wish: &Wish, pair: &mut Pair, tally: &mut Tally) {
         let _ = std::io::Write::flush(&mut std::io::stdout());
         pair.otr.forget();
         // The scene's own work is charged to the first step, and told apart from it.
-        let set = if at == 0 || (chapter.independent && !whole) { pair.enter(chapter.begins) } else { Ok(()) };
+        let set = if at == 0 || (chapter.independent && !whole) { set(chapter, pair) } else { Ok(()) };
         let setting = begun.elapsed().as_secs_f64();
         if at == 0 || !whole {
             pair.otr.forget();
