@@ -64,7 +64,7 @@ pub struct Places {
     pub files: BTreeSet<PathBuf>,
     /// Small trees, compared place by place.
     pub trees: BTreeSet<PathBuf>,
-    /// Directories of add-ons, by size and time of each file, and the commit of each checkout.
+    /// Directories of add-ons, by the content of each file, and the commit of each checkout.
     pub addons: BTreeSet<PathBuf>,
 }
 
@@ -220,7 +220,11 @@ fn addons(facts: &Facts, host: &HostName, places: &Places) -> Result<Things, Fac
         for (place, entry) in &tree.entries {
             // A checkout is compared by its commit: git writes there whenever somebody looks.
             if !Path::new(place).ancestors().any(|part| part.to_str().is_some_and(|part| tree.heads.contains_key(part))) {
-                things.insert(name(place), plain(format!("{}:{} {}, {entry}", entry.owner, entry.group, entry.mode)));
+                let what = match tree.sums.get(place) {
+                    Some(sum) => format!("{} bytes, SHA-1 {}…", entry.size, sum.get(..8).unwrap_or(sum)),
+                    None => entry.to_string(),
+                };
+                things.insert(name(place), plain(format!("{}:{} {}, {what}", entry.owner, entry.group, entry.mode)));
             }
         }
         things.extend(tree.heads.iter().map(|(git, head)| (name(git), plain(head))));

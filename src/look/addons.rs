@@ -1,5 +1,5 @@
-//! A tree of add-ons: every file, link and directory by size, time, owner and mode, and at which
-//! commit its checkouts are. Contents are not read.
+//! A tree of add-ons: every file, link and directory with owner and mode, files with the SHA-1 of
+//! their content, and at which commit its checkouts are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +14,9 @@ use super::{Reply, SightError, content::is_absent, octal, quote_path};
 pub struct AddonTree {
     /// Place below the root (empty: the root itself) → what stands there.
     pub entries: BTreeMap<String, Entry>,
+    /// The SHA-1 of each file outside `.git` that may be read; git's own are named by it.
+    #[serde(default)]
+    pub sums: BTreeMap<String, String>,
     /// Each `.git` below the root → commit and branch, or commit alone.
     pub heads: BTreeMap<String, String>,
 }
@@ -28,6 +31,8 @@ pub(super) fn script(root: &Path) -> String {
         r#"r={root}; if ! [ -e "$r" ]; then stat -- "$r" >/dev/null; exit; fi
 cd "$r" || exit
 find . {PASSED_OVER} -printf '%y\0%u\0%g\0%m\0%s\0%T@\0%l\0%P\0' || exit
+find . -type d \( -name __pycache__ -o -name .otr-incoming -o -name .git \) -prune -o -type f ! -name '*.pyc' ! -name '.*.otr-new' -print0 |
+  xargs -0 -r sha1sum -z -- || :
 find . -type d -name .git -prune | while read -r git; do
   head=$(cat "$git/HEAD") || exit
   case $head in "ref: "*)
@@ -48,6 +53,10 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<AddonTree>, Sight
     let mut words = text.split_terminator('\0');
     let mut tree = AddonTree::default();
     while let Some(kind) = words.next() {
+        if let Some((sum, place)) = kind.split_once("  ./") {
+            tree.sums.insert(place.to_owned(), sum.to_owned());
+            continue;
+        }
         let mut next = || words.next().ok_or(SightError::Truncated);
         if kind == "g" {
             let (place, head) = (next()?.to_owned(), next()?.trim().to_owned());
@@ -111,6 +120,8 @@ mod tests {
         std::os::unix::fs::symlink("../acme", root.join("link")).unwrap();
         let tree = look(&root).unwrap().unwrap();
         assert_eq!((tree.entries["acme/models.py"].size, tree.entries["acme/models.py"].kind.clone()), (5, Kind::File));
+        assert_eq!(tree.sums["acme/models.py"], "8cb2237d0679ca88db6464eac60da96345513964");
+        assert_eq!(tree.sums.keys().collect::<Vec<_>>(), ["acme/models.py"]);
         assert_eq!(tree.entries["link"].kind, Kind::Link("../acme".into()));
         assert_eq!(tree.entries[""].kind, Kind::Directory);
         assert!(tree.entries.keys().all(|place| !place.ends_with(".pyc") && !place.contains("__pycache__")), "{:?}", tree.entries.keys());

@@ -1,7 +1,7 @@
 //! Trees of add-ons that a standby takes from production: files with their times, owners and modes,
 //! links, and whole checkouts.
 //!
-//! Two files are one if size and time of change are: a copy keeps the time. A checkout's `.git` is
+//! Two files are one if their contents are. A checkout's `.git` is
 //! compared by its commit and branch, for git itself writes there whenever somebody only looks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +84,7 @@ impl Resource for Addons {
         }
         let mut work = Work { addons: self, differences: Vec::new(), remove: Vec::new(), root: None, fetch: BTreeSet::new() };
         work.clear(standby, &here, &there);
+        let sums = |tree: Option<&AddonTree>, place: &str| tree.and_then(|tree| tree.sums.get(place)).cloned();
         let accounts = facts.accounts(&self.host)?;
         for (place, wanted) in &there {
             if !accounts.users.contains_key(&wanted.owner) || !accounts.groups.contains(&wanted.group) {
@@ -96,10 +97,18 @@ impl Resource for Addons {
                     self.production
                 )));
             }
-            work.bring(place, here.get(place).copied(), wanted)?;
+            let sums = (sums(standby, place), sums(Some(whole), place));
+            work.bring(place, here.get(place).copied(), wanted, sums)?;
         }
         work.checkouts(standby, whole);
         Ok(work.done())
+    }
+}
+
+fn told(entry: &Entry, sum: Option<&String>) -> String {
+    match sum.and_then(|sum| sum.get(..8)) {
+        Some(sum) => format!("{entry}, SHA-1 {sum}…"),
+        None => entry.to_string(),
     }
 }
 
@@ -132,12 +141,20 @@ impl Work<'_> {
         }
     }
 
-    fn bring(&mut self, place: &str, is: Option<&Entry>, wanted: &Entry) -> Result<(), FactError> {
+    /// `sums`: of the contents, there and wanted, where they are known.
+    fn bring(&mut self, place: &str, is: Option<&Entry>, wanted: &Entry, sums: (Option<String>, Option<String>)) -> Result<(), FactError> {
         let path = self.addons.at(place);
         let name = if place.is_empty() { "the tree itself".to_owned() } else { place.to_owned() };
         let same_kind = is.is_some_and(|is| is.kind == wanted.kind);
-        // tar keeps fractions of a second, some file systems do not.
-        let same_content = is.is_some_and(|is| same_kind && is.size == wanted.size && (is.mtime - wanted.mtime).abs() < 0.01);
+        let same_content = is.is_some_and(|is| {
+            same_kind
+                && is.size == wanted.size
+                && match &sums {
+                    (Some(is), Some(wanted)) => is == wanted,
+                    // In a `.git`. tar keeps fractions of a second, some file systems do not.
+                    _ => (is.mtime - wanted.mtime).abs() < 0.01,
+                }
+        });
         let of = |entry: &Entry| format!("{}:{} {}", entry.owner, entry.group, entry.mode);
         // A link has no mode, and its owner says nothing.
         let same_owner = matches!(wanted.kind, What::Link(_)) || is.is_some_and(|is| of(is) == of(wanted));
@@ -153,7 +170,7 @@ impl Work<'_> {
         }
         self.differences.push(match is.filter(|_| same_kind && (same_content || wanted.kind == What::Directory)) {
             Some(is) => Difference::new(format!("{name} owner and mode"), of(is), of(wanted)),
-            None => Difference::new(name, is.map(ToString::to_string), wanted.to_string()),
+            None => Difference::new(name, is.map(|is| told(is, sums.0.as_ref())), told(wanted, sums.1.as_ref())),
         });
         if place.is_empty() {
             let word = |text: &str| text.parse::<Word>().map_err(|e| FactError::Refused(format!("{}: {e}", path.display())));

@@ -76,6 +76,9 @@ impl Machine {
             if let Some(git) = place.strip_suffix("/HEAD").filter(|git| git.ends_with(".git")) {
                 tree.heads.insert(git.to_owned(), self.files.text(path).trim().to_owned());
             }
+            if let Some(bytes) = self.files.bytes(path).filter(|_| !place.split('/').any(|part| part == ".git")) {
+                tree.sums.insert(place.clone(), sha1(bytes));
+            }
             let (owner, group) = (entry.owner.clone(), entry.group.clone());
             tree.entries.insert(place, Entry { kind, owner, group, mode: Mode(entry.mode), size, mtime: entry.mtime });
         }

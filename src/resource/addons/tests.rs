@@ -18,6 +18,7 @@ fn tree(entries: &[(&str, Entry)], heads: &[(&str, &str)]) -> Option<AddonTree> 
     let root = [("".to_owned(), folder())];
     Some(AddonTree {
         entries: entries.iter().map(|(place, entry)| ((*place).to_owned(), entry.clone())).chain(root).collect(),
+        sums: BTreeMap::new(),
         heads: heads.iter().map(|(git, head)| ((*git).to_owned(), (*head).to_owned())).collect(),
     })
 }
@@ -46,6 +47,18 @@ fn a_copy_is_one_with_what_it_is_of() {
     assert_eq!(decide(same(), same()).unwrap(), Decision::Holds);
     let without_log = tree(&[("acme", folder()), ("acme/a.py", file(5, 1.250_4))], &[]);
     assert_eq!(decide(same(), without_log).unwrap(), Decision::Holds);
+}
+
+#[test]
+fn contents_decide_and_not_times() {
+    let with = |mtime: f64, sum: &str| {
+        let mut tree = tree(&[("acme", folder()), ("acme/a.py", file(5, mtime))], &[]).unwrap();
+        tree.sums.insert("acme/a.py".into(), sum.into());
+        Some(tree)
+    };
+    assert_eq!(decide(with(1.0, "aaaaaaaaaa"), with(2.0, "aaaaaaaaaa")).unwrap(), Decision::Holds);
+    let Decision::Change(change) = decide(with(1.0, "aaaaaaaaaa"), with(1.0, "bbbbbbbbbb")).unwrap() else { panic!() };
+    assert_eq!(change.differences[0].wanted, "5 bytes of 1970-01-01T00:00:01Z, SHA-1 aaaaaaaa…".into());
 }
 
 #[test]

@@ -110,6 +110,8 @@ const CHANGED: &[Cloning] = rows! {
         => "clone" "/etc/nginx/mime*" [] check "grep -q x /etc/nginx/mime/types";
     "addon_edited": "echo \"x = 'hunter8'\" >>/usr/share/odoo-acme/acme_sale/models/sale.py"
         => "addons" "acme_sale/models/sale.py" [] check "grep -q hunter8 /usr/share/odoo-acme/acme_sale/models/sale.py && test $(stat -c %U /usr/share/odoo-acme/acme_sale/models/sale.py) = odoo";
+    "addon_edited_with_its_size_and_time_kept": "cd /usr/share/odoo-acme/acme_base; touch -r __manifest__.py /tmp/when; sed s/acme_base/acme_bose/ __manifest__.py >/tmp/new; cat /tmp/new >__manifest__.py; touch -r /tmp/when __manifest__.py"
+        => "addons" "acme_base/__manifest__.py" ["SHA-1"] check "grep -q acme_bose /usr/share/odoo-acme/acme_base/__manifest__.py";
     "addon_given_to_another": "chown root:odoo /usr/share/odoo-acme/acme_base; chmod 2750 /usr/share/odoo-acme/acme_base"
         => "addons" "acme_base owner and mode" ["odoo:odoo 2775", "root:odoo 2750"] check "test \"$(stat -c '%U:%G %a' /usr/share/odoo-acme/acme_base)\" = 'root:odoo 2750'";
     "file_of_an_addon_became_a_link": "cd /usr/share/odoo-acme/acme_sale; ln -sf ../acme_base/__init__.py __init__.py"
