@@ -177,7 +177,7 @@ mod tests {
         let told = told(&stage);
         let named: Vec<&String> = told.iter().filter(|line| line.contains("odoo-shop")).collect();
         assert_eq!(named.len(), 1, "{named:?}");
-        assert!(named[0].starts_with("/usr/share/odoo-shop/acme/a.py: odoo:odoo 0640, 3 bytes of "), "{named:?}");
+        assert!(named[0].starts_with("/usr/share/odoo-shop/acme/a.py: odoo:odoo 0640, 3 bytes, SHA-1 "), "{named:?}");
     }
 
     #[test]
