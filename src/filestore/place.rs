@@ -278,3 +278,26 @@ pub fn write_state(path: &Path, text: &str) -> Result<(), DiskError> {
     };
     write().map_err(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// Only root can give anything away.
+    #[test]
+    fn a_directory_that_was_not_given_away_is_by_the_next_run() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("e8")).unwrap();
+        let place = Place::open(dir.path(), (1234, 1234)).unwrap();
+        let name = StoreName::parse(b"e8/e839f135264482098d855b8322e6c27b56d73a60").unwrap();
+        drop(place.create(&name).unwrap());
+        place.commit(&[name]).unwrap();
+        let seen = std::fs::metadata(dir.path().join("e8")).unwrap();
+        assert_eq!((seen.uid(), seen.gid(), seen.mode() & 0o777), (1234, 1234, 0o755));
+    }
+}
