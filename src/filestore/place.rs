@@ -154,9 +154,9 @@ impl Place {
     fn directory(&self, name: &str) -> io::Result<OwnedFd> {
         let made = make(&self.store, name, 0o755)?;
         let opened = open_directory(&self.store, name)?;
-        let seen = rustix::fs::fstat(&opened)?;
-        // Also one that an earlier run made and was cut off before it gave it away.
-        if made || (seen.st_uid, seen.st_gid) != (self.owner.0.as_raw(), self.owner.1.as_raw()) {
+        // Also one that an earlier run made and was cut off before it gave it away. A group that somebody
+        // chose stays, and so does its mode.
+        if made || rustix::fs::fstat(&opened)?.st_uid != self.owner.0.as_raw() {
             rustix::fs::fchown(&opened, Some(self.owner.0), Some(self.owner.1))?;
             rustix::fs::fchmod(&opened, Mode::from_raw_mode(0o755))?;
         }
