@@ -21,8 +21,9 @@ pub struct AddonTree {
     pub heads: BTreeMap<String, String>,
 }
 
-/// What Python makes itself, and what a copy that was cut off leaves.
-const PASSED_OVER: &str = r"\( -name __pycache__ -o -name .otr-incoming \) -prune -o ! -name '*.pyc' ! -name '.*.otr-new'";
+/// What Python makes itself, and what a copy that was cut off leaves: directories, and what is taken of the rest.
+const LEFT_OUT: &str = "-name __pycache__ -o -name .otr-incoming";
+const TAKEN: &str = "! -name '*.pyc' ! -name '.*.otr-new'";
 
 /// A checkout's commit is read from its files: git need not be there, and asks who owns them.
 pub(super) fn script(root: &Path) -> String {
@@ -30,8 +31,8 @@ pub(super) fn script(root: &Path) -> String {
     format!(
         r#"r={root}; if ! [ -e "$r" ]; then stat -- "$r" >/dev/null; exit; fi
 cd "$r" || exit
-find . {PASSED_OVER} -printf '%y\0%u\0%g\0%m\0%s\0%T@\0%l\0%P\0' || exit
-find . -type d \( -name __pycache__ -o -name .otr-incoming -o -name .git \) -prune -o -type f ! -name '*.pyc' ! -name '.*.otr-new' -print0 |
+find . \( {LEFT_OUT} \) -prune -o {TAKEN} -printf '%y\0%u\0%g\0%m\0%s\0%T@\0%l\0%P\0' || exit
+find . -type d \( {LEFT_OUT} -o -name .git \) -prune -o -type f {TAKEN} -print0 |
   xargs -0 -r sha1sum -z -- || :
 find . -type d -name .git -prune | while read -r git; do
   head=$(cat "$git/HEAD") || exit
