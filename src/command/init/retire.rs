@@ -62,6 +62,7 @@ pub(super) fn with(global: &Global, args: &InitArgs, connect: &dyn Connect, host
     }
     let failed = if unseen.is_empty() { Exit::Done } else { Exit::Failed };
     if work.is_empty() {
+        ensure!(unseen.len() < hosts.len(), "no host could be seen, so nothing was removed; run it again when they answer");
         print("no cron job of odooredundancy was found that otr may remove")?;
         return Ok(failed);
     }

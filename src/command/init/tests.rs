@@ -100,6 +100,9 @@ fn what_the_predecessor_left_is_listed_with_what_replaces_it_and_can_go() {
     let there = |path: &str| files.get(path).is_some();
     assert!(!there("/etc/cron.hourly/ot-redundancy") && !there("/etc/cron.monthly/ot-redundancy"));
     assert!(there("/etc/cron.daily/own") && there("/etc/odoo/ot-redundancy-sync.conf"));
+    world.power_cut(&host("erp2"));
+    let silent = retire::with(&global, &args, &world, &hosts).unwrap_err().to_string();
+    assert!(silent.contains("no host could be seen"), "not seen is not absent: {silent}");
 }
 
 #[test]
