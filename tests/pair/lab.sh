@@ -87,7 +87,8 @@ verb_destroy() {
   ! mountpoint -q "$STATE" || umount "$STATE"
   rmdir "$STATE" 2>/dev/null || true
   if [ "${1-}" = --all ]; then
-    layers_abandon
+    build_abandon "$LAYERS/build/root"
+    build_abandon "$LAB/debs/root"
     rm -rf --one-file-system "$LAB"
   fi
   rmdir "$LAB" 2>/dev/null || true

@@ -126,7 +126,7 @@ fn round(name: &str, rows: &[Cloning], pair: &mut Pair) -> Result<()> {
         said += &run.said();
         let mut of = vec!["sources", "debconf", "packages", "pip", "addons", "odoo-conf", "clone", "unit"];
         if *verb == "sync all" {
-            of.push("filestore");
+            of.extend(["filestore", "sessions"]);
         }
         let strange = |r: &&Value| r["host"] != "erp2" || !of.iter().any(|kind| r["kind"] == *kind);
         let strangers: Vec<String> = run.json()?.resources().filter(|r| r["outcome"].is_string()).filter(strange).map(line).collect();

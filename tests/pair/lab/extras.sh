@@ -11,15 +11,17 @@ verb_wheels() { # NAME==VERSION…
   done
 }
 
-# Debian packages with all they need on a bare host.
+# Debian packages with all they need on a bare host. Labs may share their layers, so the place where
+# apt works is this lab's own.
 verb_debs() { # PACKAGE…
-  local root=$LAYERS/build/root package missing=()
+  local build=$LAB/debs package missing=()
+  local root=$build/root
   for package; do [ -e "$CACHE/debs/.$package" ] || missing+=("$package"); done
   [ ${#missing[@]} -gt 0 ] || return 0
-  layers_abandon
-  rm -rf --one-file-system "$LAYERS/build"
-  mkdir -p "$LAYERS/build"
-  overlay "$LAYERS/min" "$LAYERS/build" "$root"
+  build_abandon "$root"
+  rm -rf --one-file-system "$build"
+  mkdir -p "$build"
+  overlay "$LAYERS/min" "$build" "$root"
   printf 'deb %s bullseye main\n' "$(mirror)" >"$root/etc/apt/build.list"
   in_layer "$root" sh -ec "
     apt='apt-get -o Dir::Etc::SourceList=/etc/apt/build.list -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0'
@@ -27,7 +29,7 @@ verb_debs() { # PACKAGE…
     \$apt -o APT::Keep-Downloaded-Packages=true install -y --no-install-recommends --download-only ${missing[*]}
   " >"$LAB/debs.log" 2>&1 || { umount "$root"; die "${missing[*]} cannot be fetched, see $LAB/debs.log"; }
   umount "$root"
-  rm -rf --one-file-system "$LAYERS/build"
+  rm -rf --one-file-system "$build"
   cgroup_remove build
   rm -rf "$CACHE/debs/partial" "$CACHE/debs/lock"
   index_packages

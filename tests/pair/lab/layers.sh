@@ -34,10 +34,11 @@ recipe() {
 built() { [ "$(cat "$LAYERS/$1.built" 2>/dev/null)" = "$(recipe "$1")" ]; }
 done_with() { recipe "$1" >"$LAYERS/$1.built"; say "layer $1 is built ($(du -sh "$LAYERS/$1" | cut -f1))"; }
 
-layers_abandon() {
+# What an interrupted build left running and mounted.
+build_abandon() { # ROOT
   cgroup_kill build
   cgroup_remove build
-  ! mountpoint -q "$LAYERS/build/root" || umount "$LAYERS/build/root"
+  ! mountpoint -q "$1" || umount "$1"
 }
 
 wheels() {
@@ -120,7 +121,7 @@ in_layer() { # ROOT COMMAND…
 
 build_odoo() {
   local root=$LAYERS/build/root
-  layers_abandon
+  build_abandon "$root"
   rm -rf --one-file-system "$LAYERS/odoo" "$LAYERS/build"
   own_package wkhtmltopdf 0.12.6-1+lab wkhtmltopdf
   own_package otr-lab-tool 1.0 otr-lab-tool
