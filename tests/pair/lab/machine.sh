@@ -197,10 +197,13 @@ verb_boot() {
   for host; do ! is_on "$host" || die "$host is on"; power_on "$host"; done
   for host; do await_ssh "$host"; done
 }
+# Nothing leaves the host any more: neither a goodbye nor what its kernel has yet to send.
 verb_kill() {
   local host
   for host; do
+    ip -n "$NAME" link set "v-$host" down
     cgroup_kill "$host"
+    network_anew "$host"
     # A host that was frozen boots thawed.
     [ ! -e "$CGROUP/$host/payload/cgroup.freeze" ] || echo 0 >"$CGROUP/$host/payload/cgroup.freeze"
     rm -f "$STATE/$host/pid"

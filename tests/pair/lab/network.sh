@@ -30,6 +30,15 @@ network_remove() { # HOST
   ! has_namespace "$NAME-$1" || ip netns del "$NAME-$1"
 }
 
+# Another network stack of the same host, with what is cut off it still cut off.
+network_anew() { # HOST
+  local cuts
+  cuts=$(ip netns exec "$NAME-$1" nft list ruleset)
+  network_remove "$1"
+  network_add "$1"
+  ip netns exec "$NAME-$1" nft -f - <<<"$cuts"
+}
+
 network_down() {
   if [ -f "$STATE/repo.pid" ]; then kill "$(cat "$STATE/repo.pid")" 2>/dev/null || true; fi
   ! has_namespace "$NAME" || ip netns del "$NAME"
