@@ -224,6 +224,9 @@ pub struct SyncArgs {
     /// Delete up to so many files that the database forgot, whatever the limits say
     #[arg(long, value_name = "N")]
     pub allow_delete: Option<u64>,
+    /// Compare session files by their content, not by size and time alone (a store's files always prove themselves)
+    #[arg(long, conflicts_with = "follow")]
+    pub checksum: bool,
     /// The share that `scrub` hashes; the spec's, or 100%
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub share: Option<f64>,

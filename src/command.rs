@@ -146,7 +146,15 @@ impl Session {
 
 impl Ready {
     pub fn inputs<'a>(&'a self, session: &'a Session, promoting: bool) -> Inputs<'a> {
-        Inputs { spec: &self.spec, secrets: &session.secrets, files: &self.files, program: &session.program, text: &self.text, promoting }
+        Inputs {
+            spec: &self.spec,
+            secrets: &session.secrets,
+            files: &self.files,
+            program: &session.program,
+            text: &self.text,
+            promoting,
+            checksum: false,
+        }
     }
 }
 

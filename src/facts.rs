@@ -15,7 +15,7 @@ use crate::look::origins::Origin;
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
     RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
-    UnitSight, Vitals,
+    TreeSums, UnitSight, Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
 use crate::secret::{Secret, SecretError};
@@ -178,6 +178,10 @@ impl Facts {
     question!(
         /// The files of a tree.
         tree(directory: &Path) -> TreeListing, Tree, Look::Tree(directory.to_owned())
+    );
+    question!(
+        /// The SHA-1 of each file of a tree.
+        sums(directory: &Path) -> TreeSums, Sums, Look::Sums(directory.to_owned())
     );
     question!(
         /// A small tree with its contents.

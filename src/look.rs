@@ -39,7 +39,7 @@ pub mod units;
 pub mod vitals;
 
 pub use command::CommandLine;
-pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing};
+pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing, TreeSums};
 pub use folder::{Folder, Piece};
 pub use machine::Machine;
 pub use mounts::{MountSight, Mounted};
@@ -141,6 +141,8 @@ pub enum Look {
     System,
     /// A tree of changing files: sessions, add-ons.
     Tree(PathBuf),
+    /// The SHA-1 of each file of a tree.
+    Sums(PathBuf),
     /// A Redis server; its password is read from its own configuration file on the host.
     Redis {
         /// redis.conf.
@@ -198,6 +200,7 @@ impl std::fmt::Display for Look {
             | Look::SecretContent(path)
             | Look::Digest(path)
             | Look::Tree(path)
+            | Look::Sums(path)
             | Look::Addons(path)
             | Look::Folder(path) => path.display().fmt(f),
             Look::Origins(_) => f.write_str("where packages can be had"),
@@ -247,6 +250,7 @@ pub enum Sight {
     Store(StoreListing),
     Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
+    Sums(TreeSums),
     Folder(Folder),
     Origins(BTreeMap<String, origins::Origin>),
     System(BTreeMap<String, String>),

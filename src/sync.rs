@@ -58,6 +58,7 @@ pub fn stores(spec: &Spec, how: Stores) -> Vec<(HostName, Keep)> {
             database: database.clone(),
             needed: needed.clone(),
             directory: odoo.data_dir.join("filestore").join(database.as_str()),
+            mount: spec.mount_of(&odoo.data_dir.join("filestore").join(database.as_str())),
             owner: odoo.user.clone(),
             state: STATE.into(),
             suspects: Vec::new(),

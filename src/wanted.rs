@@ -46,6 +46,8 @@ pub struct Inputs<'a> {
     pub text: &'a str,
     /// A promotion runs: a replica may become a primary.
     pub promoting: bool,
+    /// Trees of changing files are compared by content, not by size and time alone.
+    pub checksum: bool,
 }
 
 impl Inputs<'_> {

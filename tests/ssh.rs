@@ -377,7 +377,7 @@ fn twenty_megabytes_of_files_travel_both_ways() {
     }
     let transfer = |from: &str, to: &str| {
         std::fs::create_dir_all(server.at(to)).unwrap();
-        Transfer { source: server.at(from), directory: server.at(to), owner: user().parse().ok(), names: names.clone() }
+        Transfer { source: server.at(from), directory: server.at(to), mount: None, owner: user().parse().ok(), names: names.clone() }
     };
     let mut local = connect(json!({"address": "local"}), false).unwrap();
     for client in ["local", "libssh2", "openssh"] {
@@ -440,6 +440,7 @@ fn a_store_is_kept_by_the_program_itself() {
             database: "acme".parse().unwrap(),
             needed: Needed::Listing,
             directory: directory.clone(),
+            mount: None,
             owner: user().parse().unwrap(),
             state: server.at(&format!("{client}-state")),
             suspects: Vec::new(),
@@ -469,6 +470,7 @@ fn a_store_is_kept_by_the_program_itself() {
         database: "acme".parse().unwrap(),
         needed: Needed::Listing,
         directory: server.at("x"),
+        mount: None,
         owner: user().parse().unwrap(),
         state: server.at("x"),
         suspects: Vec::new(),
@@ -494,6 +496,7 @@ fn sudo_gives_the_rights_for_looks_actions_and_copies() {
     let transfer = Transfer {
         source: server.dir.path().into(),
         directory: server.at("to"),
+        mount: None,
         owner: user().parse().ok(),
         names: vec!["journal".into()],
     };

@@ -17,6 +17,9 @@ pub struct Keep {
     pub needed: Needed,
     /// `data_dir/filestore/<database>`, the same on both hosts.
     pub directory: PathBuf,
+    /// The file system of the spec that the store lies on: without it nothing is touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<PathBuf>,
     /// Who owns the files.
     pub owner: Word,
     /// Where otr keeps its own state on the standby.

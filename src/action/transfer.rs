@@ -21,6 +21,9 @@ pub struct Transfer {
     pub source: PathBuf,
     /// The directory on the host that takes.
     pub directory: PathBuf,
+    /// The file system of the spec that it lies on: without it nothing is touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<PathBuf>,
     /// Who owns the files there; `None`: all as it is on the host that gives, links and directories too.
     pub owner: Option<Word>,
     /// The files, relative to both directories.
@@ -104,9 +107,10 @@ impl Transfer {
     /// Receives tar on standard input and prints `ok N`.
     pub fn take_script(&self) -> String {
         let directory = quote_path(&self.directory);
-        let Some(owner) = &self.owner else { return as_they_are(&directory) };
+        let mounted = self.mount.as_deref().map(mounted).unwrap_or_default();
+        let Some(owner) = &self.owner else { return mounted + &as_they_are(&directory) };
         format!(
-            r#"set -e
+            r#"{mounted}set -e
 umask 027
 cd {directory}
 in=.otr-incoming
@@ -160,6 +164,12 @@ echo "ok $n"
 /// Files, links and directories with their owners, modes and times; every directory on the way is in
 /// the stream. What stood there is kept once. A checkout gets its commit last: until then it is not
 /// what production has, so a copy that was cut off is seen.
+/// Nothing is written into the bare directory below a file system that is away.
+fn mounted(at: &std::path::Path) -> String {
+    let at = quote_path(at);
+    format!("mountpoint -q -- {at} || {{ printf '%s is not mounted: nothing was written\\n' {at} >&2; exit 74; }}\n")
+}
+
 fn as_they_are(directory: &str) -> String {
     let commit = r"\( -path '*/.git/HEAD' -o -path '*/.git/refs/*' -o -path '*/.git/packed-refs' \)";
     let put = format!(
@@ -224,7 +234,7 @@ mod tests {
         symlink("../acme", from.join("new folder/link")).unwrap();
         let names = "acme|acme/a.py|acme/.git|acme/.git/HEAD|acme/.git/refs|acme/.git/refs/heads|acme/.git/refs/heads/main|new folder|new folder/b's.py|new folder/link";
         let names: Vec<String> = names.split('|').map(str::to_owned).collect();
-        let transfer = Transfer { source: from.clone(), directory: to.clone(), owner: None, names };
+        let transfer = Transfer { source: from.clone(), directory: to.clone(), mount: None, owner: None, names };
         let gift = transfer.gift();
         let mut stream = pipe(&gift.script(), &gift.names).stdout;
         stream.extend(Transfer::seal());
@@ -248,7 +258,8 @@ mod tests {
     #[test]
     fn a_stream_that_breaks_off_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let transfer = Transfer { source: dir.path().into(), directory: dir.path().into(), owner: "root".parse().ok(), names: vec![] };
+        let transfer =
+            Transfer { source: dir.path().into(), directory: dir.path().into(), mount: None, owner: "root".parse().ok(), names: vec![] };
         let output = pipe(&transfer.take_script(), b"this is no archive");
         assert!(!output.status.success());
         assert!(transfer.read_taken(&String::from_utf8(output.stdout).unwrap()).is_err());

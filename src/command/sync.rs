@@ -16,7 +16,7 @@ use crate::history::Copied;
 use crate::report::{Outcome, State, of_plan};
 use crate::resource::Kind;
 use crate::sync::{Stores, stores, sync};
-use crate::wanted::{all, data};
+use crate::wanted::{Inputs, all, data};
 
 pub fn run(global: &Global, args: &SyncArgs) -> Result<Exit> {
     if args.follow {
@@ -39,7 +39,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
         Data::Addons => kind == Kind::Addons,
         Data::Config => matches!(kind, Kind::OdooConf | Kind::Clone),
     };
-    let inputs = ready.inputs(session, false);
+    let inputs = Inputs { checksum: args.checksum, ..ready.inputs(session, false) };
     let mut wanted = if args.what.has_clones() { clones(inputs, |kind| is_clone(kind) && takes(kind)) } else { Vec::new() };
     if args.what.has_data() {
         wanted.extend(data(inputs).into_iter().filter(|w| takes(w.resource.id().kind)));
@@ -103,7 +103,7 @@ fn is_clone(kind: Kind) -> bool {
 }
 
 /// What `apply` would do on the standbys, as far as `takes` says; and the services that read what is taken.
-fn clones(inputs: crate::wanted::Inputs<'_>, takes: impl Fn(Kind) -> bool) -> Vec<crate::resource::Wanted> {
+fn clones(inputs: Inputs<'_>, takes: impl Fn(Kind) -> bool) -> Vec<crate::resource::Wanted> {
     let standby = |host: &crate::name::HostName| inputs.spec.role(host) == crate::spec::Role::Standby;
     let reads = |w: &crate::resource::Wanted| w.needs.iter().any(|need| need.kind == Kind::Clone && takes(Kind::Clone));
     let asked = |w: &crate::resource::Wanted| standby(&w.resource.id().host) && (takes(w.resource.id().kind) || reads(w));

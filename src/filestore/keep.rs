@@ -66,7 +66,7 @@ pub trait Production {
 pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved)) -> Result<Kept, KeepError> {
     let state = State::new(&job.state, &job.database);
     let _lock = lock(&state.lock_path())?;
-    let mut place = Place::open(&job.directory, owner(job.owner.as_str())?)?;
+    let mut place = open(job, &state)?;
     let (wanted, have) = both(job, production, &place)?;
     let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have, fetched: Vec::new() };
     run.kept.needed = wanted.files.len() as u64;
@@ -111,7 +111,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
 pub fn fetch_some(job: &Keep, files: &[NeededFile], production: &mut dyn Production) -> Result<Kept, KeepError> {
     let state = State::new(&job.state, &job.database);
     let _lock = lock(&state.lock_path())?;
-    let mut place = Place::open(&job.directory, owner(job.owner.as_str())?)?;
+    let mut place = open(job, &state)?;
     let missing: Vec<NeededFile> = files.iter().filter(|file| place.changed_at(&file.name).is_none()).copied().collect();
     let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have: Vec::new(), fetched: Vec::new() };
     if !missing.is_empty() {
@@ -120,6 +120,19 @@ pub fn fetch_some(job: &Keep, files: &[NeededFile], production: &mut dyn Product
     let kept = run.kept;
     place.close();
     Ok(kept)
+}
+
+/// The store, if it is the right one.
+fn open(job: &Keep, state: &State) -> Result<Place, KeepError> {
+    let user = owner(job.owner.as_str())?;
+    if let Some(mount) = &job.mount {
+        state.stands(&job.directory, mount).map_err(KeepError::Other)?;
+    }
+    let place = Place::open(&job.directory, user)?;
+    if job.mount.is_some() {
+        place.give_away(super::state::ID);
+    }
+    Ok(place)
 }
 
 struct Run<'a> {

@@ -1,8 +1,11 @@
 //! What otr remembers of a store between runs: which store it was, what the database forgot
 //! since when, and how far the last scrub came.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::io::Errno;
 
 use super::delete::Forgotten;
 use super::names::StoreName;
@@ -50,6 +53,38 @@ impl State {
         Ok(false)
     }
 
+    /// A store on a file system of the spec is touched only if that is mounted, and holds the store
+    /// that was there before.
+    ///
+    /// # Errors
+    /// Why it is not touched.
+    pub fn stands(&self, store: &Path, mount: &Path) -> Result<(), String> {
+        if !is_mount_point(mount).map_err(|error| format!("stat {}: {error}", mount.display()))? {
+            return Err(format!("{} is not mounted: nothing was written and nothing deleted. `otr apply` mounts it", mount.display()));
+        }
+        let (known, path) = (self.path("store-id"), store.join(ID));
+        let is_known = fs::exists(&known).map_err(|error| format!("stat {}: {error}", known.display()))?;
+        let before = fs::read_to_string(&known).unwrap_or_default();
+        let there = fs::read_to_string(&path).unwrap_or_default();
+        if is_known && before.trim() != there.trim() {
+            let is = if there.is_empty() { "is not there" } else { "is another" };
+            return Err(format!(
+                "{} is not the store that was there before ({} {is}): nothing was written and nothing deleted. \
+                 If it is the right one, a new disk say: rm {}, and run this again",
+                store.display(),
+                path.display(),
+                known.display()
+            ));
+        }
+        if !is_known {
+            // A store that was never seen: what was forgotten was another's.
+            self.is_same_store(store)
+                .and_then(|_| self.remember(&self.forgotten(), &Forgotten::new()))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// What was forgotten before this run. A file that cannot be read is no memory.
     pub fn forgotten(&self) -> Forgotten {
         let text = fs::read_to_string(self.path("forgotten")).unwrap_or_default();
@@ -87,6 +122,22 @@ impl State {
     }
 }
 
+/// Whether a file system is mounted right there (statx(2), since Linux 5.8; before, another device
+/// than the parent's says so, which a bind mount hides).
+fn is_mount_point(at: &Path) -> io::Result<bool> {
+    let seen = |path: &Path| statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    let own = match seen(at) {
+        Err(Errno::NOENT) => return Ok(false),
+        other => other?,
+    };
+    if own.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(own.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+    }
+    let parent = seen(&at.join(".."))?;
+    let device = |seen: rustix::fs::Statx| (seen.stx_dev_major, seen.stx_dev_minor);
+    Ok(device(own) != device(parent))
+}
+
 fn new_id(store: &Path) -> Result<String, DiskError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|e| DiskError {
@@ -113,6 +164,34 @@ mod tests {
         fs::create_dir(&store).unwrap();
         assert!(!state.is_same_store(&store).unwrap());
         assert!(state.is_same_store(&store).unwrap());
+    }
+
+    #[test]
+    fn a_store_on_a_mount_is_touched_only_where_it_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, state) = (dir.path().join("store"), State::new(&dir.path().join("state"), &"acme".parse().unwrap()));
+        fs::create_dir(&store).unwrap();
+        let away = state.stands(&store, &store).unwrap_err();
+        assert!(away.contains("is not mounted: nothing was written") && !store.join(ID).exists(), "{away}");
+        assert!(state.stands(&store, &dir.path().join("absent")).unwrap_err().contains("is not mounted"));
+        // Any place where something is mounted.
+        let mount = Path::new("/proc");
+        state.stands(&store, mount).unwrap();
+        state.stands(&store, mount).unwrap();
+        let id = fs::read(store.join(ID)).unwrap();
+        for (content, why) in [(None, "is not there"), (Some("another\n"), "is another")] {
+            fs::remove_file(store.join(ID)).unwrap_or_default();
+            content.map(|text| fs::write(store.join(ID), text).unwrap());
+            let said = state.stands(&store, mount).unwrap_err();
+            assert!(said.contains(why) && said.contains("rm ") && said.contains("store-id-acme"), "{said}");
+        }
+        fs::write(store.join(ID), &id).unwrap();
+        state.stands(&store, mount).unwrap();
+        // A person says that it is right: what was forgotten of the other is forgotten no more.
+        state.remember(&Forgotten::new(), &Forgotten::from([(StoreName { sha1: [7; 20], legacy: false }, 42)])).unwrap();
+        fs::remove_file(dir.path().join("state/store-id-acme")).unwrap();
+        state.stands(&store, mount).unwrap();
+        assert_eq!(state.forgotten(), Forgotten::new());
     }
 
     #[test]

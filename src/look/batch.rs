@@ -42,7 +42,7 @@ impl Question {
     /// Its time limit in seconds: hashing a filestore takes longer than a `stat`.
     pub fn limit(&self) -> u64 {
         match self {
-            Question::One(Look::Store { .. } | Look::Tree(_)) => 3600,
+            Question::One(Look::Store { .. } | Look::Tree(_) | Look::Sums(_)) => 3600,
             Question::One(Look::Addons(_)) => 300,
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::Vitals { .. }) => 60,
@@ -82,6 +82,7 @@ impl Question {
                 Look::Store { directory, stamp } => filestore::store_script(directory, stamp),
                 Look::Present { directory, names } => filestore::present_script(directory, names),
                 Look::Tree(directory) => filestore::tree_script(directory),
+                Look::Sums(directory) => filestore::sums_script(directory),
                 Look::Folder(root) => folder::script(root),
                 Look::Origins(packages) => origins::script(packages),
                 Look::System => system::script(),
@@ -146,6 +147,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Store { .. } => Sight::Store(filestore::read_store(reply, limit)?),
         Look::Present { names, .. } => Sight::Present(filestore::read_present(reply, limit, names)?),
         Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
+        Look::Sums(_) => Sight::Sums(filestore::read_sums(reply, limit)?),
         Look::Folder(root) => Sight::Folder(folder::read(reply, limit, root)?),
         Look::Origins(packages) => Sight::Origins(origins::read(reply, limit, packages)?),
         Look::System => Sight::System(system::read(reply, limit)?),

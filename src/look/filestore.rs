@@ -54,6 +54,9 @@ pub type StoreListing = Option<BTreeMap<String, StoreFile>>;
 /// Size and mtime (seconds) of each file of a tree, by relative path; `None` if it is absent.
 pub type TreeListing = Option<BTreeMap<String, (u64, f64)>>;
 
+/// The SHA-1 of each file of a tree, by relative path; `None` if it is absent.
+pub type TreeSums = Option<BTreeMap<String, String>>;
+
 /// Source of the rule: `_file_read` and `_full_path` of Odoo 14's and 19's ir_attachment; a
 /// name with `://` lies in object storage.
 pub(super) fn attachments_script(cluster: &ClusterName, database: &DatabaseName) -> String {
@@ -200,6 +203,29 @@ pub(super) fn read_tree(reply: &Reply, limit: u64) -> Result<TreeListing, SightE
     Ok(Some(files))
 }
 
+/// A file that vanishes meanwhile is left out: sha1sum and xargs complain, and nobody minds.
+pub(super) fn sums_script(directory: &Path) -> String {
+    let directory = quote_path(directory);
+    format!(
+        "[ -d {directory} ] || {{ echo absent; exit 0; }}\ncd {directory} || exit 1\n\
+         find . -mindepth 1 -type f -print0 2>/dev/null | xargs -0 -r sha1sum --zero -- 2>/dev/null; printf 'end'"
+    )
+}
+
+pub(super) fn read_sums(reply: &Reply, limit: u64) -> Result<TreeSums, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let mut sums = BTreeMap::new();
+    for record in text.strip_suffix("end").ok_or(SightError::Truncated)?.split_terminator('\0') {
+        let fields = record.split_once("  ./").filter(|(sum, _)| sum.len() == 40);
+        let (sum, path) = fields.ok_or_else(|| SightError::Unreadable(format!("record {record:?}")))?;
+        sums.insert(path.to_owned(), sum.to_owned());
+    }
+    Ok(Some(sums))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +242,24 @@ mod tests {
         for bad in ["../x", "da/../../etc/passwd", "/da/x", "da", "", &format!("db/{sha}"), &format!("da/{sha}x")] {
             assert!(!is_store_name(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_trees_files_are_hashed_whatever_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        assert_eq!(read_sums(&run(&sums_script(&tree)), 1), Ok(None));
+        std::fs::create_dir_all(tree.join("a")).unwrap();
+        assert_eq!(read_sums(&run(&sums_script(&tree)), 1), Ok(Some(BTreeMap::new())));
+        for name in ["plain", "a/with\nline and \\", "a/-x  ."] {
+            std::fs::write(tree.join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink("gone", tree.join("link")).unwrap();
+        let seen = read_sums(&run(&sums_script(&tree)), 1).unwrap().unwrap();
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen["a/with\nline and \\"], "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        let cut = Reply { stdout: b"da39a3ee".to_vec(), stderr: String::new(), status: 0 };
+        assert_eq!(read_sums(&cut, 1), Err(SightError::Truncated));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Addons {
     pub production: HostName,
     /// The root of the tree, the same on both.
     pub root: PathBuf,
+    /// The file system of the spec that it lies on.
+    pub mount: Option<PathBuf>,
     /// What is left out: names, or paths below the root.
     pub ignore: CloneSpec,
 }
@@ -214,7 +216,8 @@ impl Work<'_> {
         actions.extend(root);
         if !fetch.is_empty() {
             let names = fetch.into_iter().collect();
-            let transfer = Transfer { source: addons.root.clone(), directory: addons.root.clone(), owner: None, names };
+            let transfer =
+                Transfer { source: addons.root.clone(), directory: addons.root.clone(), mount: addons.mount.clone(), owner: None, names };
             actions.push(Action::Fetch { from: addons.production.clone(), transfer });
         }
         Decision::from_parts(differences, actions)

@@ -25,6 +25,8 @@ pub struct Filestore {
     pub database: DatabaseName,
     /// `data_dir/filestore/<database>`, the same on both.
     pub directory: PathBuf,
+    /// The file system of the spec that it lies on.
+    pub mount: Option<PathBuf>,
     /// Remembers up to when the store was verified.
     pub stamp: PathBuf,
     /// Who owns the files.
@@ -48,6 +50,7 @@ impl Filestore {
             database: self.database.clone(),
             needed: Needed::Database(self.at.cluster.clone()),
             directory: self.directory.clone(),
+            mount: self.mount.clone(),
             owner: self.owner.clone(),
             state: STATE.into(),
             suspects: Vec::new(),
@@ -154,8 +157,24 @@ pub struct Tree {
     pub production: HostName,
     /// The directory, the same on both.
     pub directory: PathBuf,
+    /// The file system of the spec that it lies on.
+    pub mount: Option<PathBuf>,
     /// Who owns the files.
     pub owner: Word,
+    /// Compare what is in the files, not their size and time alone.
+    pub checksum: bool,
+}
+
+impl Tree {
+    /// Files of production whose content the standby does not have.
+    fn other_content(&self, facts: &Facts) -> Result<BTreeSet<String>, FactError> {
+        if !self.checksum {
+            return Ok(BTreeSet::new());
+        }
+        let there = facts.sums(&self.production, &self.directory)?.iter().flatten();
+        let here = facts.sums(&self.host, &self.directory)?.as_ref();
+        Ok(there.filter(|(name, sum)| here.and_then(|files| files.get(*name)) != Some(sum)).map(|(name, _)| name.clone()).collect())
+    }
 }
 
 impl Resource for Tree {
@@ -164,7 +183,11 @@ impl Resource for Tree {
     }
 
     fn looks(&self) -> Vec<(HostName, Look)> {
-        [&self.host, &self.production].into_iter().map(|host| (host.clone(), Look::Tree(self.directory.clone()))).collect()
+        let mut looks = vec![Look::Tree(self.directory.clone())];
+        if self.checksum {
+            looks.push(Look::Sums(self.directory.clone()));
+        }
+        [&self.host, &self.production].into_iter().flat_map(|host| looks.iter().map(move |look| (host.clone(), look.clone()))).collect()
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
@@ -174,13 +197,20 @@ impl Resource for Tree {
         };
         // tar keeps whole seconds of an mtime in its plain format and fractions in pax: half a second is no change.
         let differs = |name: &String, (size, mtime): &(u64, f64)| here.get(name).is_none_or(|(s, m)| s != size || (m - mtime).abs() > 0.5);
-        let names: Vec<String> = there.iter().filter(|(name, entry)| differs(name, entry)).map(|(name, _)| name.clone()).collect();
+        let other = self.other_content(facts)?;
+        let names: Vec<String> =
+            there.iter().filter(|(name, entry)| differs(name, entry) || other.contains(*name)).map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
             return Ok(Decision::Holds);
         }
-        let difference = Difference::new(format!("{} files", names.len()), "absent or older", "production's");
-        let transfer =
-            Transfer { source: self.directory.clone(), directory: self.directory.clone(), owner: Some(self.owner.clone()), names };
+        let difference = Difference::new(format!("{} files", names.len()), "absent or different", "production's");
+        let transfer = Transfer {
+            source: self.directory.clone(),
+            directory: self.directory.clone(),
+            mount: self.mount.clone(),
+            owner: Some(self.owner.clone()),
+            names,
+        };
         Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
     }
 }

@@ -84,6 +84,12 @@ impl super::Spec {
         mount.odoo.unwrap_or_else(|| touches(&odoo.data_dir) || odoo.addons.paths.iter().any(touches))
     }
 
+    /// The mount that a path lies on: the innermost of those that hold it.
+    pub fn mount_of(&self, path: &std::path::Path) -> Option<PathBuf> {
+        let holding = self.storage.mounts.iter().map(|mount| &mount.at).filter(|at| path.starts_with(at));
+        holding.max_by_key(|at| at.components().count()).cloned()
+    }
+
     /// Whether all members see the same files at a path.
     pub fn is_shared(&self, path: &std::path::Path) -> bool {
         self.storage.mounts.iter().any(|mount| mount.shared && path.starts_with(&mount.at))

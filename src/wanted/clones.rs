@@ -63,7 +63,7 @@ pub fn addons(list: &mut List<'_>, software: &[ResourceId]) {
     let (Some(odoo), Role::Standby) = (&spec.odoo, list.role) else { return };
     let Some(clone) = &odoo.addons.clone else { return };
     for root in odoo.addons.paths.iter().filter(|root| !spec.is_shared(root)) {
-        let (host, production) = (list.host.clone(), spec.production.clone());
-        list.add(Addons { host, production, root: root.clone(), ignore: clone.clone() }, software);
+        let (host, production, mount) = (list.host.clone(), spec.production.clone(), spec.mount_of(root));
+        list.add(Addons { host, production, root: root.clone(), mount, ignore: clone.clone() }, software);
     }
 }

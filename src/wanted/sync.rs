@@ -25,6 +25,7 @@ pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[Re
             production: spec.production.clone(),
             database: name.clone(),
             directory: odoo.data_dir.join("filestore").join(name.as_str()),
+            mount: spec.mount_of(&odoo.data_dir.join("filestore").join(name.as_str())),
             stamp: stamp(name.as_str()),
             owner: odoo.user.clone(),
         };
@@ -43,7 +44,9 @@ pub fn sessions(list: &mut List<'_>) {
         host: list.host.clone(),
         production: spec.production.clone(),
         directory: odoo.data_dir.join("sessions"),
+        mount: spec.mount_of(&odoo.data_dir.join("sessions")),
         owner: odoo.user.clone(),
+        checksum: list.inputs.checksum,
     };
     list.add(resource, &[]);
 }

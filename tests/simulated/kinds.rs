@@ -307,6 +307,28 @@ fn sessions_in_files_are_moved_by_sync() {
 }
 
 #[test]
+fn content_that_size_and_time_do_not_show_is_seen_where_it_is_asked_for() {
+    let mut stage = Stage::converged();
+    stage.spec.sessions.store = SessionStore::Filesystem;
+    stage.sync().unwrap();
+    let session = "/var/lib/odoo/.local/share/Odoo/sessions/werkzeug_2d1f0c9a.sess";
+    let sound = stage.world.files(&erp1()).bytes(session).unwrap().to_vec();
+    let mut rotten = sound.clone();
+    rotten[0] ^= 1;
+    stage.world.mutate(&erp2(), |m| {
+        let Node::File(bytes) = &mut m.files.get_mut(session).unwrap().node else { panic!("no file") };
+        bytes.clone_from(&rotten);
+    });
+    stage.sync().unwrap();
+    assert_eq!(stage.world.files(&erp2()).bytes(session), Some(&rotten[..]), "size and time are the same");
+    stage.sync_comparing(true).unwrap();
+    assert_eq!(stage.world.files(&erp2()).bytes(session), Some(&sound[..]));
+    stage.world.clear_actions();
+    stage.sync_comparing(true).unwrap();
+    assert_eq!(stage.world.actions(), []);
+}
+
+#[test]
 fn a_session_module_that_this_redis_cannot_serve_is_refused_with_the_reason() {
     let mut stage = Stage::converged();
     stage.spec.sessions.module = Some("mangono-addon-redis-session-store".into());

@@ -86,7 +86,15 @@ impl Stage {
 
     fn with_inputs<T>(&self, spec: &Spec, promoting: bool, work: impl FnOnce(Inputs<'_>) -> T) -> T {
         let files: Rendered = Templates::new(&PathBuf::from("/nonexistent")).files(spec, &self.secrets);
-        work(Inputs { spec, secrets: &self.secrets, files: &files, program: &self.program, text: "version: 1\n", promoting })
+        work(Inputs {
+            spec,
+            secrets: &self.secrets,
+            files: &files,
+            program: &self.program,
+            text: "version: 1\n",
+            promoting,
+            checksum: false,
+        })
     }
 
     pub fn wanted(&self) -> Vec<Wanted> {
@@ -123,7 +131,11 @@ impl Stage {
     }
 
     pub fn sync(&self) -> Result<Vec<ResourceReport>, Violation> {
-        let mut wanted = self.with_inputs(&self.spec, false, data);
+        self.sync_comparing(false)
+    }
+
+    pub fn sync_comparing(&self, checksum: bool) -> Result<Vec<ResourceReport>, Violation> {
+        let mut wanted = self.with_inputs(&self.spec, false, |inputs| data(Inputs { checksum, ..inputs }));
         wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
         let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None, trusting: false };
         Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)

@@ -23,7 +23,16 @@ fn pause(stage: &Stage) -> Exit {
 }
 
 fn sync(stage: &Stage, despite_pause: bool) -> Exit {
-    let args = SyncArgs { what: Data::Stored, dry_run: false, despite_pause, follow: false, every: None, allow_delete: None, share: None };
+    let args = SyncArgs {
+        what: Data::Stored,
+        dry_run: false,
+        despite_pause,
+        follow: false,
+        every: None,
+        allow_delete: None,
+        checksum: false,
+        share: None,
+    };
     super::super::sync::with(&global(), &stage.session, &args).unwrap()
 }
 

@@ -44,6 +44,7 @@ fn job(dir: &Path) -> Keep {
         database: "acme".parse().unwrap(),
         needed: Needed::Listing,
         directory,
+        mount: None,
         owner: String::from_utf8(whoami).unwrap().trim().parse().unwrap(),
         state: dir.join("state"),
         suspects: Vec::new(),

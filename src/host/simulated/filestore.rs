@@ -14,7 +14,7 @@ use crate::action::keep::Needed;
 use crate::action::{Gift, GiftKind, Keep, Kept, Taken, Transfer};
 use crate::look::addons::AddonTree;
 use crate::look::paths::{Entry, Kind};
-use crate::look::{StoreFile, StoreListing, TreeListing};
+use crate::look::{StoreFile, StoreListing, TreeListing, TreeSums};
 use crate::name::Mode;
 
 /// A content's SHA-1 in hexadecimal.
@@ -59,6 +59,11 @@ impl Machine {
 
     pub(super) fn tree_sight(&self, directory: &Path) -> TreeListing {
         let list = || self.files_below(directory).map(|(name, entry, bytes)| (name, (bytes.len() as u64, entry.mtime))).collect();
+        self.files.is_directory(directory).then(list)
+    }
+
+    pub(super) fn sums_sight(&self, directory: &Path) -> TreeSums {
+        let list = || self.files_below(directory).map(|(name, _, bytes)| (name, sha1(bytes))).collect();
         self.files.is_directory(directory).then(list)
     }
 
@@ -317,7 +322,7 @@ mod tests {
     }
 
     fn transfer(names: &[String]) -> Transfer {
-        Transfer { source: "/store".into(), directory: "/store".into(), owner: "odoo".parse().ok(), names: names.to_vec() }
+        Transfer { source: "/store".into(), directory: "/store".into(), mount: None, owner: "odoo".parse().ok(), names: names.to_vec() }
     }
 
     #[test]

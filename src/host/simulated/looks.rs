@@ -66,6 +66,11 @@ impl Machine {
                 self.list(directory)?;
                 Sight::Tree(self.tree_sight(directory))
             }
+            Look::Sums(directory) => {
+                self.enter(directory)?;
+                self.list(directory)?;
+                Sight::Sums(self.sums_sight(directory))
+            }
             Look::Folder(root) => Sight::Folder(self.folder(root)?),
             Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
             Look::System => Sight::System(self.system.clone()),

@@ -31,7 +31,7 @@ fn decide(there: Option<AddonTree>, here: Option<AddonTree>) -> Result<Decision,
     let mut standby = seen(here);
     standby.insert(Look::Accounts, Ok(Sight::Accounts(accounts)));
     let facts = Facts::new([(one.clone(), Ok(seen(there))), (two.clone(), Ok(standby))].into());
-    Addons { host: two, production: one, root, ignore: CloneSpec { ignore: vec!["*.log".into()] } }.decide(&facts)
+    Addons { host: two, production: one, root, mount: None, ignore: CloneSpec { ignore: vec!["*.log".into()] } }.decide(&facts)
 }
 
 fn titles(decision: Result<Decision, FactError>) -> Vec<String> {

@@ -124,6 +124,22 @@ pub fn files() -> Chapter {
             pair.otr.run(SPEC, "sync sessions --json")?.ended(0)?;
             on_both_sides(pair)
         })
+        .step("a_session_that_rotted_is_seen_by_its_content", |pair| {
+            // One byte, and the time it had.
+            pair.lab.sh(
+                "erp2",
+                "cd /var/lib/odoo/.local/share/Odoo/sessions; f=$(find . -type f | head -n 1); touch -r $f /root/time; \
+                 printf X | dd of=$f conv=notrunc status=none; touch -r /root/time $f",
+            )?;
+            let list = |pair: &Pair, host: &str| {
+                pair.lab.sh(host, "cd /var/lib/odoo/.local/share/Odoo/sessions; find . -type f -exec sha1sum {} + | sort")
+            };
+            pair.otr.run(SPEC, "sync sessions --json")?.ended(0)?;
+            ensure!(list(pair, "erp1")? != list(pair, "erp2")?, "nothing rotted");
+            pair.otr.run(SPEC, "sync sessions --checksum --json")?.ended(0)?;
+            ensure!(list(pair, "erp1")? == list(pair, "erp2")?, "it was not seen");
+            Ok(())
+        })
         .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", promoted)
 }
 

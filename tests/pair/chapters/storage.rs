@@ -69,6 +69,7 @@ pub fn chapter() -> Chapter {
             ensure!(plan(pair, "9/acme")?.contains("erp1 does not reach http://10.77.0.1:9/acme"), "a server that is not there");
             Ok(())
         })
+        .step("a_store_on_a_disk_of_its_own_is_kept_there_and_nowhere_else", own_disk)
         .step("odoo_stops_and_stays_away_without_its_disk", |pair| {
             pair.lab.sh("erp1", "systemctl stop srv-acme\\\\x2dexport.mount; umount /srv/acme/archive")?;
             pair.lab.wait("the end of Odoo on erp1", 20, |lab| Ok(!lab.holds("erp1", "systemctl is-active -q odoo")?))?;
@@ -84,6 +85,37 @@ pub fn chapter() -> Chapter {
             pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --json")?.ended(0)?;
             pair.lab.sh("erp2", "touch /srv/acme-export/x").map(drop)
         })
+}
+
+/// The filestore moves to a disk of its own. Where that is away, or another lies there, otr touches nothing.
+fn own_disk(pair: &mut Pair) -> Result<()> {
+    const AT: &str = "/var/lib/odoo/.local/share/Odoo/filestore";
+    for host in ["erp1", "erp2"] {
+        let moved = format!(
+            "systemctl stop odoo || true; truncate -s 200M /var/lib/store.img; mkfs.ext4 -q -F /var/lib/store.img; mount -o loop /var/lib/store.img /mnt; \
+             cp -a {AT}/. /mnt/; rmdir /mnt/lost+found; chown odoo:odoo /mnt; umount /mnt; find {AT} -mindepth 1 -delete"
+        );
+        pair.lab.sh(host, &moved)?;
+    }
+    let mount = format!("    - {{at: {AT}, from: /var/lib/store.img, type: ext4, options: [loop]}}\n");
+    pair.otr.vary(SPEC, SPEC, |text| text + &mount)?;
+    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.nothing_differs(SPEC)?;
+    pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
+    let refused = |pair: &mut Pair, word: &str| -> Result<()> {
+        let run = pair.otr.run(SPEC, "sync filestore --json")?;
+        ensure!(run.code == Some(1) && run.said().contains(word), "sync does not say {word:?}: {}", run.said());
+        ensure!(pair.lab.sh("erp2", &format!("ls -A {AT}"))?.trim().trim_end_matches("lost+found").is_empty(), "it wrote something");
+        Ok(())
+    };
+    pair.lab.sh("erp2", &format!("umount {AT}"))?;
+    refused(pair, "is not mounted: nothing was written and nothing deleted")?;
+    pair.lab.sh("erp2", &format!("truncate -s 16M /var/lib/other.img; mkfs.ext4 -q -F /var/lib/other.img; mount -o loop /var/lib/other.img {AT}"))?;
+    refused(pair, "is not the store that was there before")?;
+    pair.lab.sh("erp2", &format!("umount {AT}"))?;
+    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
+    pair.nothing_differs(SPEC)
 }
 
 fn both_are_there(pair: &Pair, host: &str) -> Result<()> {

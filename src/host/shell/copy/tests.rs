@@ -9,6 +9,7 @@ fn transfer(dir: &Path, names: &[&str]) -> Transfer {
     Transfer {
         source: dir.join("from"),
         directory: dir.join("to"),
+        mount: None,
         owner: String::from_utf8(whoami).unwrap().trim().parse().ok(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     }
