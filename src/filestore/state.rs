@@ -181,7 +181,9 @@ mod tests {
         let id = fs::read(store.join(ID)).unwrap();
         for (content, why) in [(None, "is not there"), (Some("another\n"), "is another")] {
             fs::remove_file(store.join(ID)).unwrap_or_default();
-            content.map(|text| fs::write(store.join(ID), text).unwrap());
+            if let Some(text) = content {
+                fs::write(store.join(ID), text).unwrap();
+            }
             let said = state.stands(&store, mount).unwrap_err();
             assert!(said.contains(why) && said.contains("rm ") && said.contains("store-id-acme"), "{said}");
         }

@@ -14,7 +14,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, root_file, sentinels, serving, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, own_spec, root_file, sentinels, serving, slot_of, stamp};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -319,7 +319,10 @@ fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted
 }
 
 fn complete(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
-    on(promotion.inputs, promotion.host)
+    let mut wanted = on(promotion.inputs, promotion.host);
+    let own = own_spec(promotion.inputs, promotion.host).filter(|_| promotion.verb != Verb::Rejoin);
+    wanted.extend(own.map(|file| Wanted { resource: Box::new(file), needs: Vec::new() }));
+    wanted
 }
 
 /// What both roles have alike holds on the new production; otherwise what does not.

@@ -1,9 +1,9 @@
 //! Timers that run otr on the standbys. On production they are stopped: a promotion ends them.
 
-use super::{List, guarded};
+use super::{Inputs, List, guarded};
 use crate::action::Attributes;
 use crate::action::transfer::PROGRAM;
-use crate::name::{Mode, UnitName};
+use crate::name::{HostName, Mode, UnitName};
 use crate::resource::file::File;
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Kind, ResourceId, program};
@@ -69,15 +69,15 @@ pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
     if list.spec().hosts.get(list.host).is_none_or(|host| host.access == Access::Observe) {
         return;
     }
-    let Ok(root) = "root".parse::<crate::name::Word>() else { return };
-    let attributes = |mode| Attributes { owner: root.clone(), group: root.clone(), mode: Mode(mode) };
+    let Some(own) = own_spec(list.inputs, list.host) else { return };
+    let owners = own.attributes.clone();
+    let attributes = |mode| Attributes { mode: Mode(mode), ..owners.clone() };
     let file = |list: &mut List<'_>, path: &str, text: String, mode| {
         let content = Ok(Text::Plain(text));
         list.add(File { host: list.host.clone(), path: path.into(), content, attributes: attributes(mode) }, &[])
     };
     let mut needs: Vec<ResourceId> = program.into_iter().collect();
-    let text = list.inputs.text.to_owned();
-    needs.push(file(list, SPEC, text, 0o640));
+    needs.push(list.add(own, &[]));
     let scrub = filestore.scrub.map(|_| "daily".to_owned());
     for (verb, when) in [("plan", schedule.plan), ("sync", schedule.sync), ("scrub", scrub)] {
         let Some(when) = when else { continue };
@@ -108,6 +108,15 @@ pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
     if filestore.follow.is_some() {
         follow(list, &needs);
     }
+}
+
+/// The spec, where otr runs by itself. A host that was promoted has it too: with the old one, whoever
+/// asks there would be told of the old production.
+pub fn own_spec(inputs: Inputs<'_>, host: &HostName) -> Option<File> {
+    let root = "root".parse::<crate::name::Word>().ok()?;
+    let attributes = Attributes { owner: root.clone(), group: root, mode: Mode(0o640) };
+    let content = Ok(Text::Plain(inputs.text.to_owned()));
+    runs_there(inputs.spec).then(|| File { host: host.clone(), path: SPEC.into(), content, attributes })
 }
 
 /// Whether anything of otr's runs on the standbys by itself.

@@ -67,6 +67,10 @@ pub fn chapter() -> Chapter {
         })
         .step("the_timers_that_fed_the_standby_are_off", |pair| {
             ensure!(!pair.lab.holds("erp2", "systemctl is-active -q otr-sync.timer")?, "otr-sync.timer still runs on the new production");
+            ensure!(
+                pair.lab.holds("erp2", "grep -qx 'production: erp2' /etc/otr/spec.yaml")?,
+                "the spec on erp2 still names erp1 as production"
+            );
             Ok(())
         })
         .step("promote_again_finds_it_done", |pair| {

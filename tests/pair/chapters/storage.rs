@@ -110,7 +110,10 @@ fn own_disk(pair: &mut Pair) -> Result<()> {
     };
     pair.lab.sh("erp2", &format!("umount {AT}"))?;
     refused(pair, "is not mounted: nothing was written and nothing deleted")?;
-    pair.lab.sh("erp2", &format!("truncate -s 16M /var/lib/other.img; mkfs.ext4 -q -F /var/lib/other.img; mount -o loop /var/lib/other.img {AT}"))?;
+    pair.lab.sh(
+        "erp2",
+        &format!("truncate -s 16M /var/lib/other.img; mkfs.ext4 -q -F /var/lib/other.img; mount -o loop /var/lib/other.img {AT}"),
+    )?;
     refused(pair, "is not the store that was there before")?;
     pair.lab.sh("erp2", &format!("umount {AT}"))?;
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
