@@ -17,7 +17,8 @@ network_add() { # HOST
   local ns=$NAME-$1
   has_namespace "$ns" && return
   ip netns add "$ns"
-  ip -n "$NAME" link add "v-$1" type veth peer name eth0 netns "$ns"
+  # A machine keeps its hardware address, so nobody has to find it anew.
+  ip -n "$NAME" link add "v-$1" type veth peer name eth0 address "02:00:00:00:00:${ADDRESS[$1]##*.}" netns "$ns"
   ip -n "$NAME" link set "v-$1" master br0 up
   ip -n "$ns" link set lo up
   ip -n "$ns" addr add "${ADDRESS[$1]}/24" dev eth0
