@@ -161,15 +161,15 @@ echo "ok $n"
     }
 }
 
-/// Files, links and directories with their owners, modes and times; every directory on the way is in
-/// the stream. What stood there is kept once. A checkout gets its commit last: until then it is not
-/// what production has, so a copy that was cut off is seen.
 /// Nothing is written into the bare directory below a file system that is away.
 fn mounted(at: &std::path::Path) -> String {
     let at = quote_path(at);
     format!("mountpoint -q -- {at} || {{ printf '%s is not mounted: nothing was written\\n' {at} >&2; exit 74; }}\n")
 }
 
+/// Files, links and directories with their owners, modes and times; every directory on the way is in
+/// the stream. What stood there is kept once. A checkout gets its commit last: until then it is not
+/// what production has, so a copy that was cut off is seen.
 fn as_they_are(directory: &str) -> String {
     let commit = r"\( -path '*/.git/HEAD' -o -path '*/.git/refs/*' -o -path '*/.git/packed-refs' \)";
     let put = format!(
