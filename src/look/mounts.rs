@@ -39,9 +39,20 @@ pub struct Mounted {
     pub trouble: Option<String>,
 }
 
-/// The mount table is read from the kernel, which never hangs. Whether the file system answers is
-/// tried by a process that is left behind if it does not: one that waits for a dead server cannot
-/// be killed.
+/// Sets `$trouble` to why a mount does not answer, or to nothing. Whether it does is tried by a process
+/// that is left behind if it does not: one that waits for a dead server cannot be killed.
+pub fn answers(at: &str, seconds: u32) -> String {
+    let tenths = seconds * 10;
+    format!(
+        r#"  said=$(mktemp) || exit 1
+  (LC_ALL=C stat -f -- {at} >/dev/null 2>"$said.e" && LC_ALL=C ls -U -- {at} 2>>"$said.e" | head -n 1 >/dev/null; [ -s "$said.e" ] && cp "$said.e" "$said" || echo fine >"$said") >/dev/null 2>&1 </dev/null &
+  n=0; while [ ! -s "$said" ] && [ $n -lt {tenths} ]; do sleep 0.1; n=$((n + 1)); done
+  if [ ! -s "$said" ]; then trouble='it does not answer within {seconds} s'; elif grep -qx fine "$said"; then trouble=; else trouble=$(head -n 1 "$said"); fi
+  rm -f "$said" "$said.e""#
+    )
+}
+
+/// The mount table is read from the kernel, which never hangs.
 pub(super) fn script(at: &Path, folder: Option<&PathBuf>, helper: Option<&str>) -> String {
     let at = quote_path(at);
     let same = folder.map_or(String::new(), |folder| {
@@ -51,6 +62,7 @@ pub(super) fn script(at: &Path, folder: Option<&PathBuf>, helper: Option<&str>) 
     let helper = helper.map_or("echo 'helper yes'".to_owned(), |helper| {
         format!("PATH=$PATH:/sbin:/usr/sbin:/usr/local/sbin; command -v {} >/dev/null && echo 'helper yes'", quote(helper))
     });
+    let answers = answers(&at, 5);
     format!(
         r#"{helper}
 line=$(findmnt -n -r -M {at} -o SOURCE,FSTYPE,OPTIONS | tail -n 1)
@@ -59,13 +71,10 @@ if [ -n "$line" ]; then
   source=${{line%% *}}
   case $source in /dev/loop*) echo "behind $(cat /sys/block/"${{source#/dev/}}"/loop/backing_file 2>/dev/null)";; esac
   for tag in UUID LABEL; do v=$(findmnt -n -r -M {at} -o $tag | tail -n 1); [ -z "$v" ] || echo "tag $tag=$v"; done
-  said=$(mktemp) || exit 1
-  (LC_ALL=C stat -f -- {at} >/dev/null 2>"$said.e" && ls -U -- {at} 2>>"$said.e" | head -n 1 >/dev/null; [ -s "$said.e" ] && cp "$said.e" "$said" || echo fine >"$said") >/dev/null 2>&1 </dev/null &
-  n=0; while [ ! -s "$said" ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
-  if [ ! -s "$said" ]; then echo 'trouble it does not answer within 5 s'; elif ! grep -qx fine "$said"; then echo "trouble $(head -n 1 "$said")"; else
+{answers}
+  if [ -n "$trouble" ]; then echo "trouble $trouble"; else
 {same}:
   fi
-  rm -f "$said" "$said.e"
 elif [ -d {at} ]; then
   echo directory
   flags=$(lsattr -d -- {at} 2>/dev/null | cut -d' ' -f1) && case $flags in *i*) echo 'immutable yes';; ?*) echo 'immutable no';; esac
