@@ -141,7 +141,10 @@ pub fn advice(said: &str) -> Option<&'static str> {
             "this kernel has no client of that type (`grep KIND /proc/filesystems`): load or build its module, or choose a type that \
              needs none (glusterfs, s3fs, rclone are programs)",
         ),
-        (&["unknown command", "unknown shorthand flag"], "this version cannot be called by mount(8), as rclone before 1.57: install a newer one"),
+        (
+            &["unknown command", "unknown shorthand flag"],
+            "this version cannot be called by mount(8), as rclone before 1.57: install a newer one",
+        ),
         (
             &["it does not answer", "Connection refused", "timed out", "No route to host", "it was gone again", "not connected"],
             "is its server there, and let in by every firewall between? Then `otr apply`",
@@ -222,5 +225,27 @@ mod tests {
         assert_eq!(named("nfs4", &["hard", "soft"]), ["soft"]);
         assert_eq!(named("s3fs", &["url=http://10.0.0.1", "use_cache=/tmp"]), ["url=http:", "use_cache="]);
         assert_eq!(named("zfs", &["noauto"]), ["noauto"]);
+    }
+
+    #[test]
+    fn what_a_helper_says_leads_somewhere() {
+        assert!(advice("mount.nfs4: No such device").unwrap().contains("no client"));
+        assert!(advice("Error: unknown command \"az:acme\" for \"mount.rclone\"").unwrap().contains("1.57"));
+        assert!(advice("mounted, but it does not answer within 30 s").unwrap().contains("server there"));
+        assert_eq!(advice("wrong fs type"), None);
+    }
+
+    #[test]
+    fn what_fstab_tells_systemd_a_unit_says_itself() {
+        assert_eq!(directive("x-systemd.requires=glusterd.service").unwrap(), "Requires=glusterd.service\nAfter=glusterd.service\n");
+        assert_eq!(directive("x-systemd.after=/srv/a").unwrap(), "After=srv-a.mount\n");
+        assert_eq!(directive("x-systemd.mount-timeout=20s").unwrap(), "TimeoutSec=20s\n");
+        assert_eq!((directive("x-systemd.automount"), directive("hard")), (None, None));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_what_was_said() {
+        assert_eq!(kind("rclone").options(&["dir_cache_time=2s".into()]), ["dir_cache_time=2s", "_netdev", "nofail"]);
+        assert_eq!(kind("rclone").options(&[]), ["dir_cache_time=10s", "_netdev", "nofail"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::look::mounts::answers;
+use crate::look::mounts::{answers, ended};
 use crate::look::{quote, quote_path};
 use crate::name::UnitName;
 
@@ -48,14 +48,15 @@ exit 1"#
     )
 }
 
-/// Takes away a mount whose program ended. Its files are out of everybody's reach, and nothing can
+/// Takes away a mount whose program is no more. Its files are out of everybody's reach, and nothing can
 /// still be written through it, so nothing is lost; any other mount is left alone.
 pub(super) fn detach(at: &Path) -> String {
-    let (at, answers) = (quote_path(at), answers(&quote_path(at), 5));
+    let (at, answers, ended) = (quote_path(at), answers(&quote_path(at), 5), ended(&quote_path(at)));
     format!(
         r#"case $(findmnt -n -r -M {at} -o FSTYPE | tail -n 1) in fuse*) ;; *) echo "no file system of a program is mounted there" >&2; exit 1;; esac
 {answers}
-case $trouble in *'Transport endpoint is not connected'*) ;; *) echo "its program lives: nothing was unmounted" >&2; exit 1;; esac
+{ended}
+[ -n "$ended" ] || {{ echo "its program lives: nothing was unmounted" >&2; exit 1; }}
 timeout 20 umount -l -- {at}"#
     )
 }

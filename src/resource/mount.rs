@@ -33,9 +33,6 @@ pub struct Mount {
     pub immutable: bool,
 }
 
-/// What everything says behind a mount of FUSE whose program is no more.
-const NOT_CONNECTED: &str = "Transport endpoint is not connected";
-
 impl Mount {
     fn kind(&self) -> &'static storage::Kind {
         storage::kind(&self.word)
@@ -163,7 +160,7 @@ impl Mount {
         if let Some(trouble) = &mounted.trouble {
             let at = self.at.display();
             let program = mounted.kind.starts_with("fuse");
-            if program && trouble.contains(NOT_CONNECTED) {
+            if mounted.ended {
                 change.differences.push(Difference::new("mount", "its program ended", format!("{} ({})", self.from, self.word)));
                 change.actions.push(Action::Detach { at: self.at.clone() });
                 change.actions.push(Action::MakeMountPoint { at: self.at.clone(), immutable: self.immutable });

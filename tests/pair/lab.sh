@@ -22,7 +22,8 @@
 #   lab.sh debs PACKAGE…            fetch Debian packages that hosts may install
 #   lab.sh nightly                  make the vendor's package of Odoo, which hosts may install
 #   lab.sh rclone                   make a package of an rclone that mount(8) can call
-#   lab.sh objects [start|stop [s3|azure]]  servers of S3 and Azure Blob, from npm, for the driver
+#   lab.sh objects [start|stop [s3|azure] | fill | empty]
+#                                   servers of S3 and Azure Blob, from npm, on the driver; their small disk
 #   lab.sh env                      print the lab's paths and addresses, NAME=value
 #   lab.sh status
 #   lab.sh drop HOST…               throw hosts away
@@ -70,7 +71,7 @@ verb_deps() {
 
 verb_env() {
   local host
-  echo "MIRROR=$(mirror)"; echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
+  echo "MIRROR=$(mirror)"; echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "OBJECTS=$STATE/objects"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
   for host in "${HOSTS[@]}"; do echo "${host^^}=${ADDRESS[$host]}"; done
 }
 

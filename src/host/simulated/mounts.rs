@@ -104,8 +104,7 @@ impl Machine {
     }
 
     pub(super) fn detach(&mut self, at: &Path) -> Result<(), String> {
-        let dead = |mounted: &Mounted| mounted.trouble.as_ref().is_some_and(|why| why.contains("not connected"));
-        match self.mounts.get(at).is_some_and(dead) {
+        match self.mounts.get(at).is_some_and(|mounted| mounted.ended) {
             true => Ok(drop(self.mounts.remove(at))),
             false => Err("its program lives: nothing was unmounted".into()),
         }

@@ -90,12 +90,14 @@ verb_rclone() {
 
 # Servers of objects for the driver, from npm: S3 at https://10.77.0.1:9000 (bucket acme), Azure Blob at
 # https://acme.blob.lab:10000. What they keep lies on a small disk, so that it can be full.
-verb_objects() { # [start|stop [s3|azure]]
+verb_objects() { # [start|stop [s3|azure] | fill | empty]
   local at=$STATE/objects which
   case ${1-start} in
     stop) for which in ${2-s3 azure}; do objects_stop "$which"; done; return ;;
+    fill) head -c 64M /dev/zero >"$at/fill" 2>/dev/null || true; return ;;
+    empty) rm -f "$at/fill"; return ;;
     start) ;;
-    *) die "objects start or stop" ;;
+    *) die "objects start, stop, fill or empty" ;;
   esac
   [ -e "$CACHE/objects/node_modules/.bin/s3rver" ] || npm install --silent --no-audit --no-fund --prefix "$CACHE/objects" s3rver azurite >"$LAB/npm.log" 2>&1 ||
     die "npm cannot install s3rver and azurite, see $LAB/npm.log"
