@@ -32,7 +32,11 @@ pub(super) fn remount(at: &Path, options: &[String]) -> String {
 pub(super) fn mount(at: &Path, unit: &UnitName) -> String {
     let (at, unit, answers) = (quote_path(at), quote(unit.as_str()), answers(&quote_path(at), PATIENCE));
     format!(
-        r#"if ! findmnt -n -M {at} >/dev/null; then
+        r#"left() {{ for of in $(grep -lzxF -- {at} /proc/[0-9]*/cmdline 2>/dev/null); do
+  of=${{of%/cmdline}}; if ls -l "$of/fd" 2>/dev/null | grep -q '/dev/fuse$'; then echo "${{of#/proc/}}"; fi
+done; }}
+if ! findmnt -n -M {at} >/dev/null; then
+  for n in $(left); do kill -TERM "$n" 2>/dev/null || :; sleep 2; kill -KILL "$n" 2>/dev/null || :; done
   found=$(ls -A -- {at} | head -n 3 | tr '\n' ' '); [ -z "$found" ] || {{ echo "nothing is mounted there, and it holds $found" >&2; exit 1; }}
 fi
 since=$(date '+%Y-%m-%d %H:%M:%S')
@@ -43,6 +47,7 @@ findmnt -n -M {at} >/dev/null || trouble="it was gone again${{trouble:+: $troubl
 [ -n "$trouble" ] || exit 0
 sleep 0.3; echo "mounted, but $trouble; $(told)" >&2
 systemctl stop --no-block -- {unit} 2>/dev/null || :
+for n in $(left); do kill -KILL "$n" 2>/dev/null || :; done
 timeout 10 umount -l -- {at} 2>/dev/null || :
 exit 1"#
     )
