@@ -105,7 +105,10 @@ impl Machine {
 
     pub(super) fn detach(&mut self, at: &Path) -> Result<(), String> {
         match self.mounts.get(at).is_some_and(|mounted| mounted.ended) {
-            true => Ok(drop(self.mounts.remove(at))),
+            true => {
+                self.mounts.remove(at);
+                Ok(())
+            }
             false => Err("its program lives: nothing was unmounted".into()),
         }
     }
