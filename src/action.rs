@@ -114,6 +114,12 @@ pub enum Action {
     MakeDirectory { path: PathBuf, attributes: Attributes },
     /// Make the directory something is mounted on; nobody can write there while nothing is.
     MakeMountPoint { at: PathBuf, immutable: bool },
+    /// Start a mount unit and see that what is mounted answers.
+    Mount { at: PathBuf, unit: UnitName },
+    /// Take away a mount whose program ended ("Transport endpoint is not connected"), and no other.
+    Detach { at: PathBuf },
+    /// Unmount in order; refused by the kernel while somebody uses it.
+    Unmount { at: PathBuf },
     /// Change options of what is mounted.
     Remount { at: PathBuf, options: Vec<String> },
     /// Correct owner, group, mode.
@@ -214,6 +220,9 @@ impl Action {
             Action::WriteFile { path, .. } => format!("write {}", path.display()),
             Action::MakeDirectory { path, .. } => format!("make directory {}", path.display()),
             Action::MakeMountPoint { at, .. } => format!("make the mount point {}", at.display()),
+            Action::Mount { at, .. } => format!("mount {}", at.display()),
+            Action::Detach { at } => format!("umount -l {}, whose program ended", at.display()),
+            Action::Unmount { at } => format!("unmount {}", at.display()),
             Action::Remount { at, options } => format!("remount {} with {}", at.display(), options.join(",")),
             Action::SetAttributes { path, attributes: a } => format!("set {} to {}:{} {}", path.display(), a.owner, a.group, a.mode),
             Action::WriteBytes { path, .. } => format!("write {}", path.display()),
@@ -279,7 +288,7 @@ impl Action {
     pub fn interrupts(&self) -> bool {
         match self {
             Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::ReloadOrRestart),
-            Action::BaseBackup { .. } | Action::Promote { .. } => true,
+            Action::BaseBackup { .. } | Action::Promote { .. } | Action::Unmount { .. } => true,
             _ => false,
         }
     }

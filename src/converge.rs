@@ -272,8 +272,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What apt could not do here, with where production got it.
+    /// What apt could not do here, with where production got it; what a mount's helper said, with what to do.
     fn explained(&self, id: &ResourceId, action: &Action, error: String) -> String {
+        if let Action::Mount { .. } = action {
+            return crate::storage::advice(&error).map_or(error.clone(), |advice| format!("{error}; {advice}"));
+        }
         let Action::InstallPackages { packages } = action else { return error };
         let exact = packages.iter().filter_map(|package| Some((package.name.to_string(), package.version.clone()?)));
         let asked: Vec<(String, String)> = exact.filter(|(name, _)| error.contains(name.as_str())).collect();

@@ -40,7 +40,7 @@
 //! host     -> action epoch filestore guard look name secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action compare draft name plan promote resource secret sessions status
-//! converge -> action facts fleet host look name plan report resource spec
+//! converge -> action facts fleet host look name plan report resource spec storage
 //! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
 //! cli      -> name

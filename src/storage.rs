@@ -32,6 +32,13 @@ pub struct Kind {
     pub dangers: &'static [Danger],
     /// Encryption on the way: the options of which one is enough, if the mount can say it.
     pub encrypted: &'static [&'static str],
+    /// Options otr adds unless the spec names them (by the part before `=`).
+    pub defaults: &'static [&'static str],
+    /// What its package leaves out: the helper as a link to a program of the package.
+    pub link: Option<(&'static str, &'static str)>,
+    /// Its program refuses writes by itself while it is mounted `ro`: the kernel's remount does not
+    /// reach that, only mounting it anew.
+    pub keeps_access: bool,
 }
 
 /// How a source shows itself.
@@ -68,6 +75,9 @@ const OTHER: Kind = Kind {
     visible: &[],
     dangers: &[],
     encrypted: &[],
+    defaults: &[],
+    link: None,
+    keeps_access: false,
 };
 
 /// The type of a word; `nfs` is `nfs4`, `fuse.s3fs` is `s3fs`.
@@ -85,6 +95,9 @@ impl Kind {
     pub fn options(&self, said: &[String]) -> Vec<String> {
         let mut all: Vec<String> = if self.name == "bind" { vec!["bind".into()] } else { Vec::new() };
         all.extend(said.iter().cloned());
+        let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
+        let missing = self.defaults.iter().filter(|default| !said.iter().any(|option| name(option) == name(default)));
+        all.extend(missing.map(|default| (*default).to_owned()));
         // A file system that is away must not keep a machine from booting: what needs it is held back.
         for option in if self.network { &["_netdev", "nofail"][..] } else { &["nofail"] } {
             if !all.iter().any(|other| other == option) {
@@ -119,6 +132,41 @@ impl Kind {
 
 /// Options of every type, which the kernel shows and a remount changes.
 pub const FLAGS: [&str; 9] = ["ro", "rw", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "sync"];
+
+/// What to do about a mount that failed, by what its helper said.
+pub fn advice(said: &str) -> Option<&'static str> {
+    let known = [
+        (
+            &["No such device", "unknown filesystem type", "not supported by kernel"][..],
+            "this kernel has no client of that type (`grep KIND /proc/filesystems`): load or build its module, or choose a type that \
+             needs none (glusterfs, s3fs, rclone are programs)",
+        ),
+        (
+            &["unknown command", "unknown shorthand flag"],
+            "this version cannot be called by mount(8), as rclone before 1.57: install a newer one",
+        ),
+        (
+            &["it does not answer", "Connection refused", "timed out", "No route to host", "it was gone again", "not connected"],
+            "is its server there, and let in by every firewall between? Then `otr apply`",
+        ),
+    ];
+    known.iter().find(|(words, _)| words.iter().any(|word| said.contains(word))).map(|(_, advice)| *advice)
+}
+
+/// An `x-systemd.…` option of fstab as lines of a unit (systemd.mount(5)); `None`: a unit has no such thing.
+pub fn directive(option: &str) -> Option<String> {
+    let (word, value) = option.strip_prefix("x-systemd.")?.split_once('=')?;
+    let named = if value.starts_with('/') { unit(Path::new(value)) } else { value.to_owned() };
+    Some(match word {
+        "requires" => format!("Requires={named}\nAfter={named}\n"),
+        "wants" => format!("Wants={named}\nAfter={named}\n"),
+        "after" => format!("After={named}\n"),
+        "before" => format!("Before={named}\n"),
+        "requires-mounts-for" => format!("RequiresMountsFor={value}\n"),
+        "mount-timeout" => format!("TimeoutSec={value}\n"),
+        _ => return None,
+    })
+}
 
 /// The name of the unit that mounts a path (systemd-escape --path).
 pub fn unit(at: &Path) -> String {
@@ -177,5 +225,27 @@ mod tests {
         assert_eq!(named("nfs4", &["hard", "soft"]), ["soft"]);
         assert_eq!(named("s3fs", &["url=http://10.0.0.1", "use_cache=/tmp"]), ["url=http:", "use_cache="]);
         assert_eq!(named("zfs", &["noauto"]), ["noauto"]);
+    }
+
+    #[test]
+    fn what_a_helper_says_leads_somewhere() {
+        assert!(advice("mount.nfs4: No such device").unwrap().contains("no client"));
+        assert!(advice("Error: unknown command \"az:acme\" for \"mount.rclone\"").unwrap().contains("1.57"));
+        assert!(advice("mounted, but it does not answer within 30 s").unwrap().contains("server there"));
+        assert_eq!(advice("wrong fs type"), None);
+    }
+
+    #[test]
+    fn what_fstab_tells_systemd_a_unit_says_itself() {
+        assert_eq!(directive("x-systemd.requires=glusterd.service").unwrap(), "Requires=glusterd.service\nAfter=glusterd.service\n");
+        assert_eq!(directive("x-systemd.after=/srv/a").unwrap(), "After=srv-a.mount\n");
+        assert_eq!(directive("x-systemd.mount-timeout=20s").unwrap(), "TimeoutSec=20s\n");
+        assert_eq!((directive("x-systemd.automount"), directive("hard")), (None, None));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_what_was_said() {
+        assert_eq!(kind("rclone").options(&["dir_cache_time=2s".into()]), ["dir_cache_time=2s", "_netdev", "nofail"]);
+        assert_eq!(kind("rclone").options(&[]), ["dir_cache_time=10s", "_netdev", "nofail"]);
     }
 }

@@ -33,6 +33,9 @@ pub fn script(action: &Action) -> String {
             format!("[ -d {path} ] || mkdir -p -- {path}\n{}", set_attributes(&path, attributes))
         }
         Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
+        Action::Mount { at, unit, .. } => super::mounts::mount(at, unit),
+        Action::Detach { at } => super::mounts::detach(at),
+        Action::Unmount { at } => super::mounts::unmount(at),
         Action::Remount { at, options } => super::mounts::remount(at, options),
         Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
         Action::WriteBytes { path, encoded, attributes } => clone::write_bytes(path, encoded, attributes),

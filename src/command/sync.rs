@@ -85,6 +85,9 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
         |r: &&crate::report::ResourceReport| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached)) || r.state == State::Unseen;
     let failed: Vec<Kind> = report.resources.iter().filter(fails).map(|r| r.kind).collect();
     report.notes = synced.notes;
+    if args.what.has_stores() {
+        report.notes.extend(shared(&ready.spec));
+    }
     // A promotion must not take a change of software for a copy of data, nor one that failed for data that is old.
     if args.what.has_data() {
         let name = args.what.to_possible_value().map(|value| value.get_name().to_owned());
@@ -95,6 +98,17 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     let failed = silent || !failed.is_empty();
     show(global, &report)?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Stores that are nobody's copy, said so that nobody takes silence for a copy.
+fn shared(spec: &crate::spec::Spec) -> Vec<String> {
+    let Some(odoo) = &spec.odoo else { return Vec::new() };
+    let is = |name: &&crate::name::DatabaseName| spec.is_shared(&odoo.data_dir.join("filestore").join(name.as_str()));
+    odoo.databases
+        .iter()
+        .filter(is)
+        .map(|name| format!("the filestore of {name} is on shared storage: nothing of it is copied, and there is no second copy"))
+        .collect()
 }
 
 /// Software and configuration.

@@ -37,11 +37,39 @@ pub struct Mounted {
     pub same: bool,
     /// Why it does not answer, if it does not.
     pub trouble: Option<String>,
+    /// It is a file system of a program, and that program is no more.
+    pub ended: bool,
 }
 
-/// The mount table is read from the kernel, which never hangs. Whether the file system answers is
-/// tried by a process that is left behind if it does not: one that waits for a dead server cannot
-/// be killed.
+/// Sets `$trouble` to why a mount does not answer, or to nothing. Whether it does is tried by a process
+/// that is left behind if it does not: one that waits for a dead server cannot be killed. It must not
+/// keep otr's lock, which is descriptor 9.
+pub fn answers(at: &str, seconds: u32) -> String {
+    let tenths = seconds * 10;
+    format!(
+        r#"  said=$(mktemp) || exit 1
+  (LC_ALL=C stat -f -- {at} >/dev/null 2>"$said.e" && LC_ALL=C ls -U -- {at} 2>>"$said.e" | head -n 1 >/dev/null; [ -s "$said.e" ] && cp "$said.e" "$said" || echo fine >"$said") >/dev/null 2>&1 </dev/null 9>&- &
+  n=0; while [ ! -s "$said" ] && [ $n -lt {tenths} ]; do sleep 0.1; n=$((n + 1)); done
+  if [ ! -s "$said" ]; then trouble='it does not answer within {seconds} s'; elif grep -qx fine "$said"; then trouble=; else trouble=$(head -n 1 "$said"); fi
+  rm -f "$said" "$said.e""#
+    )
+}
+
+/// After [`answers`]: sets `$ended` to `yes` if the program behind a mount of FUSE is no more. GlusterFS
+/// says the same words while its client lives and its servers are gone: it may answer again.
+pub fn ended(at: &str) -> String {
+    format!(
+        r#"ended=
+case $trouble in *'Transport endpoint is not connected'*)
+  ended=yes
+  for of in $(grep -lzxF -- {at} /proc/[0-9]*/cmdline 2>/dev/null); do
+    if ls -l "${{of%/cmdline}}/fd" 2>/dev/null | grep -q '/dev/fuse$'; then ended=; fi
+  done;;
+esac"#
+    )
+}
+
+/// The mount table is read from the kernel, which never hangs.
 pub(super) fn script(at: &Path, folder: Option<&PathBuf>, helper: Option<&str>) -> String {
     let at = quote_path(at);
     let same = folder.map_or(String::new(), |folder| {
@@ -51,6 +79,7 @@ pub(super) fn script(at: &Path, folder: Option<&PathBuf>, helper: Option<&str>) 
     let helper = helper.map_or("echo 'helper yes'".to_owned(), |helper| {
         format!("PATH=$PATH:/sbin:/usr/sbin:/usr/local/sbin; command -v {} >/dev/null && echo 'helper yes'", quote(helper))
     });
+    let (answers, ended) = (answers(&at, 5), ended(&at));
     format!(
         r#"{helper}
 line=$(findmnt -n -r -M {at} -o SOURCE,FSTYPE,OPTIONS | tail -n 1)
@@ -59,13 +88,12 @@ if [ -n "$line" ]; then
   source=${{line%% *}}
   case $source in /dev/loop*) echo "behind $(cat /sys/block/"${{source#/dev/}}"/loop/backing_file 2>/dev/null)";; esac
   for tag in UUID LABEL; do v=$(findmnt -n -r -M {at} -o $tag | tail -n 1); [ -z "$v" ] || echo "tag $tag=$v"; done
-  said=$(mktemp) || exit 1
-  (LC_ALL=C stat -f -- {at} >/dev/null 2>"$said.e" && ls -U -- {at} 2>>"$said.e" | head -n 1 >/dev/null; [ -s "$said.e" ] && cp "$said.e" "$said" || echo fine >"$said") >/dev/null 2>&1 </dev/null &
-  n=0; while [ ! -s "$said" ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
-  if [ ! -s "$said" ]; then echo 'trouble it does not answer within 5 s'; elif ! grep -qx fine "$said"; then echo "trouble $(head -n 1 "$said")"; else
+{answers}
+{ended}
+  if [ -n "$ended" ]; then echo ended; fi
+  if [ -n "$trouble" ]; then echo "trouble $trouble"; else
 {same}:
   fi
-  rm -f "$said" "$said.e"
 elif [ -d {at} ]; then
   echo directory
   flags=$(lsattr -d -- {at} 2>/dev/null | cut -d' ' -f1) && case $flags in *i*) echo 'immutable yes';; ?*) echo 'immutable no';; esac
@@ -104,6 +132,7 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<MountSight, SightError> 
             ("behind", Some(mounted)) if !rest.is_empty() => mounted.source = rest.to_owned(),
             ("tag", Some(mounted)) => mounted.tags.push(rest.to_owned()),
             ("same", Some(mounted)) => mounted.same = true,
+            ("ended", Some(mounted)) => mounted.ended = mounted.kind.starts_with("fuse"),
             ("trouble", Some(mounted)) => mounted.trouble = Some(rest.to_owned()),
             _ => {}
         }

@@ -61,12 +61,22 @@ pub(super) fn proof(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
         return match promotion.stated_down {
             Some(name) if name == old => Ok(Some(format!("{old} cannot be reached, and it was stated that it is down"))),
             _ => Err(format!(
-                "{old} cannot be reached ({why}), which does not prove that it is down: with a cut cable it would go on taking writes. \
-                 Make sure (power, console), then state it: --production-is-down {old}"
+                "{old} cannot be reached ({why}), which does not prove that it is down: with a cut cable it would go on taking writes{}. \
+                 Make sure (power, console), then state it: --production-is-down {old}",
+                shared(promotion)
             )),
         };
     }
     stopped(promotion, promotion.fleet)
+}
+
+/// Why it matters twice.
+fn shared(promotion: &Promotion<'_>) -> &'static str {
+    let spec = promotion.inputs.spec;
+    match spec.odoo.as_ref().is_some_and(|odoo| spec.is_shared(&odoo.data_dir.join("filestore"))) {
+        true => ", and its garbage collection would delete from the shared filestore what its own database does not name",
+        false => "",
+    }
 }
 
 fn call(promotion: &Promotion<'_>, argv: &[String], fence: &Fence) -> CommandLine {

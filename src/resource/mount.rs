@@ -80,6 +80,10 @@ impl Mount {
         (flags, others)
     }
 
+    fn start(&self) -> Action {
+        Action::Mount { at: self.at.clone(), unit: self.unit.clone() }
+    }
+
     fn remount(&self) -> Action {
         let mut options: Vec<String> = self.options.iter().filter(|option| FLAGS.contains(&option.as_str())).cloned().collect();
         if !options.iter().any(|option| option == "ro" || option == "rw") {
@@ -113,10 +117,15 @@ impl Resource for Mount {
             change.differences.push(Difference::new("start", "disabled", "enabled"));
             change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Enable });
         }
+        // Also while it is mounted: the next boot needs it.
+        if let (Some((link, program)), false) = (self.kind().link, sight.helper) {
+            change.differences.push(Difference::new(link, Shown::Absent, format!("a link to {program}")));
+            change.actions.push(Action::MakeLink { path: link.into(), target: program.into() });
+        }
         match &sight.mounted {
             Some(mounted) => self.mounted(mounted, &mut change)?,
             None => {
-                if let (Some(helper), false) = (self.kind().helper, sight.helper) {
+                if let (Some(helper), false, None) = (self.kind().helper, sight.helper, self.kind().link) {
                     return match self.kind().packages.is_empty() {
                         false => Ok(Decision::waits(format!("{helper} (a package brings it)"))),
                         true => {
@@ -139,7 +148,7 @@ impl Resource for Mount {
                     change.actions.push(Action::MakeMountPoint { at: self.at.clone(), immutable: self.immutable });
                 }
                 change.differences.push(Difference::new("mount", Shown::Absent, format!("{} ({})", self.from, self.word)));
-                change.actions.push(Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Start });
+                change.actions.push(self.start());
             }
         }
         Ok(if change.differences.is_empty() { Decision::Holds } else { Decision::Change(change) })
@@ -149,11 +158,20 @@ impl Resource for Mount {
 impl Mount {
     fn mounted(&self, mounted: &Mounted, change: &mut Change) -> Result<(), FactError> {
         if let Some(trouble) = &mounted.trouble {
-            return Err(self.refuse(&format!(
-                "{} is mounted but {trouble}: is its server there? Then `umount -l {}` and `otr apply`",
-                mounted.source,
-                self.at.display()
-            )));
+            let at = self.at.display();
+            let program = mounted.kind.starts_with("fuse");
+            if mounted.ended {
+                change.differences.push(Difference::new("mount", "its program ended", format!("{} ({})", self.from, self.word)));
+                change.actions.push(Action::Detach { at: self.at.clone() });
+                change.actions.push(Action::MakeMountPoint { at: self.at.clone(), immutable: self.immutable });
+                change.actions.push(self.start());
+                return Ok(());
+            }
+            let next = match program {
+                true => format!("when it is back, the mount answers again; if it does not, `umount -l {at}` and `otr apply`"),
+                false => format!("if it is, and this stays: `umount -l {at}` and `otr apply`"),
+            };
+            return Err(self.refuse(&format!("{} is mounted but {trouble}: is its server there? {next}", mounted.source)));
         }
         let live = self.kind().live;
         if (!live.is_empty() && !live.contains(&mounted.kind.as_str())) || !self.is_source(mounted) {
@@ -170,8 +188,14 @@ impl Mount {
             )));
         }
         if !flags.is_empty() {
+            let access = flags.iter().any(|difference| difference.what == "access");
             change.differences.extend(flags);
-            change.actions.push(self.remount());
+            if access && self.kind().keeps_access {
+                change.actions.push(Action::Unmount { at: self.at.clone() });
+                change.actions.push(self.start());
+            } else {
+                change.actions.push(self.remount());
+            }
         }
         Ok(())
     }

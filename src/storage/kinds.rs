@@ -25,7 +25,13 @@ const LOCAL: Kind = Kind {
         danger("data=writeback", "a power cut can leave files of the right size with other content"),
     ],
     encrypted: &[],
+    defaults: &[],
+    link: None,
+    keeps_access: false,
 };
+
+/// A file system of the network, whose source shows as it was said.
+const NETWORK: Kind = Kind { source: Source::Said, network: true, dangers: &[], ..LOCAL };
 
 /// Every type otr knows more about than mount(8) does.
 pub const KINDS: &[Kind] = &[
@@ -37,10 +43,8 @@ pub const KINDS: &[Kind] = &[
         name: "nfs4",
         fstab: "nfs4",
         live: &["nfs4", "nfs"],
-        source: Source::Said,
         packages: &["nfs-common"],
         helper: Some("mount.nfs4"),
-        network: true,
         visible: &["vers", "nfsvers", "hard", "soft", "softerr", "sec", "xprtsec", "proto", "nolock"],
         dangers: &[
             danger("soft", "when the server is slow, a write fails in its middle and Odoo keeps a torn file; write hard"),
@@ -49,15 +53,14 @@ pub const KINDS: &[Kind] = &[
             danger("nfsvers=3", "version 3 has neither its own locks nor encryption; write nfsvers=4.2"),
         ],
         encrypted: &["sec=krb5p", "xprtsec=tls", "xprtsec=mtls"],
+        ..NETWORK
     },
     Kind {
         name: "cifs",
         fstab: "cifs",
         live: &["cifs", "smb3"],
-        source: Source::Said,
         packages: &["cifs-utils"],
         helper: Some("mount.cifs"),
-        network: true,
         visible: &["vers", "seal", "hard", "soft", "cache"],
         dangers: &[
             danger("soft", "when the server is slow, a write fails in its middle and Odoo keeps a torn file; write hard"),
@@ -67,18 +70,16 @@ pub const KINDS: &[Kind] = &[
             danger("password=", "every login may read it in /etc/fstab; use credentials=FILE and `credentials:`"),
         ],
         encrypted: &["seal"],
+        ..NETWORK
     },
     Kind {
         name: "glusterfs",
         fstab: "glusterfs",
         live: &["fuse.glusterfs"],
-        source: Source::Said,
         packages: &["glusterfs-client"],
         helper: Some("mount.glusterfs"),
-        network: true,
-        visible: &[],
-        dangers: &[],
-        encrypted: &[],
+        keeps_access: true,
+        ..NETWORK
     },
     Kind {
         name: "s3fs",
@@ -87,8 +88,6 @@ pub const KINDS: &[Kind] = &[
         source: Source::Hidden,
         packages: &["s3fs"],
         helper: Some("s3fs"),
-        network: true,
-        visible: &[],
         dangers: &[
             danger("url=http:", "files and their signatures cross the network unencrypted; write https"),
             danger("no_check_certificate", "anybody in between can pretend to be the store"),
@@ -96,35 +95,34 @@ pub const KINDS: &[Kind] = &[
             danger("use_cache=", "the other host may have newer files than this cache"),
             danger("enable_noobj_cache", "a file of the other host may stay unseen"),
         ],
-        encrypted: &[],
+        ..NETWORK
     },
     Kind {
         name: "rclone",
         fstab: "rclone",
         live: &["fuse.rclone"],
-        source: Source::Said,
         packages: &["rclone", "fuse3"],
         helper: Some("mount.rclone"),
-        network: true,
-        visible: &[],
         dangers: &[
             danger("vfs_cache_mode=writes", "a file waits in a local cache after Odoo was told it is written: a crash loses it"),
             danger("vfs_cache_mode=full", "a file waits in a local cache after Odoo was told it is written: a crash loses it"),
             danger("no_check_certificate", "anybody in between can pretend to be the store"),
         ],
-        encrypted: &[],
+        // Its own five minutes would hide new files of the other host, and a server that is gone.
+        defaults: &["dir_cache_time=10s"],
+        link: Some(("/sbin/mount.rclone", "/usr/bin/rclone")),
+        keeps_access: true,
+        ..NETWORK
     },
     Kind {
         name: "mount-s3",
         fstab: "mount-s3",
         live: &["fuse", "fuse.mountpoint-s3", "fuse.mount-s3"],
         source: Source::Hidden,
-        packages: &[],
         helper: Some("mount.mount-s3"),
-        network: true,
-        visible: &[],
         dangers: &[danger("cache=", "the other host may have newer files than this cache")],
-        encrypted: &[],
+        keeps_access: true,
+        ..NETWORK
     },
     Kind {
         name: "blobfuse2",
@@ -133,9 +131,7 @@ pub const KINDS: &[Kind] = &[
         source: Source::Hidden,
         packages: &["fuse3"],
         helper: Some("blobfuse2"),
-        network: true,
-        visible: &[],
-        dangers: &[],
-        encrypted: &[],
+        keeps_access: true,
+        ..NETWORK
     },
 ];

@@ -12,7 +12,7 @@ use crate::resource::file::File;
 use crate::resource::mount::Mount;
 use crate::resource::mount::fstab::{Fstab, line};
 use crate::spec::{Mount as Wish, MountStyle, Role, Spec};
-use crate::storage::{kind, unit};
+use crate::storage::{self, kind, unit};
 
 /// The packages of all mounts.
 pub fn packages(spec: &Spec) -> Vec<PackageName> {
@@ -94,11 +94,17 @@ pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
 /// A unit that systemd would have made of a line of fstab.
 fn unit_text(mount: &Wish, options: &[String]) -> String {
     let escaped = |text: &str| text.replace('%', "%%");
-    let options: Vec<&str> = options.iter().map(String::as_str).filter(|option| *option != "nofail").collect();
+    let (told, options): (Vec<&str>, Vec<&str>) =
+        options.iter().map(String::as_str).filter(|option| *option != "nofail").partition(|option| option.starts_with("x-systemd."));
     let known = kind(&mount.kind);
-    let order = if known.network { "After=network-online.target\nWants=network-online.target\n" } else { "" };
+    let mut order = if known.network { "After=network-online.target\nWants=network-online.target\n".to_owned() } else { String::new() };
+    let mut limit = String::new();
+    // Of these systemd reads only those of fstab.
+    for directive in told.into_iter().filter_map(storage::directive) {
+        if directive.starts_with("TimeoutSec=") { &mut limit } else { &mut order }.push_str(&escaped(&directive));
+    }
     format!(
-        "# Written by otr.\n[Unit]\nDescription={at}, for Odoo\n{order}\n[Mount]\nWhat={}\nWhere={at}\nType={}\nOptions={}\n\n[Install]\nWantedBy=multi-user.target\n",
+        "# Written by otr.\n[Unit]\nDescription={at}, for Odoo\n{order}\n[Mount]\nWhat={}\nWhere={at}\nType={}\nOptions={}\n{limit}\n[Install]\nWantedBy=multi-user.target\n",
         escaped(&mount.from),
         known.in_fstab(&mount.kind),
         escaped(&options.join(",")),

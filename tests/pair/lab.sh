@@ -21,6 +21,9 @@
 #   lab.sh wheels NAME==VERSION…    fetch Python modules that hosts may install
 #   lab.sh debs PACKAGE…            fetch Debian packages that hosts may install
 #   lab.sh nightly                  make the vendor's package of Odoo, which hosts may install
+#   lab.sh rclone                   make a package of an rclone that mount(8) can call
+#   lab.sh objects [start|stop [s3|azure] | fill | empty]
+#                                   servers of S3 and Azure Blob, from npm, on the driver; their small disk
 #   lab.sh env                      print the lab's paths and addresses, NAME=value
 #   lab.sh status
 #   lab.sh drop HOST…               throw hosts away
@@ -68,7 +71,7 @@ verb_deps() {
 
 verb_env() {
   local host
-  echo "MIRROR=$(mirror)"; echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
+  echo "MIRROR=$(mirror)"; echo "DRIVER=$DRIVER"; echo "NETNS=$NAME"; echo "OBJECTS=$STATE/objects"; echo "KEY=$STATE/id"; echo "KNOWN_HOSTS=$STATE/known_hosts"
   for host in "${HOSTS[@]}"; do echo "${host^^}=${ADDRESS[$host]}"; done
 }
 
@@ -83,6 +86,8 @@ verb_status() {
 
 verb_destroy() {
   verb_drop "${HOSTS[@]}"
+  verb_objects stop
+  ! mountpoint -q "$STATE/objects" || umount "$STATE/objects"
   network_down
   ! mountpoint -q "$STATE" || umount "$STATE"
   rmdir "$STATE" 2>/dev/null || true

@@ -17,6 +17,10 @@ pub const ADMIN_PASSWD: &str = "correct-horse";
 pub const REDIS_PASSWORD: &str = "keys-to-the-shop";
 /// What chapters 7 and 8 agree on with production's admin.
 pub const REPLICATION_PASSWORD: &str = "follow-the-leader";
+/// The servers of objects, as s3fs and rclone are told of them.
+const S3_KEY: &str = "S3RVER:S3RVER";
+const AZURE_KEY: &str = "a2V5cy10by10aGUtc2hvcAo=";
+const RCLONE_CONF: &str = "[az]\ntype = azureblob\naccount = acme\nkey = a2V5cy10by10aGUtc2hvcAo=\nendpoint = blob.lab:10000\n";
 
 /// One run of otr.
 #[derive(Debug, Clone)]
@@ -150,6 +154,7 @@ impl Otr {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("ACME_ADMIN_PASSWD", ADMIN_PASSWD).env("ACME_REDIS_PASSWORD", REDIS_PASSWORD);
         command.env("ACME_REPLICATION_PASSWORD", REPLICATION_PASSWORD);
+        command.env("ACME_S3_KEY", S3_KEY).env("ACME_RCLONE_CONF", RCLONE_CONF);
         command.stdin(Stdio::null());
         command
     }
@@ -168,7 +173,7 @@ impl Otr {
             seconds: begun.elapsed().as_secs_f64(),
         };
         self.remember(run.clone());
-        for secret in [ADMIN_PASSWD, REDIS_PASSWORD, REPLICATION_PASSWORD] {
+        for secret in [ADMIN_PASSWD, REDIS_PASSWORD, REPLICATION_PASSWORD, S3_KEY, AZURE_KEY] {
             ensure!(!run.said().contains(secret), "otr {} printed a secret", run.arguments);
         }
         Ok(run)

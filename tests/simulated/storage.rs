@@ -63,7 +63,7 @@ fn a_unit_in_place_of_a_line() {
 #[test]
 fn each_tampering_is_seen_and_repaired_or_refused() {
     type Case = (&'static str, fn(&mut Machine), &'static [&'static str], Result<(), &'static str>);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("unmounted", |m| m.mounts.clear(), &["erp2 mount /srv/files"], Ok(())),
         ("the line was lost", |m| m.files.remove_tree("/etc/fstab".as_ref()), &["erp2 file /etc/fstab"], Ok(())),
         (
@@ -83,6 +83,16 @@ fn each_tampering_is_seen_and_repaired_or_refused() {
             |m| m.mounts.values_mut().for_each(|mounted| mounted.trouble = Some("it does not answer within 5 s".into())),
             &["erp2 mount /srv/files"],
             Err("does not answer"),
+        ),
+        (
+            "its program ended",
+            |m| {
+                m.mounts.values_mut().for_each(|mounted| {
+                    (mounted.trouble, mounted.ended) = (Some("Transport endpoint is not connected".into()), true);
+                });
+            },
+            &["erp2 mount /srv/files"],
+            Ok(()),
         ),
         (
             "somebody wrote while it was away",
@@ -160,4 +170,55 @@ fn a_shared_filestore_is_neither_copied_nor_counted() {
     assert!(wanted.iter().any(|id| id.ends_with("filestore")) && !wanted.contains(&"erp2 filestore acme".into()), "{wanted:?}");
     let looks = otr::status::looks(&stage.spec);
     assert!(!looks.iter().any(|(_, look)| matches!(look, Look::Store { .. })));
+}
+
+const OBJECTS: &str = "{at: /srv/files, from: \"az:acme\", type: rclone, standby_options: [ro], odoo: true}";
+
+fn with_rclone(mount: &str) -> Stage {
+    let stage = stage(mount);
+    for package in ["rclone", "fuse3"] {
+        stage.world.offer(|archive| drop(archive.packages.insert(package.into(), vec!["1".into()])));
+    }
+    stage
+}
+
+#[test]
+fn rclone_gets_its_link_forgets_folders_soon_and_is_mounted_anew_to_be_writable() {
+    let stage = with_rclone(OBJECTS);
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    let files = stage.world.files(&erp2());
+    assert!(
+        files.text("/etc/fstab").contains("az:acme /srv/files rclone ro,dir_cache_time=10s,_netdev,nofail 0 0"),
+        "{}",
+        files.text("/etc/fstab")
+    );
+    assert!(files.get("/sbin/mount.rclone").is_some());
+    // Lost while it is mounted: the next boot would find no helper.
+    stage.world.mutate(&erp2(), |m| m.files.remove_tree("/sbin/mount.rclone".as_ref()));
+    assert_eq!(stage.open().keys().collect::<Vec<_>>(), ["erp2 mount /srv/files"]);
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    stage.world.mutate(&erp1(), |m| m.mounts.values_mut().for_each(|mounted| mounted.options = vec!["ro".into()]));
+    let open = stage.open();
+    let Verdict::Change(change) = &open["erp1 mount /srv/files"] else { panic!("{open:#?}") };
+    let titles: Vec<String> = change.actions.iter().map(otr::action::Action::title).collect();
+    assert_eq!(titles, ["unmount /srv/files", "mount /srv/files"], "its program keeps ro to itself");
+}
+
+#[test]
+fn what_the_helper_says_is_told_with_the_next_step_and_odoo_waits() {
+    let stage = stage("{at: /srv/files, from: \"nas:/odoo\", type: nfs4, options: [hard], odoo: true}");
+    stage.world.offer(|archive| drop(archive.packages.insert("nfs-common".into(), vec!["1".into()])));
+    for host in [erp1(), erp2()] {
+        stage.world.mutate(&host, |m| drop(m.unmountable.insert("nas:/odoo".into(), "mount.nfs4: No such device".into())));
+    }
+    let report = format!("{:#?}", stage.apply().unwrap());
+    assert!(report.contains("mount.nfs4: No such device; this kernel has no client of that type"), "{report}");
+    assert!(stage.open().contains_key("erp1 mount /srv/files"));
+    for host in [erp1(), erp2()] {
+        stage.world.mutate(&host, |m| m.unmountable.clear());
+    }
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
 }

@@ -42,6 +42,12 @@ impl Machine {
             Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose().into(), attributes),
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
             Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
+            Action::Mount { at, unit } => self.mount_and_see(at, unit.as_str()),
+            Action::Detach { at } => self.detach(at),
+            Action::Unmount { at } => {
+                self.mounts.remove(at);
+                Ok(())
+            }
             Action::Remount { at, options } => self.remount(at, options),
             Action::SetAttributes { path, attributes } => self.set_attributes(path, attributes),
             Action::RemoveFile { path } => self.remove_file(path),

@@ -74,6 +74,8 @@ pub struct Machine {
     pub calls: Vec<CommandLine>,
     /// What is mounted, besides what a boot needs.
     pub mounts: BTreeMap<PathBuf, Mounted>,
+    /// Sources that cannot be mounted, and what the helper says.
+    pub unmountable: BTreeMap<String, String>,
     /// Directories nobody can write to.
     pub immutable: BTreeSet<PathBuf>,
     /// Which connection holds otr's lock, and what it calls itself.
@@ -122,6 +124,7 @@ impl Machine {
             programs: BTreeMap::new(),
             calls: Vec::new(),
             mounts: BTreeMap::new(),
+            unmountable: BTreeMap::new(),
             immutable: BTreeSet::new(),
             lock: None,
             last_pid: 500,

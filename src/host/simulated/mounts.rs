@@ -48,6 +48,9 @@ impl Machine {
         if !self.files.is_directory(&line.at) {
             return Err(format!("mount: {}: mount point does not exist.", line.at.display()));
         }
+        if let Some(said) = self.unmountable.get(&line.source) {
+            return Err(said.clone());
+        }
         let bind = line.options.iter().any(|option| option == "bind");
         let known = if bind { kind("bind") } else { kind(&line.word) };
         let mut options: Vec<String> = line.options.iter().filter(|o| !AT_BOOT.contains(&o.as_str())).map(|o| Kind::shown(o)).collect();
@@ -92,6 +95,24 @@ impl Machine {
         Ok(())
     }
 
+    pub(super) fn mount_and_see(&mut self, at: &Path, name: &str) -> Result<(), String> {
+        let found = self.files.below(at).map(|(path, _)| path.to_owned()).find(|path| path != at);
+        match found.filter(|_| !self.mounts.contains_key(at)) {
+            Some(path) => Err(format!("nothing is mounted there, and it holds {}", path.display())),
+            None => self.mount(name),
+        }
+    }
+
+    pub(super) fn detach(&mut self, at: &Path) -> Result<(), String> {
+        match self.mounts.get(at).is_some_and(|mounted| mounted.ended) {
+            true => {
+                self.mounts.remove(at);
+                Ok(())
+            }
+            false => Err("its program lives: nothing was unmounted".into()),
+        }
+    }
+
     pub(super) fn remount(&mut self, at: &Path, options: &[String]) -> Result<(), String> {
         let mounted = self.mounts.get_mut(at).ok_or_else(|| format!("mount: {}: mount point not mounted.", at.display()))?;
         for option in options.iter().filter(|option| *option != "bind") {
@@ -107,7 +128,8 @@ impl Machine {
         let mounted = self.mounts.get(at).cloned();
         let brought = |helper: &str| {
             let known = KINDS.iter().find(|kind| kind.helper == Some(helper));
-            known.is_none_or(|kind| kind.packages.iter().all(|package| self.has_package(package)))
+            let linked = |kind: &Kind| kind.link.is_none_or(|(link, _)| self.files.get(link).is_some());
+            known.is_none_or(|kind| linked(kind) && kind.packages.iter().all(|package| self.has_package(package)))
         };
         let below = self.files.below(at).filter(|(path, _)| *path != at).map(|(path, _)| path.display().to_string());
         MountSight {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Findings;
 use crate::name::UnitName;
-use crate::spec::{HostSpec, Mount, Spec};
-use crate::storage::{Source, kind, unit};
+use crate::spec::{HostSpec, Mount, MountStyle, Spec};
+use crate::storage::{self, Source, kind, unit};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     places(spec, findings);
@@ -85,6 +85,10 @@ fn options(number: usize, mount: &Mount, findings: &mut Findings<'_>) {
                 format!("{option:?} is not one option"),
                 "one entry for each option",
             );
+        }
+        let unread = |option: &str| option.starts_with("x-systemd.") && storage::directive(option).is_none();
+        for (n, option) in said.iter().enumerate().filter(|(_, option)| mount.style == MountStyle::Unit && unread(option)) {
+            findings.value(&format!("storage.mounts[{number}].{key}[{n}]"), format!("a unit has no {option}"), "style: fstab");
         }
     }
     let encrypted = mount.options.iter().any(|option| known.encrypted.contains(&option.as_str()));

@@ -9,6 +9,8 @@ mod filestore;
 mod glusterfs;
 mod init;
 mod matrix;
+mod network_mounts;
+mod objects;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -57,6 +59,14 @@ pub fn all() -> Vec<Chapter> {
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
         chapters.push(glusterfs::chapter());
+    }
+    // 23: servers of objects come from npm.
+    if std::env::var_os("OTR_PAIR_OBJECTS").is_some() {
+        chapters.extend([objects::s3fs(), objects::rclone()]);
+    }
+    // 24: two packages that nothing else needs, for a kernel that has no client.
+    if std::env::var_os("OTR_PAIR_NFS").is_some() {
+        chapters.push(network_mounts::chapter());
     }
     if std::env::var_os("OTR_PAIR_SESSION_REDIS").is_some() {
         chapters.push(sentinel::cookie());
