@@ -162,13 +162,15 @@ fn settings(spec: &Spec, findings: &mut Findings<'_>) {
 }
 
 /// Directives that have a key of their own, or that otr derives.
-const OWN: [&str; 20] = [
+const OWN: [&str; 22] = [
     "port",
     "tls-port",
     "bind",
     "requirepass",
     "masterauth",
     "masteruser",
+    "primaryauth",
+    "primaryuser",
     "replicaof",
     "slaveof",
     "maxmemory",
@@ -185,8 +187,11 @@ const OWN: [&str; 20] = [
     "cluster-enabled",
 ];
 /// Directives that appear several times, or that take the data away.
-const NOT_ONE_LINE: [(&str, &str); 5] = [
+const NOT_ONE_LINE: [(&str, &str); 8] = [
     ("dir", "moving it would start Redis without its data"),
+    ("dbfilename", "another name would start Redis without its data"),
+    ("appendfilename", "another name would start Redis without its data"),
+    ("appenddirname", "another name would start Redis without its data"),
     ("include", "what it includes could not be compared"),
     ("loadmodule", "it may appear several times"),
     ("rename-command", "it may appear several times"),

@@ -9,6 +9,7 @@ mod filestore;
 mod glusterfs;
 mod init;
 mod matrix;
+mod newer;
 mod observe;
 mod own_controller;
 mod power_cut;
@@ -60,6 +61,10 @@ pub fn all() -> Vec<Chapter> {
     }
     if std::env::var_os("OTR_PAIR_SESSION_REDIS").is_some() {
         chapters.push(sentinel::cookie());
+    }
+    // 23: each downloads a Debian of its own.
+    if std::env::var_os("OTR_PAIR_NEWER").is_some() {
+        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm()]);
     }
     chapters
 }

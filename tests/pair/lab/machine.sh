@@ -54,8 +54,9 @@ lowers() { # LAYER HOST
     min) echo "$LAYERS/min" ;;
     odoo) echo "$LAYERS/odoo:$LAYERS/min" ;;
     prod) echo "$LAYERS/prod:$LAYERS/odoo:$LAYERS/min" ;;
+    bookworm | trixie) echo "$LAYERS/$1" ;;
     @*) echo "$STATE/saved/${1#@}/$2/upper:$(cat "$STATE/saved/${1#@}/$2/lowers")" ;;
-    *) die "no layer $1: there are min, odoo, prod and @NAME of a save" ;;
+    *) die "no layer $1: there are min, odoo, prod, ${NEWER[*]} and @NAME of a save" ;;
   esac
 }
 
@@ -85,6 +86,7 @@ verb_up() {
   local wish host layer base
   state_up
   network_up
+  for wish; do layer=${wish#*:}; ! is_newer "$layer" || newer "$layer"; done
   [ ! -e "$CACHE/debs/Release" ] || verb_repo
   for wish; do
     host=${wish%%:*} layer=${wish#*:}
