@@ -1,7 +1,7 @@
 //! Sessions and Redis: what a module cannot do, and what would lose logins.
 
 use super::Findings;
-use crate::session::{Code, Module};
+use crate::session::{Code, Module, Sentinel, Wish};
 use crate::spec::requirement::{PackageSpec, Requirement};
 use crate::spec::{EvictionPolicy, OptionValue, SessionStore, Spec};
 
@@ -9,6 +9,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     store(spec, findings);
     if let Some(module) = spec.sessions.known() {
         fits(spec, module, findings);
+        unheard(spec, module, findings);
         python(spec, module, findings);
         database(spec, module, findings);
     }
@@ -91,6 +92,41 @@ fn fits(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
             "without a `prefix` another Odoo on that server reads and deletes the same sessions",
             format!("prefix: {}", spec.name),
         );
+    }
+}
+
+/// What a module has no word for, it is told nowhere: a login of its own would then give `default`
+/// another's password.
+fn unheard(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
+    let sessions = &spec.sessions;
+    let Some(store) = sessions.store.of_module() else { return };
+    let own = sessions.server.is_none();
+    let tls = spec.redis.as_ref().filter(|_| own).and_then(|redis| redis.authority());
+    let sentinel = spec.sentinel().filter(|_| own && module.sentinel.is_ok());
+    let wish = || Wish {
+        store,
+        host: "localhost",
+        port: 6379,
+        index: None,
+        user: None,
+        password: None,
+        prefix: None,
+        expiration: None,
+        anonymous: None,
+        tls: tls.as_deref(),
+        sentinel: sentinel.map(|sentinel| Sentinel { host: "127.0.0.1", port: sentinel.port, primary: spec.sentinel_name() }),
+        uri: None,
+    };
+    let wished = [
+        ("user", sessions.user.is_some(), Wish { user: Some("x"), ..wish() }),
+        ("index", sessions.index.is_some(), Wish { index: Some(7), ..wish() }),
+        ("expiration", sessions.expiration.is_some(), Wish { expiration: Some(7), ..wish() }),
+        ("anonymous_expiration", sessions.anonymous_expiration.is_some(), Wish { anonymous: Some(7), ..wish() }),
+    ];
+    let without = (module.settings)(&wish());
+    for (key, _, _) in wished.into_iter().filter(|(_, said, wish)| *said && (module.settings)(wish) == without) {
+        let how = if sentinel.is_some() { " where it asks a sentinel" } else { "" };
+        findings.key(&format!("sessions.{key}"), format!("{} knows no `{key}`{how}", module.name), "leave it out");
     }
 }
 

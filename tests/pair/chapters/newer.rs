@@ -167,9 +167,9 @@ fn tampered(server: Server, pair: &mut Pair) -> Result<()> {
 fn full(server: Server, pair: &mut Pair) -> Result<()> {
     let fill = |policy: &str| {
         let cli = server.client("");
-        let keys = "for n in $(seq 800); do printf 'SET acme-fill%s %s EX 5000\\n' $n $(head -c 6000 /dev/zero | tr '\\0' x); done";
+        let keys = "for n in $(seq 2000); do printf 'SET acme-fill%s %s EX 5000\\n' $n $(head -c 6000 /dev/zero | tr '\\0' x); done";
         format!(
-            "{cli} config set maxmemory-policy {policy} >/dev/null; {cli} config set maxmemory 4mb >/dev/null; ({keys}) | {cli} >/dev/null 2>&1 || :"
+            "{cli} config set maxmemory-policy {policy} >/dev/null; {cli} config set maxmemory 12mb >/dev/null; ({keys}) | {cli} >/dev/null 2>&1 || :"
         )
     };
     pair.lab.sh("erp1", &fill("noeviction"))?;
@@ -178,7 +178,7 @@ fn full(server: Server, pair: &mut Pair) -> Result<()> {
     ensure!(status.contains("writes refused"), "status does not count the refused: {status}");
     pair.lab.sh("erp1", &fill("volatile-lru"))?;
     let status = pair.otr.run(SPEC, "status")?.said();
-    let line = status.lines().find(|line| line.contains("of 4096 KiB used (peak")).with_context(|| format!("status: {status}"))?;
+    let line = status.lines().find(|line| line.contains("of 12288 KiB used (peak")).with_context(|| format!("status: {status}"))?;
     println!("({}) ", line.trim());
     ensure!(status.contains("keys evicted"), "status does not count the evicted: {status}");
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;

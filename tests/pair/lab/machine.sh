@@ -206,8 +206,10 @@ verb_kill() {
     ip -n "$NAME" link set "v-$host" down
     cgroup_kill "$host"
     network_anew "$host"
-    # A host that was frozen boots thawed.
+    # A host that was frozen boots thawed. And in a cgroup that was once killed, what a newer systemd
+    # starts right into it (CLONE_INTO_CGROUP) dies at once.
     [ ! -e "$CGROUP/$host/payload/cgroup.freeze" ] || echo 0 >"$CGROUP/$host/payload/cgroup.freeze"
+    cgroup_remove "$host"
     rm -f "$STATE/$host/pid"
     rmdir "/run/systemd/nspawn/propagate/$NAME-$host" 2>/dev/null || true
     say "$host lost its power"
