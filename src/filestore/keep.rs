@@ -18,7 +18,7 @@ use super::place::{DiskError, Place};
 use super::quarantine::empty;
 use super::receiver::receive;
 use super::replica::{Replica, ReplicaError, Wanted};
-use super::state::State;
+use super::state::{State, set_time};
 use super::stream::names;
 use crate::action::keep::{Deletes, Keep, Kept, Moved, Needed};
 
@@ -26,6 +26,9 @@ use crate::action::keep::{Deletes, Keep, Kept, Moved, Needed};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Files production is asked about though they are here.
 const SAMPLE: usize = 16;
+
+/// Names production may list: 28 bytes of memory each.
+const LISTED: usize = 10_000_000;
 
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -309,15 +312,8 @@ impl Run<'_> {
         let seconds: f64 = at.parse().map_err(|_| KeepError::Other(format!("{at:?} is no time")))?;
         let time = Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
         let time = time.ok_or_else(|| KeepError::Other(format!("{at:?} is no time")))?;
-        set_time(path, time)
+        Ok(set_time(path, time)?)
     }
-}
-
-fn set_time(path: &Path, time: SystemTime) -> Result<(), KeepError> {
-    let error = |source| DiskError { what: "set the time of", path: path.to_owned(), source };
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(error)?;
-    let file = File::create(path).map_err(error)?;
-    Ok(file.set_modified(time).map_err(error)?)
 }
 
 fn now() -> i64 {
@@ -346,6 +342,9 @@ fn listed(production: &mut dyn Production) -> Result<Wanted, KeepError> {
     let mut wanted = Wanted::default();
     for name in names(stream) {
         wanted.files.extend(StoreName::parse(&name.map_err(KeepError::Listing)?).map(|name| NeededFile::new(name, 0)));
+        if wanted.files.len() > LISTED {
+            return Err(KeepError::Listing(io::Error::other(format!("it names more than {LISTED} files, which no store holds"))));
+        }
     }
     sort_needed(&mut wanted.files);
     Ok(wanted)

@@ -20,6 +20,8 @@ use super::writer::{Done, Group, Outcome, put_in_place, writers};
 const SLACK: u64 = 64 << 20;
 /// A file whose size the database does not say.
 const LARGEST: u64 = 1 << 40;
+/// Reasons that are kept; of further absent files only the names are.
+const REASONS: usize = 1000;
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(200);
 
@@ -109,6 +111,7 @@ impl Reader<'_> {
                 }
                 Event::Absent(name, why) => {
                     self.expect(&name)?;
+                    let why = if self.absent.len() < REASONS { why } else { String::new() };
                     self.absent.push((name, why));
                 }
                 Event::End => return Ok(()),

@@ -2,6 +2,7 @@
 //! since when, and how far the last scrub came.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::{fs, io};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
@@ -146,6 +147,17 @@ fn new_id(store: &Path) -> Result<String, DiskError> {
         source: std::io::Error::other(e.to_string()),
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Keeps a moment as the time of an empty file.
+///
+/// # Errors
+/// It could not be written.
+pub fn set_time(path: &Path, time: SystemTime) -> Result<(), DiskError> {
+    let error = |source| DiskError { what: "set the time of", path: path.to_owned(), source };
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(error)?;
+    let file = fs::File::create(path).map_err(error)?;
+    file.set_modified(time).map_err(error)
 }
 
 #[cfg(test)]
