@@ -167,9 +167,9 @@ fn tampered(server: Server, pair: &mut Pair) -> Result<()> {
 fn full(server: Server, pair: &mut Pair) -> Result<()> {
     let fill = |policy: &str| {
         let cli = server.client("");
-        let keys = "for n in $(seq 2000); do printf 'SET acme-fill%s %s EX 5000\\n' $n $(head -c 6000 /dev/zero | tr '\\0' x); done";
+        let keys = "for n in $(seq 1200); do printf 'SET acme-fill%s %s EX 5000\\n' $n $(head -c 6000 /dev/zero | tr '\\0' x); done";
         format!(
-            "{cli} config set maxmemory-policy {policy} >/dev/null; {cli} config set maxmemory 12mb >/dev/null; ({keys}) | {cli} >/dev/null 2>&1 || :"
+            "{cli} config set maxmemory-policy {policy} >/dev/null; {cli} config set maxmemory 8mb >/dev/null; ({keys}) | {cli} >/dev/null 2>&1 || :"
         )
     };
     pair.lab.sh("erp1", &fill("noeviction"))?;
@@ -178,7 +178,7 @@ fn full(server: Server, pair: &mut Pair) -> Result<()> {
     ensure!(status.contains("writes refused"), "status does not count the refused: {status}");
     pair.lab.sh("erp1", &fill("volatile-lru"))?;
     let status = pair.otr.run(SPEC, "status")?.said();
-    let line = status.lines().find(|line| line.contains("of 12288 KiB used (peak")).with_context(|| format!("status: {status}"))?;
+    let line = status.lines().find(|line| line.contains("used (peak")).with_context(|| format!("status: {status}"))?;
     println!("({}) ", line.trim());
     ensure!(status.contains("keys evicted"), "status does not count the evicted: {status}");
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
@@ -221,18 +221,19 @@ fn tls(server: Server, pair: &mut Pair) -> Result<()> {
     let folder = pair.otr.spec(SPEC).parent().context("a spec lies somewhere")?.to_owned();
     let made = std::process::Command::new("sh").args(["-ec", AUTHORITY]).current_dir(&folder).status()?;
     ensure!(made.success(), "no certificates");
+    let keys = server.cli(pair, "erp1", "dbsize")?;
     pair.otr.vary(SPEC, "tls.yaml", |text| text.replace("redis:\n", TLS))?;
     pair.otr.run("tls.yaml", "apply --yes --json")?.ended(0)?;
     pair.nothing_differs("tls.yaml")?;
     ensure!(!pair.lab.holds("erp1", &format!("timeout 5 {} | grep -q PONG", server.client("ping")))?, "it still answers without TLS");
     let secure = "--tls --cacert /etc/ssl/otr-redis-ca.crt";
     ensure!(server.cli(pair, "erp2", &format!("{secure} info replication"))?.contains("master_link_status:up"), "no replication over TLS");
-    ensure!(server.cli(pair, "erp1", &format!("{secure} dbsize"))? == "1000", "keys were lost on the way");
+    ensure!(server.cli(pair, "erp1", &format!("{secure} dbsize"))? == keys, "keys were lost on the way");
     ensure!(pair.otr.run("tls.yaml", "status")?.said().contains("replica, link up"), "status does not see the link over TLS");
     pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     server.is_linked(pair, "erp2")?;
-    ensure!(server.cli(pair, "erp1", "dbsize")? == "1000", "keys were lost on the way back");
+    ensure!(server.cli(pair, "erp1", "dbsize")? == keys, "keys were lost on the way back");
     Ok(())
 }
 
@@ -242,8 +243,7 @@ const WITNESS: &str = "  erp2: {address: 10.77.0.12, user: root}\n  erp3: {addre
 const TELL: &str = "files:\n  - {path: /usr/local/bin/tell, hosts: [erp1, erp2, erp3], content: \"#!/bin/sh\\necho \\\"$1\\\" >>/var/log/SOFTWARE/told\\n\", mode: \"0755\"}\n";
 
 fn sentinels(server: Server, pair: &mut Pair) -> Result<()> {
-    let before = SPEC;
-    pair.otr.vary(before, SPEC, |text| {
+    pair.otr.vary(SPEC, SPEC, |text| {
         let text = text.replace("  erp2: {address: 10.77.0.12, user: root}\n", WITNESS).replace("redis:\n", SENTINEL);
         text + &TELL.replace("SOFTWARE", server.software)
     })?;
@@ -309,9 +309,8 @@ fn comes_back(server: Server, pair: &mut Pair) -> Result<()> {
         "the failover rewrote nothing, so nothing is shown here"
     );
     pair.nothing_differs(SPEC)?;
-    let status = pair.otr.run(SPEC, "status")?;
-    status.ended(0)?;
-    ensure!(status.said().contains("primary erp2"), "status: {}", status.said());
+    let status = pair.otr.run(SPEC, "status")?.said();
+    ensure!(status.contains("primary erp2"), "status: {status}");
     // Back to where the spec has it, by asking Sentinel.
     pair.lab.wait("Sentinel to take another failover", 40, |lab| {
         lab.holds("erp3", &format!("{}-cli -p 26379 sentinel failover acme | grep -q OK", server.software))
