@@ -134,8 +134,8 @@ impl Module {
     }
 }
 
-/// The modules of `server_wide_modules` with one more. It stands last: it replaces what `web` and
-/// `base` set up before it.
+/// The modules of `server_wide_modules` with one more. It stands behind Odoo's own, for it replaces
+/// what those set up; the others keep the order somebody chose.
 pub fn server_wide(is: Option<&str>, odoo: Option<u32>, addon: &str) -> String {
     // odoo/tools/config.py of each version: the default is lost once the key is written.
     let default = match odoo {
@@ -144,8 +144,14 @@ pub fn server_wide(is: Option<&str>, odoo: Option<u32>, addon: &str) -> String {
         _ => "base,web",
     };
     let mut names: Vec<&str> = is.unwrap_or(default).split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    if !names.contains(&addon) {
-        names.push(addon);
+    let own = names.iter().rposition(|name| ["base", "rpc", "web"].contains(name));
+    match names.iter().position(|name| *name == addon) {
+        None => names.push(addon),
+        Some(at) if own.is_some_and(|own| at < own) => {
+            names.remove(at);
+            names.insert(own.unwrap_or_default(), addon);
+        }
+        Some(_) => {}
     }
     names.join(",")
 }

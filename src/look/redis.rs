@@ -85,7 +85,8 @@ echo 'CONFIG GET *' | redis_send; echo; echo '# info'; echo 'INFO' | redis_send;
     )
 }
 
-const SECRET: [&str; 2] = ["requirepass", "masterauth"];
+/// Passwords, under every name: Valkey answers `masterauth` a second time as `primaryauth`.
+const SECRET: [&str; 5] = ["requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass"];
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<RedisSight, SightError> {
     if reply.status == 7 {
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn settings_secrets_and_info_are_told_apart() {
-        let stdout = "OK\nmaxmemory\n536870912\nrequirepass\nhunter2\nsave\n\nport\n6379\n\n# info\nOK\n# Replication\r\nrole:master\r\nconnected_slaves:1\r\n\nend\n";
+        let stdout = "OK\nmaxmemory\n536870912\nrequirepass\nhunter2\nmasterauth\nhunter2\nprimaryauth\nhunter2\nsave\n\nport\n6379\n\n# info\nOK\n# Replication\r\nrole:master\r\nconnected_slaves:1\r\n\nend\n";
         let sight = read(&Reply { stdout: stdout.into(), ..Reply::default() }, 1).unwrap();
         assert_eq!(sight.info("role"), Some("master"));
         assert!(!format!("{sight:?}").contains("hunter2"));

@@ -16,7 +16,7 @@ use crate::name::{HostName, UnitName};
 use crate::secret::{Secret, SecretError, Text};
 use crate::spec::Memory;
 use place::Place;
-use values::{at_start, is_secret, same};
+use values::{at_start, is_secret, other_name, same};
 
 mod place;
 pub mod sentinel;
@@ -109,15 +109,17 @@ impl Redis {
         let mut differences = Vec::new();
         let mut changes = BTreeMap::new();
         let mut compare = |name: &str, wanted: Option<&Text>| {
-            let is = directives::get(text, name);
-            let equal = match (&is, wanted) {
-                (Some(is), Some(wanted)) => same(name, is, wanted.expose()),
-                (None, None) => true,
-                _ => false,
+            let names = [Some(name), other_name(name)].into_iter().flatten();
+            let spelled: Vec<(&str, String)> = names.filter_map(|name| Some((name, directives::get(text, name)?))).collect();
+            let is = spelled.last().map(|(_, is)| is.clone());
+            let equal = match wanted {
+                Some(wanted) => is.is_some() && spelled.iter().all(|(_, is)| same(name, is, wanted.expose())),
+                None => is.is_none(),
             };
             if !equal {
                 differences.push(difference(format!("{name} in the file"), name, is, wanted));
                 changes.insert(name.to_owned(), wanted.map(|text| text.expose().to_owned()));
+                changes.extend(spelled.iter().filter(|(other, _)| *other != name).map(|(other, _)| ((*other).to_owned(), None)));
             }
         };
         for (name, value) in settings {
@@ -302,6 +304,17 @@ fn difference(what: String, name: &str, is: Option<String>, wanted: Option<&Text
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn valkeys_own_word_for_a_directive_is_the_same_directive() {
+        let settings = Settings::from([("masterauth".to_owned(), Ok(Text::from("new")))]);
+        let (differences, edited) = Redis::file(&settings, "primaryauth \"new\"\n", None).unwrap();
+        assert!(differences.is_empty() && edited == "primaryauth \"new\"\n", "a failover of Sentinel's wrote it: {edited}");
+        let (_, edited) = Redis::file(&settings, "primaryauth old\nport 6379\n", None).unwrap();
+        assert_eq!(edited, "port 6379\nmasterauth new\n");
+        let (differences, edited) = Redis::file(&settings, "masterauth old\nprimaryauth new\n", None).unwrap();
+        assert!(differences.len() == 1 && edited == "masterauth new\n", "of two, one would win by its place: {edited}");
+    }
 
     #[test]
     fn what_a_rewrite_left_goes_once_it_is_wrong() {

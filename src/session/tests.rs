@@ -23,26 +23,69 @@ fn environment(name: &str, wish: &Wish<'_>) -> Vec<String> {
     both.map(|(name, value)| format!("{name}={}", value.expose())).collect()
 }
 
+/// Everything that can be wished for without TLS.
+fn all<'a>() -> Wish<'a> {
+    let uri = Some(Text::from("postgres://db/sessions"));
+    Wish { index: Some(3), anonymous: Some(3600), uri, ..wish() }
+}
+
 #[test]
 fn each_module_gets_its_own_words() {
+    let url = "redis://:p%40ss%2Fw%25rd@127.0.0.1:6379/3";
+    let camptocamp =
+        ["ODOO_SESSION_REDIS_PREFIX=acme", "ODOO_SESSION_REDIS_EXPIRATION=604800", "ODOO_SESSION_REDIS_EXPIRATION_ANONYMOUS=3600"];
+    let words = |own: &[&str], more: &[&str]| [own, more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let by_url = format!("ODOO_SESSION_REDIS_URL={url}");
+    assert_eq!(environment("session_redis", &all()), words(&["ODOO_SESSION_REDIS=1", &by_url], &camptocamp));
+    let by_host = [
+        "ODOO_SESSION_REDIS=1",
+        "ODOO_SESSION_REDIS_HOST=127.0.0.1",
+        "ODOO_SESSION_REDIS_PORT=6379",
+        "ODOO_SESSION_REDIS_PASSWORD=p@ss/w%rd",
+    ];
+    assert_eq!(environment("session_redis", &Wish { index: None, ..all() }), words(&by_host, &camptocamp));
+    let sentinel = Some(Sentinel { host: "127.0.0.1", port: 26379, primary: "acme" });
+    let by_sentinel = [
+        "ODOO_SESSION_REDIS=1",
+        "ODOO_SESSION_REDIS_SENTINEL_HOST=127.0.0.1",
+        "ODOO_SESSION_REDIS_SENTINEL_PORT=26379",
+        "ODOO_SESSION_REDIS_SENTINEL_MASTER_NAME=acme",
+        "ODOO_SESSION_REDIS_PASSWORD=p@ss/w%rd",
+    ];
+    assert_eq!(environment("session_redis", &Wish { sentinel, ..all() }), words(&by_sentinel, &camptocamp));
+    let plain = ["REDIS_HOST=127.0.0.1", "REDIS_PORT=6379", "REDIS_PASSWORD=p@ss/w%rd"];
+    let spans = [
+        "REDIS_SSL=False",
+        "REDIS_PREFIX=acme",
+        "ODOO_SESSION_REDIS_EXPIRATION=604800",
+        "SESSION_EXPIRATION=604800",
+        "ODOO_SESSION_REDIS_EXPIRATION_ANONYMOUS=3600",
+        "SESSION_EXPIRATION_ANONYMOUS=3600",
+    ];
+    let addon = [&plain[..], &["REDIS_DB_INDEX=3"], &spans].concat();
+    assert_eq!(environment("mangono-addon-redis-session-store", &all()), addon);
     assert_eq!(
-        environment("session_redis", &wish()),
+        environment("mangono-odoo-redis-session", &all()),
+        words(&[&format!("REDIS_URL={url}"), "REDIS_PREFIX=acme"], &camptocamp[1..])
+    );
+    let older = environment("mangono-odoo-redis-session", &Wish { index: None, ..all() });
+    assert_eq!(older, words(&plain, &[&spans[..2], &camptocamp[1..]].concat()));
+    assert_eq!(
+        environment("muk_session_store", &all()),
         [
-            "ODOO_SESSION_REDIS=1",
-            "ODOO_SESSION_REDIS_HOST=127.0.0.1",
-            "ODOO_SESSION_REDIS_PORT=6379",
-            "ODOO_SESSION_REDIS_PASSWORD=p@ss/w%rd",
-            "ODOO_SESSION_REDIS_PREFIX=acme",
-            "ODOO_SESSION_REDIS_EXPIRATION=604800"
+            "session_store_redis=True",
+            "session_store_database=False",
+            "session_store_host=127.0.0.1",
+            "session_store_port=6379",
+            "session_store_dbindex=3",
+            "session_store_prefix=acme",
+            "session_store_pass=p@ss/w%rd",
+            "session_store_ssl=False"
         ]
     );
-    let mangono = environment("mangono-addon-redis-session-store", &wish());
-    assert!(mangono.contains(&"REDIS_SSL=False".into()) && mangono.contains(&"SESSION_EXPIRATION=604800".into()), "{mangono:?}");
-    let muk = environment("muk_session_store", &Wish { index: Some(3), ..wish() });
-    assert!(muk.contains(&"session_store_dbindex=3".into()) && muk.contains(&"session_store_pass=p@ss/w%rd".into()), "{muk:?}");
-    let uri = Text::from("postgres://db/sessions");
-    let db = environment("session_db", &Wish { store: Store::Database, uri: Some(uri), ..wish() });
-    assert_eq!(db, ["SESSION_DB_URI=postgres://db/sessions"]);
+    let muk = environment("muk_session_store", &Wish { store: Store::Database, ..all() });
+    assert_eq!(muk, ["session_store_redis=False", "session_store_database=True", "session_store_dbname=postgres://db/sessions"]);
+    assert_eq!(environment("session_db", &Wish { store: Store::Database, ..all() }), ["SESSION_DB_URI=postgres://db/sessions"]);
 }
 
 #[test]
@@ -79,7 +122,9 @@ fn the_module_stands_behind_what_it_replaces() {
     assert_eq!(server_wide(None, Some(14), "x"), "base,web,x");
     assert_eq!(server_wide(None, Some(19), "x"), "base,rpc,web,x");
     assert_eq!(server_wide(Some("base, web,queue_job"), Some(14), "x"), "base,web,queue_job,x");
-    assert_eq!(server_wide(Some("x,base,web"), Some(14), "x"), "x,base,web", "an order somebody chose stays");
+    assert_eq!(server_wide(Some("x,base,web"), Some(14), "x"), "base,web,x", "before what it replaces it is in a wrong place");
+    assert_eq!(server_wide(Some("queue_job,x,web,y"), Some(14), "x"), "queue_job,web,x,y", "an order somebody chose stays");
+    assert_eq!(server_wide(Some("base,x,y"), Some(14), "x"), "base,x,y");
 }
 
 #[test]

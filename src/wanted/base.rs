@@ -76,7 +76,7 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
         let mut accounts: Vec<String> = system.accounts.iter().map(ToString::to_string).collect();
         accounts.extend(spec.odoo.iter().map(|odoo| odoo.user.to_string()));
         accounts.extend(spec.replication.iter().map(|_| "postgres".to_owned()));
-        accounts.extend(spec.redis.iter().map(|_| "redis".to_owned()));
+        accounts.extend(spec.redis.iter().map(|redis| redis.software.as_str().to_owned()));
         let resource = System { host: list.host.clone(), production, ignore, accounts };
         list.add(resource, &[]);
     }

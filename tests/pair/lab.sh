@@ -1,10 +1,10 @@
 #!/bin/bash
 # Two or three real machines on one: systemd as PID 1, sshd, PostgreSQL 13, Redis, Odoo 14 on
-# Debian bullseye, as systemd-nspawn containers on a network of their own. Needs root.
+# Debian bullseye (or a bare bookworm or trixie), as systemd-nspawn containers on a network of their own. Needs root.
 #
 #   lab.sh deps                     install what the lab itself needs (apt; only what is missing)
 #   lab.sh base                     build the layers that are missing (about two minutes from nothing)
-#   lab.sh up HOST[:LAYER]…         create and boot; LAYER is min, prod or @NAME of a `save`
+#   lab.sh up HOST[:LAYER]…         create and boot; LAYER is min, prod, bookworm, trixie or @NAME of a `save`
 #   lab.sh save NAME                keep all hosts, as they are now, under NAME (they reboot)
 #   lab.sh kept                     the names under which hosts are kept
 #   lab.sh restore NAME             throw the hosts away and boot those kept under NAME
@@ -54,6 +54,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lab/machine.sh"   # hosts: create, boot, stop, cut the power, keep, restore
 . "$HERE/lab/extras.sh"    # what single chapters install
 . "$HERE/lab/layers.sh"    # what hosts start from
+. "$HERE/lab/newer.sh"     # a newer Debian to start from
 
 verb_deps() {
   local need=() pair

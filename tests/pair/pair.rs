@@ -15,6 +15,8 @@ pub enum Scene {
     Bare,
     /// otr made erp2 the standby of erp1 (specs/pair.yaml), and nothing differs.
     Standby,
+    /// Three are bare, of a newer Debian; none of them was told anything.
+    Newer(&'static str),
 }
 
 /// Everything a step can use.
@@ -59,6 +61,9 @@ impl Pair {
             match scene {
                 Scene::Fresh => self.boot(&["erp1:prod", "erp2:min"])?,
                 Scene::Bare => self.boot(&["erp1:min", "erp2:min"])?,
+                Scene::Newer(suite) => {
+                    self.boot(&["erp1", "erp2", "erp3"].map(|host| format!("{host}:{suite}")).each_ref().map(String::as_str))?
+                }
                 Scene::Standby if self.kept => {
                     self.lab.call(&["restore", KEPT])?;
                     self.otr.meet(&self.lab)?;

@@ -87,15 +87,17 @@ pub struct Sentinel {
 
 /// What Debian's file watches before anybody told it anything.
 const EXAMPLE: &str = "sentinel monitor mymaster";
-const OF_EXAMPLE: [&str; 7] = [
-    EXAMPLE,
-    "sentinel down-after-milliseconds mymaster",
-    "sentinel parallel-syncs mymaster",
-    "sentinel failover-timeout mymaster",
-    "sentinel config-epoch mymaster",
-    "sentinel leader-epoch mymaster",
-    "sentinel known-replica mymaster",
-];
+
+/// Every line about it: one that stayed would name a primary that Sentinel does not know, and it would
+/// not start. Which there are differs between Redis 6, 7 and Valkey.
+fn of_example(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (sentinel, option, name) = (words.next()?, words.next()?, words.next()?);
+        (sentinel.eq_ignore_ascii_case("sentinel") && name == "mymaster").then(|| format!("sentinel {} {name}", option.to_lowercase()))
+    });
+    lines.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
 
 /// The value of a directive of one word or of several.
 fn said(text: &str, directive: &str) -> Option<String> {
@@ -149,7 +151,7 @@ impl Sentinel {
                 unit: self.unit.clone(),
                 config: self.config.clone(),
                 set,
-                without: example.iter().flat_map(|_| OF_EXAMPLE).map(str::to_owned).collect(),
+                without: example.iter().flat_map(|_| of_example(text)).collect(),
             }));
         }
         change

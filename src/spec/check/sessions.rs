@@ -1,7 +1,7 @@
 //! Sessions and Redis: what a module cannot do, and what would lose logins.
 
 use super::Findings;
-use crate::session::{Code, Module};
+use crate::session::{Code, Module, Sentinel, Wish};
 use crate::spec::requirement::{PackageSpec, Requirement};
 use crate::spec::{EvictionPolicy, OptionValue, SessionStore, Spec};
 
@@ -9,6 +9,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     store(spec, findings);
     if let Some(module) = spec.sessions.known() {
         fits(spec, module, findings);
+        unheard(spec, module, findings);
         python(spec, module, findings);
         database(spec, module, findings);
     }
@@ -94,6 +95,41 @@ fn fits(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
     }
 }
 
+/// What a module has no word for, it is told nowhere: a login of its own would then give `default`
+/// another's password.
+fn unheard(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
+    let sessions = &spec.sessions;
+    let Some(store) = sessions.store.of_module() else { return };
+    let own = sessions.server.is_none();
+    let tls = spec.redis.as_ref().filter(|_| own).and_then(|redis| redis.authority());
+    let sentinel = spec.sentinel().filter(|_| own && module.sentinel.is_ok());
+    let wish = || Wish {
+        store,
+        host: "localhost",
+        port: 6379,
+        index: None,
+        user: None,
+        password: None,
+        prefix: None,
+        expiration: None,
+        anonymous: None,
+        tls: tls.as_deref(),
+        sentinel: sentinel.map(|sentinel| Sentinel { host: "127.0.0.1", port: sentinel.port, primary: spec.sentinel_name() }),
+        uri: None,
+    };
+    let wished = [
+        ("user", sessions.user.is_some(), Wish { user: Some("x"), ..wish() }),
+        ("index", sessions.index.is_some(), Wish { index: Some(7), ..wish() }),
+        ("expiration", sessions.expiration.is_some(), Wish { expiration: Some(7), ..wish() }),
+        ("anonymous_expiration", sessions.anonymous_expiration.is_some(), Wish { anonymous: Some(7), ..wish() }),
+    ];
+    let without = (module.settings)(&wish());
+    for (key, _, _) in wished.into_iter().filter(|(_, said, wish)| *said && (module.settings)(wish) == without) {
+        let how = if sentinel.is_some() { " where it asks a sentinel" } else { "" };
+        findings.key(&format!("sessions.{key}"), format!("{} knows no `{key}`{how}", module.name), "leave it out");
+    }
+}
+
 fn python(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
     if let Some(version) = spec.sessions.version.as_ref().filter(|v| format!("x=={v}").parse::<Requirement>().is_err()) {
         findings.value("sessions.version", format!("{version:?} is not a version such as 3.0.1"), "");
@@ -162,13 +198,15 @@ fn settings(spec: &Spec, findings: &mut Findings<'_>) {
 }
 
 /// Directives that have a key of their own, or that otr derives.
-const OWN: [&str; 20] = [
+const OWN: [&str; 22] = [
     "port",
     "tls-port",
     "bind",
     "requirepass",
     "masterauth",
     "masteruser",
+    "primaryauth",
+    "primaryuser",
     "replicaof",
     "slaveof",
     "maxmemory",
@@ -185,8 +223,11 @@ const OWN: [&str; 20] = [
     "cluster-enabled",
 ];
 /// Directives that appear several times, or that take the data away.
-const NOT_ONE_LINE: [(&str, &str); 5] = [
+const NOT_ONE_LINE: [(&str, &str); 8] = [
     ("dir", "moving it would start Redis without its data"),
+    ("dbfilename", "another name would start Redis without its data"),
+    ("appendfilename", "another name would start Redis without its data"),
+    ("appenddirname", "another name would start Redis without its data"),
     ("include", "what it includes could not be compared"),
     ("loadmodule", "it may appear several times"),
     ("rename-command", "it may appear several times"),

@@ -10,6 +10,7 @@ mod glusterfs;
 mod init;
 mod matrix;
 mod network_mounts;
+mod newer;
 mod objects;
 mod observe;
 mod own_controller;
@@ -70,6 +71,10 @@ pub fn all() -> Vec<Chapter> {
     }
     if std::env::var_os("OTR_PAIR_SESSION_REDIS").is_some() {
         chapters.push(sentinel::cookie());
+    }
+    // 23: each downloads a Debian of its own.
+    if std::env::var_os("OTR_PAIR_NEWER").is_some() {
+        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm()]);
     }
     chapters
 }

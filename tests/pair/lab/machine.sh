@@ -54,8 +54,9 @@ lowers() { # LAYER HOST
     min) echo "$LAYERS/min" ;;
     odoo) echo "$LAYERS/odoo:$LAYERS/min" ;;
     prod) echo "$LAYERS/prod:$LAYERS/odoo:$LAYERS/min" ;;
+    bookworm | trixie) echo "$LAYERS/$1" ;;
     @*) echo "$STATE/saved/${1#@}/$2/upper:$(cat "$STATE/saved/${1#@}/$2/lowers")" ;;
-    *) die "no layer $1: there are min, odoo, prod and @NAME of a save" ;;
+    *) die "no layer $1: there are min, odoo, prod, ${NEWER[*]} and @NAME of a save" ;;
   esac
 }
 
@@ -85,6 +86,7 @@ verb_up() {
   local wish host layer base
   state_up
   network_up
+  for wish; do layer=${wish#*:}; ! is_newer "$layer" || newer "$layer"; done
   [ ! -e "$CACHE/debs/Release" ] || verb_repo
   for wish; do
     host=${wish%%:*} layer=${wish#*:}
@@ -204,8 +206,10 @@ verb_kill() {
     ip -n "$NAME" link set "v-$host" down
     cgroup_kill "$host"
     network_anew "$host"
-    # A host that was frozen boots thawed.
+    # A host that was frozen boots thawed. And in a cgroup that was once killed, what a newer systemd
+    # starts right into it (CLONE_INTO_CGROUP) dies at once.
     [ ! -e "$CGROUP/$host/payload/cgroup.freeze" ] || echo 0 >"$CGROUP/$host/payload/cgroup.freeze"
+    cgroup_remove "$host"
     rm -f "$STATE/$host/pid"
     rmdir "/run/systemd/nspawn/propagate/$NAME-$host" 2>/dev/null || true
     say "$host lost its power"

@@ -120,6 +120,17 @@ fn a_fresh_one_is_told_everything_once_the_primary_is_there() {
 }
 
 #[test]
+fn every_line_of_the_example_goes_whatever_the_release_calls_it() {
+    let valkey = "sentinel monitor mymaster 127.0.0.1 6379 2\nsentinel down-after-milliseconds mymaster 30000\n\
+                  SENTINEL primary-reboot-down-after-period mymaster 0\nSENTINEL resolve-hostnames no\nsentinel monitor acme 10.0.0.1 6379 2\n";
+    let gone = super::of_example(valkey);
+    assert_eq!(
+        gone,
+        ["sentinel down-after-milliseconds mymaster", "sentinel monitor mymaster", "sentinel primary-reboot-down-after-period mymaster"]
+    );
+}
+
+#[test]
 fn who_decides_is_what_the_spec_says() {
     let file = format!("{FILE}{SCRIPT}");
     let moved = || facts(&file, all("10.0.0.2"), [Some(redis("master", &[])), Some(redis("master", &[]))]);
