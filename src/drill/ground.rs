@@ -102,8 +102,7 @@ pub fn judge<'a>(spec: &Spec, place: &Place<'_>, facts: &'a Facts) -> Result<(&'
         return Err(open);
     }
     let server = place.at.server(facts).map_err(|e| e.to_string())?;
-    let server =
-        server.ok_or_else(|| format!("PostgreSQL {} does not run on {host}: systemctl start {}", place.at.cluster, place.at.unit()))?;
+    let server = server.ok_or_else(|| format!("PostgreSQL {} does not run on {host}: start {}", place.at.cluster, place.at.unit()))?;
     if !server.in_recovery {
         return Err(format!("{host} takes writes: a drill runs on a standby only"));
     }
@@ -119,7 +118,7 @@ pub fn judge<'a>(spec: &Spec, place: &Place<'_>, facts: &'a Facts) -> Result<(&'
 
 fn sound(host: &HostName, ground: &Ground) -> Result<(), String> {
     if !ground.absent.is_empty() {
-        return Err(format!("{} is not there on {host}: apt-get install util-linux coreutils python3 systemd", ground.absent.join(", ")));
+        return Err(format!("{} is not there on {host}: util-linux, coreutils, python3 and systemd have them", ground.absent.join(", ")));
     }
     if ground.tablespaces > 0 {
         return Err(format!(

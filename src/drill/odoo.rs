@@ -12,7 +12,6 @@ use crate::resource::odoo_conf::rendered;
 use crate::secret::{Secret, Text};
 use crate::session::MODULES;
 use crate::spec::Odoo;
-use crate::spec::drill::is_credential;
 use crate::wanted::{Inputs, environment_file, plain};
 
 /// The options of the standby's odoo.conf that a drill takes over.
@@ -82,9 +81,9 @@ fn program(said: &[String], starts: &[String]) -> Option<Vec<String>> {
 fn options(inputs: &Inputs<'_>, odoo: &Odoo, config: &Ini) -> Result<(BTreeMap<String, String>, bool), String> {
     let version = inputs.spec.odoo_version();
     let mut options = BTreeMap::new();
-    for key in TAKEN.iter().filter(|key| !is_credential(key)) {
+    for key in TAKEN {
         if let Some(value) = config.get("options", key) {
-            options.insert((*key).to_owned(), value.to_owned());
+            options.insert(key.to_owned(), value.to_owned());
         }
     }
     // The session store stays out of it: it would ask the real Redis, and Odoo's own files will do.

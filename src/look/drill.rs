@@ -160,7 +160,7 @@ impl DrillLook {
                 absent: words("absent"),
             }),
             Self::Odoo { .. } => {
-                let page = all("page").first().map(|json| serde_json::from_str(json)).transpose();
+                let page = all("page").first().filter(|json| !json.is_empty()).map(|json| serde_json::from_str(json)).transpose();
                 let page = page.map_err(|error| SightError::Unreadable(error.to_string()))?;
                 let split = |key: &str| all(key).first().map(|line| line.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect());
                 DrillSight::Odoo(Box::new(Drilled {
@@ -266,7 +266,7 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(&name[..2])).unwrap();
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let psql = format!("printf '%s\\n' {whole} {gone} {bad} s3://bucket/x #");
+        let psql = format!("f() {{ printf '%s\\n' {whole} {gone} {bad} s3://bucket/x; }}; f");
         let look = |directory: &Path| DrillLook::Files { psql: psql.clone(), directory: directory.to_owned(), sample: 10 };
         let Ok(DrillSight::Files(seen)) = run(&look(folder.path())) else { panic!("not seen") };
         assert_eq!(seen, Files { store: true, named: 3, elsewhere: 1, missing: 1, examples: vec![gone], sampled: 2, damaged: vec![bad] });
