@@ -16,6 +16,8 @@ mod script;
 
 /// Odoo's.
 pub const ODOO: &str = "otr-drill-odoo.service";
+/// What a drill says that finds another one.
+pub const BUSY: &str = "another drill is under way";
 /// Where Odoo answers, in a network of its own.
 pub const PORT: u16 = 8069;
 

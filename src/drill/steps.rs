@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use super::ground::{self, Place, mib};
 use super::{DatabaseDrill, Drill, Progress, act, odoo, stopped};
 use crate::action::DrillAction;
-use crate::action::drill::{ODOO, PLACE, PORT, psql};
+use crate::action::drill::{BUSY, ODOO, PLACE, PORT, psql};
 use crate::look::drill::{Drilled, Files};
 use crate::look::{DrillLook, DrillSight, Look};
 use crate::name::DatabaseName;
@@ -64,8 +64,11 @@ fn preflight(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
 
 fn begin(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
     let (spec, place) = (drill.inputs.spec, placed(drill)?);
-    act(drill, DrillAction::Begin { user: place.odoo.user.clone() })?;
-    progress.begun = true;
+    let begun = act(drill, DrillAction::Begin { user: place.odoo.user.clone() });
+    // One that began between the look and now keeps its place.
+    progress.busy = begun.as_ref().is_err_and(|why| why.contains(BUSY));
+    progress.begun = !progress.busy;
+    begun?;
     // One that began since: it did not see this drill. One that begins from now on stops it.
     match ground::open(spec, &drill.fleet.look(ground::journals(spec))) {
         Some(open) => Err(open),

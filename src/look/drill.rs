@@ -68,7 +68,7 @@ pub struct Ground {
     pub memory: u64,
     /// Table spaces besides the two that every cluster has.
     pub tablespaces: u64,
-    /// The words of `ExecStart=` of Odoo's service; none if there is no such unit.
+    /// The words of `ExecStart=` of Odoo's service, which is masked on a standby: its files are read.
     pub starts: Vec<String>,
     /// Programs a drill calls that are not there.
     pub absent: Vec<String>,
@@ -185,10 +185,9 @@ impl DrillLook {
     }
 }
 
-/// `{ path=/usr/bin/odoo ; argv[]=/usr/bin/odoo --config /etc/odoo/odoo.conf ; … }` as systemctl shows it.
+/// `ExecStart=` of the unit's file, without what systemd reads before it.
 fn starts(line: &str) -> Vec<String> {
-    let argv = line.split_once("argv[]=").and_then(|(_, rest)| rest.split_once(" ;")).map_or("", |(argv, _)| argv);
-    argv.split_whitespace().map(str::to_owned).collect()
+    line.trim_start_matches(['-', '@', ':', '+', '!']).split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect()
 }
 
 fn ground(cluster: &ClusterName, unit: &UnitName, place: &str) -> String {
@@ -201,7 +200,9 @@ fn ground(cluster: &ClusterName, unit: &UnitName, place: &str) -> String {
          echo \"free$t$(df -Pk -- \"$p\" | awk 'NR == 2 {{ print $4 }}')\"\n\
          echo \"memory$t$(awk '/^MemAvailable:/ {{ print $2 }}' /proc/meminfo)\"\n\
          echo \"tablespaces$t$({psql} -c \"SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')\")\"\n\
-         echo \"starts$t$(systemctl show -p ExecStart --value -- {} | head -n 1)\"\n\
+         u={}; e=; for d in /lib /usr/lib /usr/local/lib /run /etc; do for f in \"$d/systemd/system/$u\" \"$d/systemd/system/$u.d\"/*.conf; do \
+         [ ! -f \"$f\" ] || e=$(printf '%s\\n' \"$e\"; sed -n 's/^ExecStart=//p' \"$f\"); done; done\n\
+         echo \"starts$t$(printf '%s\\n' \"$e\" | grep . | tail -n 1)\"\n\
          for c in systemd-run nsenter runuser python3 comm shuf sha1sum; do command -v $c >/dev/null || echo \"absent$t$c\"; done\n\
          echo end",
         quote(place),
@@ -283,8 +284,8 @@ mod tests {
 
     #[test]
     fn the_program_of_a_unit_is_read() {
-        let line = "{ path=/usr/bin/odoo ; argv[]=/usr/bin/odoo --config /etc/odoo/odoo.conf ; ignore_errors=no ; start_time=[n/a] }";
-        assert_eq!(starts(line), ["/usr/bin/odoo", "--config", "/etc/odoo/odoo.conf"]);
+        let words = ["/usr/bin/odoo", "--config", "/etc/odoo/odoo.conf"];
+        assert_eq!(starts("-/usr/bin/odoo --config \"/etc/odoo/odoo.conf\""), words);
         assert!(starts("").is_empty());
     }
 }

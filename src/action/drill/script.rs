@@ -1,6 +1,6 @@
 //! The drill's actions as POSIX shell.
 
-use super::{DrilledOdoo, ODOO, PLACE, UNIT, psql};
+use super::{BUSY, DrilledOdoo, ODOO, PLACE, UNIT, psql};
 use crate::look::{ClusterName, quote, quote_path};
 use crate::name::{DatabaseName, Word};
 
@@ -15,8 +15,8 @@ const LIMIT: &str = "12h";
 /// anything is removed, and the store below it is out of reach of what is removed in it.
 fn clear() -> String {
     format!(
-        "systemctl stop {ODOO} {POSTGRES} {COPY} 2>/dev/null; \
-         [ ! -d {PLACE}/odoo/filestore ] || find {PLACE}/odoo/filestore -mindepth 1 -maxdepth 1 -type d -exec umount -l {{}} \";\" 2>/dev/null; \
+        "systemctl stop {ODOO} {POSTGRES} {COPY} 2>/dev/null || true; \
+         [ ! -d {PLACE}/odoo/filestore ] || find {PLACE}/odoo/filestore -mindepth 1 -maxdepth 1 -type d -exec umount -l {{}} \";\" 2>/dev/null || true; \
          rm -rf --one-file-system {PLACE} {MEMORY}"
     )
 }
@@ -25,7 +25,7 @@ fn clear() -> String {
 pub(super) fn begin(user: &Word) -> String {
     let clear = clear();
     format!(
-        "! systemctl is-active --quiet {UNIT} || {{ echo 'another drill is under way' >&2; exit 75; }}\n\
+        "! systemctl is-active --quiet {UNIT} || {{ echo '{BUSY}' >&2; exit 75; }}\n\
          systemctl reset-failed {UNIT} {COPY} {POSTGRES} {ODOO} 2>/dev/null || :\n\
          systemd-run --quiet --collect --unit={UNIT} --description='otr drill' -p RuntimeMaxSec={LIMIT} -p TimeoutStopSec=600 \
          -p 'ExecStopPost=-/bin/sh -c '\\''{clear}'\\' -- tail --pid=$$ -f /dev/null\n\
