@@ -14,7 +14,7 @@ use crate::converge::Watch;
 use crate::fleet::Fleet;
 use crate::history::drill::Drilled;
 use crate::look::Look;
-use crate::name::HostName;
+use crate::name::{DatabaseName, HostName};
 use crate::promote::{StepOutcome, StepReport};
 use crate::wanted::Inputs;
 
@@ -59,6 +59,17 @@ pub(crate) struct Progress {
     pub busy: bool,
     /// The place was made: it is thrown away at the end.
     pub begun: bool,
+}
+
+impl Progress {
+    /// What a database showed so far.
+    pub(crate) fn of(&mut self, database: &DatabaseName) -> &mut DatabaseDrill {
+        let at = self.databases.iter().position(|drilled| drilled.database == *database).unwrap_or(self.databases.len());
+        if at == self.databases.len() {
+            self.databases.push(DatabaseDrill { database: database.clone(), login: 0, assets: 0, files: None });
+        }
+        &mut self.databases[at]
+    }
 }
 
 /// Runs the steps, and throws everything away whatever came of them.

@@ -32,9 +32,9 @@ pub const STEPS: &[Step] = &[
     Step { name: "copy", about: "The cluster is copied from its own socket.", changes: true, run: copy },
     Step { name: "recovery", about: "The copy takes writes, on a socket of its own.", changes: true, run: recover },
     Step { name: "neutralise", about: "In the copy nothing acts by itself, and no key is left.", changes: true, run: neutralise },
+    Step { name: "attachments", about: "The files that the copy names are there, and some are read.", changes: true, run: attachments },
     Step { name: "odoo", about: "Odoo runs on the copy: no network, none of production's environment.", changes: true, run: start },
     Step { name: "login", about: "Each database's login page and every asset on it.", changes: true, run: login },
-    Step { name: "attachments", about: "The files that the copy names are there, and some are read.", changes: true, run: attachments },
 ];
 
 /// How long Odoo may take to answer, at low priority, seconds.
@@ -111,7 +111,8 @@ fn login(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
         let page = page.page.ok_or("no page; this is a bug in otr")?;
         let broken: Vec<String> = page.assets.iter().filter(|a| a.status != 200).map(|a| format!("{} {}", a.status, a.path)).collect();
         let assets = page.assets.len() - broken.len();
-        progress.databases.push(DatabaseDrill { database: database.clone(), login: page.status, assets, files: None });
+        let drilled = progress.of(database);
+        (drilled.login, drilled.assets) = (page.status, assets);
         if !broken.is_empty() {
             return Err(format!("{} assets of {database}'s login page are broken: {}", broken.len(), broken.join(", ")));
         }
@@ -184,9 +185,7 @@ fn attachments(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
         let DrillSight::Files(files) = facts.drill(drill.host, &look).map_err(|e| e.to_string())? else { continue };
         words.push(said(database, files));
         wrong.extend(complaint(files).map(|why| format!("{database}: {why} ({})", directory.display())));
-        if let Some(drilled) = progress.databases.iter_mut().find(|drilled| drilled.database == *database) {
-            drilled.files = Some(files.clone());
-        }
+        progress.of(database).files = Some(files.clone());
     }
     if wrong.is_empty() { Ok(Some(words.join("; "))) } else { Err(wrong.join("; ")) }
 }

@@ -57,7 +57,7 @@ pub struct DrillReport {
 pub struct DatabaseDrill {
     /// Which.
     pub database: DatabaseName,
-    /// HTTP status of its login page.
+    /// HTTP status of its login page; 0 if it was not asked.
     pub login: u16,
     /// Assets of the page that answered 200.
     pub assets: usize,

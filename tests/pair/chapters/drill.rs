@@ -62,8 +62,8 @@ pub fn chapter() -> Chapter {
             Ok(())
         })
         .step("its_odoo_has_no_network_and_none_of_productions_keys", |pair| {
-            // Held at its last step, so that somebody may look into it.
-            pair.lab.sh("erp2", "mkdir -p /usr/local/bin; printf '#!/bin/sh\\n[ ! -e /run/otr-hold ] || sleep 45\\nexec /usr/bin/comm \"$@\"\\n' >/usr/local/bin/comm; chmod +x /usr/local/bin/comm; touch /run/otr-hold")?;
+            // Held while it asks for the login page, so that somebody may look into it.
+            pair.lab.sh("erp2", "mkdir -p /usr/local/bin; printf '#!/bin/sh\\n[ ! -e /run/otr-hold ] || sleep 45\\nexec /usr/bin/nsenter \"$@\"\\n' >/usr/local/bin/nsenter; chmod +x /usr/local/bin/nsenter; touch /run/otr-hold")?;
             let mut otr = pair.otr.start(SPEC, "drill --json")?;
             let seen = look_into(&pair.lab);
             pair.lab.sh("erp2", "rm -f /run/otr-hold")?;
@@ -73,7 +73,7 @@ pub fn chapter() -> Chapter {
             // Killed here: what runs, and the copy, go by themselves.
             otr.kill()?;
             otr.wait()?;
-            pair.lab.sh("erp2", "pkill -f '^sleep 45'; rm -f /usr/local/bin/comm")?;
+            pair.lab.sh("erp2", "pkill -f '^sleep 45'; rm -f /usr/local/bin/nsenter")?;
             pair.lab.wait("the end of a drill that was killed", 60, |lab| Ok(nothing_is_left(lab).is_ok()))?;
             it_streams(&pair.lab)
         })
@@ -119,10 +119,10 @@ fn nothing_is_left(lab: &Lab) -> Result<()> {
 
 /// From inside the drilled Odoo: what it knows, whom it reaches, and what it may write.
 fn look_into(lab: &Lab) -> Result<()> {
-    lab.wait("the drill at its last step", 120, |lab| lab.holds("erp2", "pgrep -f '^sleep 45'"))?;
+    lab.wait("the drill at its step login", 120, |lab| lab.holds("erp2", "pgrep -f '^sleep 45'"))?;
     let inside = |command: &str| {
         format!(
-            "p=$(systemctl show -p MainPID --value otr-drill-odoo); nsenter -t $p -m -n setpriv --reuid odoo --regid odoo --clear-groups {command}"
+            "p=$(systemctl show -p MainPID --value otr-drill-odoo); /usr/bin/nsenter -t $p -m -n setpriv --reuid odoo --regid odoo --clear-groups {command}"
         )
     };
     let names = lab.sh("erp2", "tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value otr-drill-odoo)/environ")?;
