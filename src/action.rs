@@ -10,12 +10,14 @@ use crate::look::{ClusterName, CommandLine, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::{Secret, Text};
 
+pub mod drill;
 pub mod keep;
 mod mounts;
 pub mod script;
 pub mod sentinel;
 pub mod transfer;
 
+pub use drill::{DrillAction, DrilledOdoo};
 pub use keep::{Keep, Kept, Moved};
 pub use sentinel::SentinelAction;
 pub use transfer::{Gift, GiftKind, Taken, Transfer};
@@ -200,6 +202,8 @@ pub enum Action {
     ReplicateRedis { server: RedisServer, primary: Option<(String, u16)> },
     /// Something about Sentinel.
     Sentinel(SentinelAction),
+    /// Something for a drill.
+    Drill(DrillAction),
     /// Append a line to a journal, fsynced.
     AppendJournal { path: PathBuf, line: String },
     /// Run a program of the spec's or the command line's: a hook, a fence, a snapshot.
@@ -276,6 +280,7 @@ impl Action {
             Action::ReplicateRedis { primary: Some((host, port)), .. } => format!("REPLICAOF {host} {port}"),
             Action::ReplicateRedis { primary: None, .. } => "REPLICAOF NO ONE".into(),
             Action::Sentinel(action) => action.title(),
+            Action::Drill(action) => action.title(),
             Action::AppendJournal { path, .. } => format!("append to {}", path.display()),
             Action::Run { command } => format!("run {}", command.shown()),
             Action::InstallOtr { path, .. } => format!("install otr as {}", path.display()),

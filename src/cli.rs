@@ -9,7 +9,7 @@ use crate::name::HostName;
 mod failover;
 mod init;
 
-pub use failover::{IncidentArgs, PromoteArgs, RejoinArgs, SwitchoverArgs};
+pub use failover::{DrillArgs, IncidentArgs, PromoteArgs, RejoinArgs, SwitchoverArgs};
 pub use init::InitArgs;
 
 /// A standby you can trust: one spec, two machines, no drift unseen.
@@ -88,6 +88,8 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Show the login sessions on both sides
     Sessions(SessionsArgs),
+    /// Prove that a standby's data becomes a working Odoo, on a copy that is thrown away
+    Drill(DrillArgs),
     /// Make a standby production, after production is down
     Promote(PromoteArgs),
     /// Let production and standby change places; nothing is lost

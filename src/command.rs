@@ -28,6 +28,7 @@ mod check;
 mod demo;
 mod diff;
 mod doctor;
+mod drill;
 mod follow;
 mod guard;
 mod incident;
@@ -83,6 +84,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Status => status::run(global),
         Verb::Diff(args) => diff::run(global, &args),
         Verb::Sessions(args) => sessions::run(global, &args),
+        Verb::Drill(args) => drill::run(global, &args),
         Verb::Promote(args) => promote::run(global, &args),
         Verb::Switchover(args) => switchover::run(global, &args),
         Verb::Rejoin(args) => rejoin::run(global, &args),

@@ -9,6 +9,7 @@ use crate::look::bucket::BucketSight;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
 use crate::look::debconf::Answers;
+use crate::look::drill::{DrillLook, DrillSight};
 use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
@@ -226,6 +227,10 @@ impl Facts {
     question!(
         /// Odoo's login page.
         login_page(port: u16, database: Option<&DatabaseName>) -> LoginPage, LoginPage, Look::LoginPage { port, database: database.cloned() }
+    );
+    question!(
+        /// Something of a drill's.
+        drill(look: &DrillLook) -> DrillSight, Drill, Look::Drill(look.clone())
     );
     question!(
         /// What a program of the spec's answers.

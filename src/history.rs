@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
 
+pub mod drill;
 pub mod pause;
 
 /// One run of `sync`.

@@ -39,12 +39,13 @@
 //! filestore -> action look name
 //! host     -> action epoch filestore guard look name secret spec storage
 //! fleet    -> action facts host look name
-//! report   -> action compare draft name plan promote resource secret sessions status
+//! report   -> action compare draft drill name plan promote resource secret sessions status
 //! converge -> action facts fleet host look name plan report resource spec storage
 //! sync     -> action converge fleet look name plan report resource spec wanted
 //! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
+//! drill    -> action converge facts fleet format history look name plan promote resource secret session spec wanted
 //! cli      -> name
-//! command  -> action cli compare converge doctor draft epoch facts filestore fleet format guard history host look name plan promote report resource secret sessions spec status sync template wanted
+//! command  -> action cli compare converge doctor draft drill epoch facts filestore fleet format guard history host look name plan promote report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
@@ -61,6 +62,7 @@ pub mod compare;
 pub mod converge;
 pub mod doctor;
 pub mod draft;
+pub mod drill;
 pub mod epoch;
 pub mod facts;
 pub mod filestore;

@@ -17,6 +17,7 @@ pub mod bucket;
 pub mod command;
 pub mod content;
 pub mod debconf;
+pub mod drill;
 pub mod elsewhere;
 pub mod filestore;
 pub mod folder;
@@ -39,6 +40,7 @@ pub mod units;
 pub mod vitals;
 
 pub use command::CommandLine;
+pub use drill::{DrillLook, DrillSight};
 pub use filestore::{Attachment, Attachments, StoreFile, StoreListing, TreeListing, TreeSums};
 pub use folder::{Folder, Piece};
 pub use machine::Machine;
@@ -183,6 +185,8 @@ pub enum Look {
     },
     /// What a program of the spec's answers.
     Command(CommandLine),
+    /// Something of a drill's.
+    Drill(DrillLook),
 }
 
 impl std::fmt::Display for Look {
@@ -221,6 +225,7 @@ impl std::fmt::Display for Look {
             Look::Memcached(port) => write!(f, "memcached on port {port}"),
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
+            Look::Drill(look) => f.write_str(look.shown()),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
     }
@@ -263,6 +268,7 @@ pub enum Sight {
     Sessions(SessionsSight),
     LoginPage(LoginPage),
     Command(command::Answer),
+    Drill(DrillSight),
 }
 
 /// Why a thing was not seen. Never means that it is absent.

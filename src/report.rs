@@ -14,6 +14,7 @@ use crate::resource::{Difference, Kind, ResourceId};
 
 pub mod ansible;
 pub mod compare;
+pub mod drill;
 pub mod incident;
 pub mod init;
 pub mod junit;

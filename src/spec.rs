@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod check;
 pub mod data;
+pub mod drill;
 pub mod edit;
 pub mod failover;
 pub mod host;
@@ -27,6 +28,7 @@ pub mod tree;
 pub mod value;
 
 pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
+pub use drill::Drill;
 pub use failover::{BootWithoutPeer, Failover, FailoverVerb, Fence, Hook, HookHost, IfItFails, StepName};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
 pub use memcached::Memcached;
@@ -93,6 +95,9 @@ pub struct Spec {
     /// Promotion, switchover, and the guard that keeps an old production down.
     #[serde(default)]
     pub failover: Failover,
+    /// What the Odoo of `otr drill` is given.
+    #[serde(default)]
+    pub drill: Drill,
     /// Values for templates, as `vars.NAME`.
     #[serde(default)]
     pub vars: IndexMap<String, OptionValue>,
@@ -175,6 +180,8 @@ impl Spec {
             maps.push(("odoo.standby".into(), &odoo.standby));
             maps.push(("odoo.environment".into(), &odoo.environment));
         }
+        maps.push(("drill.environment".into(), &self.drill.environment));
+        maps.push(("drill.options".into(), &self.drill.options));
         maps.push(("sessions.environment".into(), &self.sessions.environment));
         maps.push(("sessions.options".into(), &self.sessions.options));
         maps

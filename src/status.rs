@@ -15,6 +15,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::{cluster_at, guarded, stamp};
 
+mod drill;
 mod elsewhere;
 mod filestore;
 mod memcached;
@@ -23,6 +24,7 @@ mod postgres;
 mod redis;
 mod sentinel;
 
+pub use drill::DrillStatus;
 pub use elsewhere::ElsewhereStatus;
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
@@ -103,6 +105,9 @@ pub struct HostStatus {
     /// When the last good `otr sync` to a standby ended, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<String>,
+    /// Drills of this standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillStatus>,
     /// The scheduled runs on this standby rest: who asked for it, why, until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
@@ -120,6 +125,7 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
         if spec.role(host) == Role::Standby {
             add(Look::Content(Copied::path(spec)));
             add(Look::Content(Pause::path(spec)));
+            drill::looks(spec).into_iter().for_each(&mut add);
         }
         if let Some(odoo) = &spec.odoo {
             add(Look::Unit(odoo.unit.clone()));
@@ -229,6 +235,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
             .map(|content| Copied::runs(&content.text))
             .unwrap_or_default(),
         last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
+        drill: (role == Role::Standby).then(|| drill::drill_status(spec, facts, host)).flatten(),
         // It blocks no promotion, and neither does that it was not seen.
         paused: paused(spec, facts, host).ok().flatten().filter(|_| role == Role::Standby),
         unseen: Vec::new(),

@@ -29,6 +29,7 @@ pub use database::{cluster_at, follows, slot_of};
 pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS, own_spec};
 pub use sentinel::everywhere as sentinels;
+pub use sessions::{environment as environment_file, plain};
 pub use sync::stamp;
 
 /// Everything a wish is made from.
@@ -60,7 +61,10 @@ impl Inputs<'_> {
     }
 
     /// An option's text, its secret resolved; other values rendered by `render`.
-    fn option(&self, value: &OptionValue, render: impl FnOnce(&OptionValue) -> String) -> Result<Text, SecretError> {
+    ///
+    /// # Errors
+    /// The secret could not be read.
+    pub fn option(&self, value: &OptionValue, render: impl FnOnce(&OptionValue) -> String) -> Result<Text, SecretError> {
         match value {
             OptionValue::Secret(reference) => Ok(Text::Sensitive(self.secrets.get(&reference.secret)?.clone())),
             other => Ok(Text::Plain(render(other))),

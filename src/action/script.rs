@@ -136,6 +136,7 @@ pub fn script(action: &Action) -> String {
             redis(server, &command.into())
         }
         Action::Sentinel(action) => action.script(),
+        Action::Drill(action) => action.script(),
         Action::AppendJournal { path, line } => {
             let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
             format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
@@ -177,6 +178,7 @@ pub fn shown(action: &Action) -> String {
             format!("# put the value in place of {REDACTED} first\n{}", script(&action))
         }
         Action::Sentinel(action) => action.shown().script(),
+        Action::Drill(action) => action.shown().script(),
         Action::WriteBytes { path, attributes, .. } => format!(
             "# its content is production's and is not shown: copy it from there, then\n{}",
             set_attributes(&quote_path(path), attributes)

@@ -4,6 +4,16 @@ use clap::Args;
 
 use crate::name::HostName;
 
+/// Options of `drill`.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// The standby; the only one if absent
+    pub host: Option<HostName>,
+    /// Only look whether it could be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
 /// Options of `promote`.
 #[derive(Debug, Args)]
 pub struct PromoteArgs {

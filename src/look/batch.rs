@@ -47,6 +47,7 @@ impl Question {
             Question::One(Look::Attachments(..)) => 300,
             Question::One(Look::Vitals { .. }) => 60,
             Question::One(Look::LoginPage { .. }) => 180,
+            Question::One(Look::Drill(look)) => look.limit(),
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
             // It hashes what pip installed.
             Question::One(Look::Python(_)) => 120,
@@ -95,6 +96,7 @@ impl Question {
                 Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
                 Look::Command(command) => command::script(command),
+                Look::Drill(look) => look.script(),
             },
         }
     }
@@ -159,6 +161,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
+        Look::Drill(look) => Sight::Drill(look.read(reply, limit)?),
         Look::Command(_) => Sight::Command(command::read(reply, limit)?),
     })
 }

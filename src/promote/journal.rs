@@ -301,7 +301,7 @@ pub fn events(text: &str) -> impl Iterator<Item = Event> {
 }
 
 /// The promotion a journal leaves open.
-pub(super) fn open(text: &str) -> Option<Begin> {
+pub fn open(text: &str) -> Option<Begin> {
     let mut open = None;
     for event in events(text) {
         match event {

@@ -210,7 +210,8 @@ pub(super) fn timers(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
         let resource = Unit { host: promotion.host.clone(), unit, state: UnitState::Idle, reads: Vec::new(), reloads: false };
         Some(Wanted { resource: Box::new(resource), needs: Vec::new() })
     };
-    TIMERS.into_iter().chain(SERVICES).filter_map(unit).collect()
+    // A drill ends with its unit: it must not keep disk and memory from the new production.
+    TIMERS.into_iter().chain(SERVICES).chain([crate::action::drill::UNIT]).filter_map(unit).collect()
 }
 
 /// The epoch of this promotion: above all that any host in reach knows.

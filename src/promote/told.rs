@@ -72,7 +72,7 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    pub(super) fn new(step: &'static str, about: &'static str, outcome: StepOutcome) -> Self {
+    pub(crate) fn new(step: &'static str, about: &'static str, outcome: StepOutcome) -> Self {
         Self { step, about, outcome, seconds: 0.0, done: Vec::new(), hooks: Vec::new(), warnings: Vec::new(), seen: None, error: None }
     }
 

@@ -117,6 +117,22 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
             let _ = writeln!(out, "              {} {} at {}, {good}", paint(style, "31", "failed:"), ran.what, ran.last_ran);
         }
     }
+    if let Some(drill) = &host.drill {
+        let mut words =
+            vec![drill.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"))];
+        words.extend(drill.odoo_seconds.map(|seconds| format!("Odoo answered {seconds:.0} s after its start")));
+        words.extend(drill.under_way.then(|| paint(style, "33", "one is under way")));
+        words.extend(drill.leftovers.then(|| paint(style, "33", "one that was cut off left its copy: the next `otr drill` clears it")));
+        words.extend(drill.error.as_ref().map(|why| {
+            format!(
+                "{} at {}: {}",
+                paint(style, "31", "failed"),
+                drill.last_ran.as_deref().unwrap_or("-"),
+                why.lines().next().unwrap_or_default()
+            )
+        }));
+        let _ = writeln!(out, "  Drill       {}", words.join(", "));
+    }
     if let Some(pause) = &host.paused {
         let _ = writeln!(out, "  {}      {}", paint(style, "33", "Paused"), pause.words().trim_start_matches("paused "));
     }

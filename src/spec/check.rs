@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::tree::Tree;
 
 mod data;
+mod drill;
 pub mod failover;
 mod hosts;
 mod sentinel;
@@ -28,6 +29,7 @@ pub fn check(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     sentinel::check(spec, &mut findings);
     storage::check(spec, &mut findings);
     failover::check(spec, &mut findings);
+    drill::check(spec, &mut findings);
     findings.problems
 }
 

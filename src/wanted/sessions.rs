@@ -173,7 +173,10 @@ fn uri(list: &List<'_>, spec: &Spec) -> Option<Result<Text, SecretError>> {
 }
 
 /// A file for `EnvironmentFile=` (systemd.exec(5)): one assignment a line, in double quotes.
-fn environment(variables: &Values) -> Result<Text, SecretError> {
+///
+/// # Errors
+/// A secret among them could not be read.
+pub fn environment(variables: &Values) -> Result<Text, SecretError> {
     let mut text = String::from("# Written by otr.\n");
     let mut sensitive = false;
     for (name, value) in variables {
@@ -186,7 +189,8 @@ fn environment(variables: &Values) -> Result<Text, SecretError> {
     Ok(if sensitive { Text::Sensitive(Secret::new(text)) } else { Text::Plain(text) })
 }
 
-fn plain(value: &OptionValue) -> String {
+/// A value as a variable.
+pub fn plain(value: &OptionValue) -> String {
     match value {
         OptionValue::Bool(on) => if *on { "1" } else { "0" }.into(),
         OptionValue::Int(number) => number.to_string(),

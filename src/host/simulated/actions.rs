@@ -110,6 +110,7 @@ impl Machine {
             Action::SetRedis { server, name, value } => self.set_redis(&server.config, server.port, name, value.expose()),
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
             Action::Sentinel(_) => Err("a simulated machine has no sentinel".into()),
+            Action::Drill(_) => Err("a simulated machine runs no drill".into()),
             Action::AppendJournal { path, line } => self.append(path, line),
             Action::Run { command } => match self.call(command) {
                 (0, _) => Ok(()),

@@ -164,7 +164,8 @@ fn database(spec: &Spec, module: &Module, findings: &mut Findings<'_>) {
 fn settings(spec: &Spec, findings: &mut Findings<'_>) {
     let sessions = &spec.sessions;
     let of_odoo = spec.odoo.iter().flat_map(|odoo| odoo.environment.keys()).map(|key| ("odoo.environment", key));
-    let all = sessions.environment.keys().map(|key| ("sessions.environment", key)).chain(of_odoo);
+    let of_drill = spec.drill.environment.keys().map(|key| ("drill.environment", key));
+    let all = sessions.environment.keys().map(|key| ("sessions.environment", key)).chain(of_odoo).chain(of_drill);
     for (map, key) in all.filter(|(_, key)| !super::is_variable(key)) {
         let at = crate::spec::tree::join(map, key);
         findings.key(&at, format!("`{at}` cannot be a variable of the environment"), "letters, digits and '_'");

@@ -4,6 +4,7 @@ mod bare;
 mod broken;
 mod clone;
 mod clonings;
+mod drill;
 mod faults;
 mod filestore;
 mod glusterfs;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Chapter> {
         matrix::chapter(),          // 20
         sentinel::chapter(),        // 21
         session_servers::chapter(), // 22
+        drill::chapter(),           // 23
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
