@@ -108,6 +108,13 @@ pub fn redis() -> Chapter {
             pair.settle()?;
             promoted(pair)
         })
+        .step("the_new_primary_of_redis_is_restarted_and_stays_one", |pair| {
+            pair.lab.sh("erp2", "systemctl restart redis-server")?;
+            pair.lab.wait("Redis", 20, |lab| Ok(lab.redis("erp2", "ping")? == "PONG"))?;
+            ensure!(pair.lab.redis("erp2", "info replication")?.contains("role:master"), "it fell back");
+            ensure!(pair.lab.holds("erp2", "! grep -Eiq '^(replicaof|slaveof)' /etc/redis/redis.conf")?, "its file still follows erp1");
+            still(pair, "erp2")
+        })
 }
 
 pub fn tls() -> Chapter {
