@@ -128,6 +128,8 @@ fn guard(list: &mut List<'_>, spec: &Spec, attributes: &Attributes, needed: &mut
     }
     let path = PathBuf::from(format!("/etc/systemd/system/{}.d/otr-storage.conf", odoo.unit));
     let file = File { host: list.host.clone(), path: path.clone(), content: Ok(text.into()), attributes: attributes.clone() };
-    needed.push(list.add(file, &[]));
+    // Only then: an Odoo that runs and is bound to a mount that cannot be made is stopped by systemd.
+    let id = list.add(file, needed);
+    needed.push(id);
     list.reads.entry(odoo.unit.clone()).or_default().push(path);
 }
