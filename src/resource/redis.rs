@@ -222,7 +222,8 @@ impl Resource for Redis {
                 replication(sight)
             )));
         }
-        let settings = self.settings(facts)?;
+        let mut settings = self.settings(facts)?;
+        speaks_plainly(&mut settings, text.expose(), self.server.port);
         let (mut differences, edited) = Self::file(&settings, text.expose(), primary.as_ref())?;
         if lost.is_some() {
             differences.insert(0, Difference::new("file", Shown::Absent, "a file"));
@@ -274,6 +275,15 @@ impl Resource for Redis {
     }
 }
 
+/// A spec without TLS wants the port plain: its directives are said only to a server that has them.
+fn speaks_plainly(settings: &mut Settings, text: &str, port: u16) {
+    let speaks = directives::get(text, "tls-port").is_some_and(|at| at == port.to_string());
+    if speaks && !settings.contains_key("tls-port") {
+        let plain = [("tls-port", "0".to_owned()), ("port", port.to_string()), ("tls-replication", "no".into())];
+        settings.extend(plain.map(|(name, value)| (name.to_owned(), Ok(Text::Plain(value)))));
+    }
+}
+
 /// A failover of Sentinel's makes the server rewrite its file, with a line for the user `default`.
 /// At a start it wins over `requirepass`, and beside an `aclfile` the server does not start.
 fn stale_user(settings: &Settings, text: &str) -> bool {
@@ -314,6 +324,22 @@ mod tests {
         assert_eq!(edited, "port 6379\nmasterauth new\n");
         let (differences, edited) = Redis::file(&settings, "masterauth old\nprimaryauth new\n", None).unwrap();
         assert!(differences.len() == 1 && edited == "masterauth new\n", "of two, one would win by its place: {edited}");
+    }
+
+    #[test]
+    fn a_port_that_still_speaks_tls_is_seen() {
+        let tls = "port 0\ntls-port 6379\ntls-cert-file /etc/redis/otr-redis.crt\ntls-replication yes\n";
+        let mut settings = Settings::new();
+        speaks_plainly(&mut settings, tls, 6379);
+        let (differences, edited) = Redis::file(&settings, tls, None).unwrap();
+        assert_eq!(
+            (differences.len(), edited.as_str()),
+            (3, "port 6379\ntls-port 0\ntls-cert-file /etc/redis/otr-redis.crt\ntls-replication no\n")
+        );
+        let mut none = Settings::new();
+        speaks_plainly(&mut none, "port 6379\n", 6379);
+        speaks_plainly(&mut none, "port 6379\ntls-port 6380\n", 6379);
+        assert!(none.is_empty(), "a second port of somebody's own is not otr's, and an old server knows no such word");
     }
 
     #[test]

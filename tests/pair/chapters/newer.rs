@@ -230,7 +230,13 @@ fn tls(server: Server, pair: &mut Pair) -> Result<()> {
     ensure!(server.cli(pair, "erp2", &format!("{secure} info replication"))?.contains("master_link_status:up"), "no replication over TLS");
     ensure!(server.cli(pair, "erp1", &format!("{secure} dbsize"))? == keys, "keys were lost on the way");
     ensure!(pair.otr.run("tls.yaml", "status")?.said().contains("replica, link up"), "status does not see the link over TLS");
-    Ok(())
+    // And back: a port that still speaks TLS is drift where the spec knows none.
+    let drift = pair.otr.run(SPEC, "plan --json")?.json()?.drift();
+    ensure!(drift.iter().any(|line| line.contains("redis")), "plan does not see that it speaks TLS: {drift:?}");
+    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.nothing_differs(SPEC)?;
+    ensure!(server.cli(pair, "erp1", "dbsize")? == keys, "keys were lost on the way back");
+    server.is_linked(pair, "erp2")
 }
 
 const SENTINEL: &str =
