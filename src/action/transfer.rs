@@ -3,7 +3,7 @@
 //! The stream is a tar archive. A filestore is kept in another way ([`super::keep`]); the
 //! request to production for its files is here too.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,16 @@ pub enum GiftKind {
 const TAR: &str = "tar --create --file=- --ignore-failed-read --no-recursion --null --verbatim-files-from --files-from=-";
 
 impl Gift {
+    /// The names of all files of a store.
+    pub fn listing(source: &Path) -> Self {
+        Self { kind: GiftKind::Listing, source: source.into(), names: Vec::new(), title: format!("the list of {}", source.display()) }
+    }
+
+    /// Files of a store; `names` has so many, NUL after each.
+    pub fn store(source: &Path, count: u64, names: Vec<u8>) -> Self {
+        Self { kind: GiftKind::Store, source: source.into(), names, title: format!("{count} files of {}", source.display()) }
+    }
+
     /// Sends it.
     pub fn script(&self) -> String {
         let cd = format!("cd {} || exit 74\n", quote_path(&self.source));

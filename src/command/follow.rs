@@ -3,7 +3,6 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -11,11 +10,10 @@ use anyhow::{Context, Result, ensure};
 use super::notify::notify;
 use super::pause::resting_here;
 use super::{Exit, Session};
-use crate::action::{Gift, GiftKind};
+use crate::action::Gift;
 use crate::cli::Global;
 use crate::filestore::follow::{Follow, Round};
-use crate::filestore::keep::Production;
-use crate::filestore::names::NeededFile;
+use crate::filestore::production::Asked;
 use crate::history::Copied;
 use crate::history::pause::Pause;
 use crate::host::{Connect, Host};
@@ -42,8 +40,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
     let reconcile = spec.filestore.reconcile.map_or(RECONCILE, |span| span.0);
     let jobs: Vec<_> = stores(spec, Stores::default()).into_iter().filter(|(host, _)| *host == here).map(|(_, job)| job).collect();
     ensure!(!jobs.is_empty(), "the spec names no database to follow (odoo.databases)");
-    let mut production =
-        Link { connector: session.connector.as_ref(), name: &spec.production, open: None, used: Instant::now(), source: PathBuf::new() };
+    let mut production = Link { connector: session.connector.as_ref(), name: &spec.production, open: None, used: Instant::now() };
     let mut follows: Vec<_> =
         jobs.into_iter().map(|job| (job.directory.clone(), job.database.clone(), Follow::new(job, reconcile))).collect();
     notify("READY=1\nSTATUS=comparing everything");
@@ -57,9 +54,8 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         let rest = resting_here(&record);
         status.extend(rest.clone());
         for (directory, database, follow) in follows.iter_mut().filter(|_| rest.is_none()) {
-            directory.clone_into(&mut production.source);
             let before = follow.compared();
-            let round = follow.round(&mut production, &alive);
+            let round = follow.round(&mut Asked { source: directory, give: &mut |gift| production.give(gift) }, &alive);
             if let Some((_, ok)) = follow.compared().filter(|now| before.is_none_or(|before| before.0 != now.0)) {
                 put_on_record(spec, ok);
             }
@@ -115,17 +111,16 @@ struct Link<'a> {
     name: &'a HostName,
     open: Option<Box<dyn Host>>,
     used: Instant,
-    source: PathBuf,
 }
 
 impl Link<'_> {
-    fn give(&mut self, gift: &Gift) -> io::Result<Box<dyn Read + '_>> {
+    fn give(&mut self, gift: &Gift) -> io::Result<Box<dyn Read + Send>> {
         self.used = Instant::now();
         let host = match &mut self.open {
             Some(host) => host,
             none => none.insert(self.connector.connect(self.name).map_err(|e| io::Error::other(e.to_string()))?),
         };
-        host.give(gift).map(|stream| stream as Box<dyn Read + '_>).map_err(|e| {
+        host.give(gift).map_err(|e| {
             self.open = None;
             io::Error::other(e.to_string())
         })
@@ -135,18 +130,5 @@ impl Link<'_> {
         if self.used.elapsed() > IDLE {
             self.open = None;
         }
-    }
-}
-
-impl Production for Link<'_> {
-    fn list(&mut self) -> io::Result<Box<dyn Read + '_>> {
-        let gift = Gift { kind: GiftKind::Listing, source: self.source.clone(), names: Vec::new(), title: "the list of files".into() };
-        self.give(&gift)
-    }
-
-    fn fetch(&mut self, files: &[NeededFile]) -> io::Result<Box<dyn Read + '_>> {
-        let names = files.iter().flat_map(|file| format!("{}\0", file.name).into_bytes()).collect();
-        let title = format!("{} files", files.len());
-        self.give(&Gift { kind: GiftKind::Store, source: self.source.clone(), names, title })
     }
 }

@@ -19,7 +19,12 @@ fn raw(stream: impl AsFd) -> std::io::Result<File> {
 pub fn run(what: &Serve) -> Result<Exit> {
     match what {
         Serve::Version => print(SERVES)?,
-        Serve::Give => serve_give(raw(std::io::stdin())?, raw(std::io::stdout())?)?,
+        Serve::Give => {
+            let out = raw(std::io::stdout())?;
+            // Fewer turns between this and sshd. Where a pipe may not be larger it is only slower.
+            let _ = rustix::pipe::fcntl_setpipe_size(&out, 1 << 20);
+            serve_give(raw(std::io::stdin())?, out)?;
+        }
         Serve::Keep => {
             if !serve_keep(raw(std::io::stdin())?)? {
                 return Ok(Exit::Failed);

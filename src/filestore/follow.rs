@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::keep::{KeepError, Production, fetch_some, keep};
+use super::keep::{KeepError, fetch_some, keep};
 use super::names::{NeededFile, StoreName, sort_needed};
+use super::production::Production;
 use super::replica::{Position, Replica, ReplicaError, Since};
 use crate::action::keep::{Keep, Kept, Needed};
 

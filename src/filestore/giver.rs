@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::have::open_path;
 use super::names::StoreName;
+use super::spare::Spare;
 use super::stream::{PIECE, Sender, names};
 
 /// Files read by one thread at a time,
@@ -45,13 +47,14 @@ pub fn serve_give(from: impl Read + Send + 'static, to: impl Write) -> io::Resul
     let (tasks, to_read) = sync_channel::<Task>(readers);
     let (order, in_order) = sync_channel::<io::Result<Receiver<Vec<Part>>>>(readers * 2);
     let to_read = Arc::new(Mutex::new(to_read));
+    let spare = Arc::new(Spare::default());
     for _ in 0..readers {
-        let (to_read, here) = (to_read.clone(), here.clone());
+        let (to_read, here, spare) = (to_read.clone(), here.clone(), spare.clone());
         std::thread::spawn(move || {
             let next = || to_read.lock().unwrap_or_else(PoisonError::into_inner).recv();
             while let Ok(task) = next() {
                 // Nobody takes it: the stream is over.
-                let _ = task.answer.send(read(&here, &task.names));
+                let _ = task.answer.send(read(&here, &task.names, &spare));
             }
         });
     }
@@ -62,7 +65,11 @@ pub fn serve_give(from: impl Read + Send + 'static, to: impl Write) -> io::Resul
         let parts = answer?.recv().map_err(|_| io::Error::other("a reader failed"))?;
         for part in parts {
             match part {
-                Part::Frames(frames) => sender.frames(&frames)?,
+                Part::Frames(mut frames) => {
+                    sender.frames(&frames)?;
+                    frames.clear();
+                    spare.give(frames);
+                }
                 Part::Large(name, file) => sender.file(&name, file, &mut buffer)?,
             }
         }
@@ -92,23 +99,20 @@ fn ask(from: impl Read, tasks: &SyncSender<Task>, order: &SyncSender<io::Result<
     }
 }
 
-fn read(here: &OwnedFd, names: &[StoreName]) -> Vec<Part> {
+fn read(here: &OwnedFd, names: &[StoreName], spare: &Spare<Vec<u8>>) -> Vec<Part> {
     let mut parts = Vec::new();
-    let mut frames = Sender::amid(Vec::new());
-    let mut content = vec![0; PIECE];
-    let mut ahead = 0;
+    let (mut frames, mut ahead) = (Sender::amid(spare.take()), 0);
     for name in names {
         // Into memory: this cannot fail.
         let _ = match open(here, name) {
-            Ok((file, size)) if size > PIECE as u64 || ahead > AHEAD => {
-                parts.push(Part::Frames(std::mem::replace(&mut frames, Sender::amid(Vec::new())).into_inner()));
+            Ok((file, size)) if size > PIECE as u64 || ahead > AHEAD as u64 => {
+                parts.push(Part::Frames(std::mem::replace(&mut frames, Sender::amid(spare.take())).into_inner()));
                 parts.push(Part::Large(*name, file));
                 Ok(())
             }
-            Ok((mut file, size)) => {
-                let n = fill(&mut file, &mut content, size);
-                ahead += n;
-                frames.content(name, content.get(..n).unwrap_or_default())
+            Ok((file, size)) => {
+                ahead += size;
+                frames.content(name, |frames| fill(&file, frames, size))
             }
             Err(why) => frames.absent(name, &why),
         };
@@ -132,17 +136,17 @@ fn open(here: &OwnedFd, name: &StoreName) -> Result<(File, u64), String> {
 
 /// Reads a file that had this size a moment ago. One that cannot be read to its end, or grew, is
 /// cut: its hash tells.
-fn fill(file: &mut File, buffer: &mut [u8], size: u64) -> usize {
-    let mut filled = 0;
-    while (filled as u64) < size {
-        match file.read(buffer.get_mut(filled..).unwrap_or_default()) {
+fn fill(file: &File, to: &mut Vec<u8>, size: u64) {
+    let end = to.len() + usize::try_from(size).unwrap_or_default();
+    while to.len() < end {
+        to.reserve(end - to.len());
+        match rustix::io::read(file, spare_capacity(to)) {
             Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(_) => break,
         }
     }
-    filled
+    to.truncate(end);
 }
 
 #[cfg(test)]
@@ -170,7 +174,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut sender = Sender::new(&mut bytes).unwrap();
         for group in names.chunks(GROUP) {
-            for part in read(&here, group) {
+            for part in read(&here, group, &Spare::default()) {
                 match part {
                     Part::Frames(frames) => sender.frames(&frames).unwrap(),
                     Part::Large(name, file) => sender.file(&name, file, &mut [0; 1000]).unwrap(),

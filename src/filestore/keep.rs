@@ -15,6 +15,7 @@ use super::delete::{Forgotten, judge, remember};
 use super::have::list;
 use super::names::{NeededFile, StoreName, compare, sort_needed};
 use super::place::{DiskError, Place};
+use super::production::Production;
 use super::quarantine::empty;
 use super::receiver::receive;
 use super::replica::{Replica, ReplicaError, Wanted};
@@ -45,20 +46,6 @@ pub enum KeepError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
-}
-
-/// Who has the files.
-pub trait Production {
-    /// The names of all its files, NUL after each.
-    ///
-    /// # Errors
-    /// It cannot be asked.
-    fn list(&mut self) -> io::Result<Box<dyn Read + '_>>;
-    /// The stream of these files.
-    ///
-    /// # Errors
-    /// It cannot be asked.
-    fn fetch(&mut self, files: &[NeededFile]) -> io::Result<Box<dyn Read + '_>>;
 }
 
 /// Makes the store hold what is needed. What went wrong after files were seen is in

@@ -1,18 +1,23 @@
-//! A store on disk, and the only ways otr changes it: a file beside its place, renamed into it
-//! when it is whole; a bad file moved out of the way; a forgotten file removed.
+//! A store on disk, and the only ways otr changes it: a file without a place, put into it when
+//! it is whole; a bad file moved out of the way; a forgotten file removed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, mkdirat, openat, renameat, renameat_with, statat, syncfs, unlinkat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, mkdirat, openat, renameat, statat, syncfs, unlinkat};
 use rustix::io::Errno;
 
 use super::have::{list_own, open_directory, open_path};
 use super::names::StoreName;
+use fresh::may_open;
+pub use fresh::{Fresh, Written};
+
+mod fresh;
 
 /// Where files are until they are whole: on the store's own file system.
 pub const NEW: &str = ".otr-new";
@@ -39,7 +44,8 @@ pub struct Place {
     path: PathBuf,
     owner: (Uid, Gid),
     new: OwnedFd,
-    directories: Mutex<BTreeMap<String, OwnedFd>>,
+    nameless: AtomicBool,
+    directories: Mutex<BTreeMap<String, Arc<OwnedFd>>>,
 }
 
 impl Place {
@@ -55,6 +61,7 @@ impl Place {
             path: path.to_owned(),
             owner: (Uid::from_raw(owner.0), Gid::from_raw(owner.1)),
             new,
+            nameless: AtomicBool::new(may_open()),
             directories: Mutex::default(),
         };
         make(&store, NEW, 0o700).map_err(error("make .otr-new in"))?;
@@ -78,40 +85,6 @@ impl Place {
         if name.legacy { format!("{}.3", name.file()) } else { name.file() }
     }
 
-    /// A new file beside a name's place, with the owner and mode it will have there.
-    ///
-    /// # Errors
-    /// The disk is full, or may not be written; so with the others.
-    pub fn create(&self, name: &StoreName) -> Result<File, DiskError> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.new, Self::beside(name), flags, Mode::from_raw_mode(0o600)).map_err(|e| self.error("create", name, e))?;
-        let own = || {
-            rustix::fs::fchown(&file, Some(self.owner.0), Some(self.owner.1))?;
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))
-        };
-        own().map_err(|e| self.error("set the owner of", name, e))?;
-        Ok(file.into())
-    }
-
-    /// Removes a file beside a name's place.
-    pub fn abandon(&self, name: &StoreName) {
-        // What stays is cleaned by the next run.
-        let _ = unlinkat(&self.new, Self::beside(name), AtFlags::empty());
-    }
-
-    /// Puts files in their places: all content reaches the disk first. A file that stands in such
-    /// a place stays. The new names reach the disk with the next batch, or with [`Place::settle`].
-    ///
-    /// # Errors
-    /// As [`Place::create`].
-    pub fn commit(&self, names: &[StoreName]) -> Result<(), DiskError> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        self.settle()?;
-        names.iter().try_for_each(|name| self.rename(name))
-    }
-
     /// Everything reaches the disk.
     ///
     /// # Errors
@@ -120,38 +93,23 @@ impl Place {
         syncfs(&self.store).map_err(|e| DiskError { what: "write to disk", path: self.path.clone(), source: e.into() })
     }
 
-    fn rename(&self, name: &StoreName) -> Result<(), DiskError> {
-        let (directory, beside, file) = (name.directory(), Self::beside(name), name.file());
+    /// The directory of a name, open.
+    fn directory(&self, name: &StoreName) -> Result<Arc<OwnedFd>, DiskError> {
+        let called = name.directory();
         let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
-        if !directories.contains_key(&directory) {
-            let opened = self.directory(&directory).map_err(|e| self.error("make the directory of", name, e))?;
-            // 256 of the two-letter kind; of the older kind there could be more than may be open.
-            if directories.len() > 400 {
-                directories.clear();
-            }
-            directories.insert(directory.clone(), opened);
+        if let Some(open) = directories.get(&called) {
+            return Ok(open.clone());
         }
-        let Some(to) = directories.get(&directory) else { return Ok(()) };
-        let renamed = match renameat_with(&self.new, &beside, to, &file, RenameFlags::NOREPLACE) {
-            // Some file systems cannot promise it: look, then rename.
-            Err(Errno::INVAL | Errno::NOSYS) => match statat(to, &file, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => renameat(&self.new, &beside, to, &file),
-                Ok(_) => Err(Errno::EXIST),
-                Err(error) => Err(error),
-            },
-            other => other,
-        };
-        match renamed {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => {
-                self.abandon(name);
-                Ok(())
-            }
-            Err(error) => Err(self.error("put in its place", name, error)),
+        // 256 of the two-letter kind; of the older kind there could be more than may be open.
+        if directories.len() > 400 {
+            directories.clear();
         }
+        let opened = Arc::new(self.open_own(&called).map_err(|e| self.error("make the directory of", name, e))?);
+        directories.insert(called, opened.clone());
+        Ok(opened)
     }
 
-    fn directory(&self, name: &str) -> io::Result<OwnedFd> {
+    fn open_own(&self, name: &str) -> io::Result<OwnedFd> {
         let made = make(&self.store, name, 0o755)?;
         let opened = open_directory(&self.store, name)?;
         // Also one that an earlier run made and was cut off before it gave it away. A group that somebody
@@ -295,8 +253,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("e8")).unwrap();
         let place = Place::open(dir.path(), (1234, 1234)).unwrap();
         let name = StoreName::parse(b"e8/e839f135264482098d855b8322e6c27b56d73a60").unwrap();
-        drop(place.create(&name).unwrap());
-        place.commit(&[name]).unwrap();
+        place.commit(&[place.create(name).unwrap().into()]).unwrap();
         let seen = std::fs::metadata(dir.path().join("e8")).unwrap();
         assert_eq!((seen.uid(), seen.gid(), seen.mode() & 0o777), (1234, 1234, 0o755));
     }

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use sha1::{Digest, Sha1};
 
 use super::names::{NeededFile, StoreName};
-use super::place::{DiskError, Place};
+use super::place::{DiskError, Fresh, Place};
+use super::spare::Spare;
 use super::stream::{Event, PIECE, Stream, StreamError};
-use super::writer::{Done, Group, Outcome, put_in_place, writers};
+use super::writer::{AHEAD, Done, Group, Outcome, put_in_place, writers};
 
 /// A file may be longer on production than the database says (it is damaged then, and left
 /// out); beyond this and twice its size it is no file any more.
@@ -61,16 +62,17 @@ pub fn receive(
     let mut seen = vec![false; wanted.len()];
     let mut absent = Vec::new();
     let (groups, to_write) = sync_channel(writers());
-    let (written, done) = sync_channel(writers() * 8);
+    let (written, done) = sync_channel(AHEAD);
     let to_write = to_write.into();
+    let spare = Spare::default();
     let result = std::thread::scope(|scope| {
         for _ in 0..writers() {
             let written = written.clone();
-            scope.spawn(|| super::writer::write(place, &to_write, written, &outcome));
+            scope.spawn(|| super::writer::write(place, &to_write, &spare, written, &outcome));
         }
         scope.spawn(|| put_in_place(place, done, &outcome));
-        let mut reader =
-            Reader { place, wanted, seen: &mut seen, absent: &mut absent, outcome: &outcome, group: Group::default(), groups, written };
+        let (group, spare) = (spare.take(), &spare);
+        let mut reader = Reader { place, wanted, seen: &mut seen, absent: &mut absent, outcome: &outcome, group, spare, groups, written };
         let result = reader.all(stream, &mut progress);
         // Even then: whole files are worth keeping.
         reader.pass_on();
@@ -94,6 +96,7 @@ struct Reader<'a> {
     absent: &'a mut Vec<(StoreName, String)>,
     outcome: &'a Outcome,
     group: Group,
+    spare: &'a Spare<Group>,
     groups: SyncSender<Group>,
     written: SyncSender<Done>,
 }
@@ -101,13 +104,12 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn all(&mut self, stream: impl Read, progress: &mut dyn FnMut(u64, u64)) -> Result<(), ReceiveError> {
         let mut stream = Stream::open(stream)?;
-        let mut buffer = vec![0; PIECE];
         let mut begun = Instant::now();
         loop {
             match stream.next_event()? {
                 Event::File(name, said) => {
                     let expected = self.expect(&name)?;
-                    self.file(&name, expected, said, &mut stream, &mut buffer)?;
+                    self.file(name, expected, said, &mut stream)?;
                 }
                 Event::Absent(name, why) => {
                     self.expect(&name)?;
@@ -133,7 +135,7 @@ impl Reader<'_> {
 
     /// Gives what was gathered to the writers, who take until they are told that it is over.
     fn pass_on(&mut self) {
-        let _ = self.groups.send(std::mem::take(&mut self.group));
+        let _ = self.groups.send(std::mem::replace(&mut self.group, self.spare.take()));
     }
 
     /// The size of a file that was asked for and did not come yet.
@@ -147,101 +149,104 @@ impl Reader<'_> {
         Ok(self.wanted.get(at).map_or(0, NeededFile::size))
     }
 
-    fn file<R: Read>(
-        &mut self,
-        name: &StoreName,
-        expected: u64,
-        said: Option<u64>,
-        stream: &mut Stream<R>,
-        buffer: &mut [u8],
-    ) -> Result<(), ReceiveError> {
+    fn file<R: Read>(&mut self, name: StoreName, expected: u64, said: Option<u64>, stream: &mut Stream<R>) -> Result<(), ReceiveError> {
         let most = if expected == 0 { LARGEST } else { expected.saturating_add(expected.max(SLACK)) };
         let endless = |size| StreamError::Hostile(format!("{size} bytes of {name}, which the database says has {expected}"));
         if let Some(said) = said.filter(|said| *said > most) {
             return Err(endless(said).into());
         }
         let fits = |size: u64| expected == 0 || size <= expected;
-        let mut large = None;
-        let (begin, mut size) = (self.group.begin(), 0);
+        let (mut large, mut size) = (None, 0);
+        let begin = self.group.begin();
         loop {
-            let n = match stream.read(buffer) {
+            let n = match stream.read(self.group.room()) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) => {
-                    self.forget(name, begin, large.is_some());
+                    self.forget(begin, large);
                     return Err(error.into());
                 }
             };
             size += n as u64;
             if size > most {
-                self.forget(name, begin, large.is_some());
+                self.forget(begin, large);
                 return Err(endless(size).into());
             }
-            let piece = buffer.get(..n).unwrap_or_default();
             if !fits(size) || self.outcome.failed() {
                 // Passed over: it cannot be the file.
                 continue;
             }
-            if large.is_none() && size > PIECE as u64 {
-                // Too large to be passed on in one piece.
-                large = Some(Large::begin(self.place, name, self.group.since(begin))?);
-                self.group.forget(begin);
-            }
-            match &mut large {
-                Some(large) => {
-                    if let Err(error) = large.add(self.place, name, piece) {
-                        self.place.abandon(name);
-                        return Err(error.into());
+            let begun = match large {
+                Some(large) => self.add(large, n),
+                None => {
+                    self.group.advance(n);
+                    if size <= PIECE as u64 {
+                        continue;
                     }
+                    // Too large to be passed on in one piece.
+                    let n = self.group.begin() - begin;
+                    self.group.forget(begin);
+                    Large::begin(self.place, name).and_then(|large| self.add(large, n))
                 }
-                None => self.group.add(piece),
-            }
+            };
+            large = Some(begun?);
         }
         match large {
-            _ if !fits(size) => {
-                self.forget(name, begin, large.is_some());
-                self.outcome.damaged(*name);
+            large if !fits(size) => {
+                self.forget(begin, large);
+                self.outcome.damaged(name);
             }
-            None => self.group.end(*name, begin),
-            Some(large) if large.is(name) => {
-                let _ = self.written.send(Done { names: vec![*name], bytes: size });
+            None => self.group.end(name, begin),
+            Some(large) if large.is_whole() => {
+                let _ = self.written.send(Done { files: vec![large.fresh.into()], bytes: size });
             }
-            Some(_) => {
-                self.place.abandon(name);
-                self.outcome.damaged(*name);
+            Some(large) => {
+                self.place.abandon(large.fresh);
+                self.outcome.damaged(name);
             }
         }
         Ok(())
     }
 
-    fn forget(&mut self, name: &StoreName, begin: usize, large: bool) {
+    /// Writes what came into the group's room.
+    fn add(&mut self, mut large: Large, n: usize) -> Result<Large, DiskError> {
+        let piece = self.group.room().get(..n).unwrap_or_default();
+        match large.add(piece) {
+            Ok(()) => Ok(large),
+            Err(source) => {
+                let path = self.place.path().join(large.fresh.name.to_string());
+                self.place.abandon(large.fresh);
+                Err(DiskError { what: "write", path, source })
+            }
+        }
+    }
+
+    fn forget(&mut self, begin: usize, large: Option<Large>) {
         self.group.forget(begin);
-        if large {
-            self.place.abandon(name);
+        if let Some(large) = large {
+            self.place.abandon(large.fresh);
         }
     }
 }
 
 /// A file that is written while it arrives.
 struct Large {
-    file: std::fs::File,
+    fresh: Fresh,
     hash: Sha1,
 }
 
 impl Large {
-    fn begin(place: &Place, name: &StoreName, first: &[u8]) -> Result<Self, DiskError> {
-        let mut large = Self { file: place.create(name)?, hash: Sha1::new() };
-        large.add(place, name, first)?;
-        Ok(large)
+    fn begin(place: &Place, name: StoreName) -> Result<Self, DiskError> {
+        Ok(Self { fresh: place.create(name)?, hash: Sha1::new() })
     }
 
-    fn add(&mut self, place: &Place, name: &StoreName, piece: &[u8]) -> Result<(), DiskError> {
+    fn add(&mut self, piece: &[u8]) -> std::io::Result<()> {
         self.hash.update(piece);
-        self.file.write_all(piece).map_err(|source| DiskError { what: "write", path: place.path().join(name.to_string()), source })
+        self.fresh.file.write_all(piece)
     }
 
-    fn is(&self, name: &StoreName) -> bool {
-        self.hash.clone().finalize().as_slice() == name.sha1
+    fn is_whole(&self) -> bool {
+        self.hash.clone().finalize().as_slice() == self.fresh.name.sha1
     }
 }
 

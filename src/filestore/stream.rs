@@ -181,16 +181,6 @@ impl<W: Write> Sender<W> {
         Ok(Self { to })
     }
 
-    /// Goes on with a stream that was begun.
-    pub(super) fn amid(to: W) -> Self {
-        Self { to }
-    }
-
-    /// What was written so far.
-    pub(super) fn into_inner(self) -> W {
-        self.to
-    }
-
     fn head(&mut self, kind: u8, name: &str) -> io::Result<()> {
         self.to.write_all(&[kind])?;
         self.text(name)
@@ -221,18 +211,6 @@ impl<W: Write> Sender<W> {
         }
     }
 
-    /// Sends a file whose content, at most [`PIECE`] bytes, is at hand.
-    ///
-    /// # Errors
-    /// As [`Sender::new`].
-    pub fn content(&mut self, name: &StoreName, content: &[u8]) -> io::Result<()> {
-        self.head(FILE, &name.to_string())?;
-        if !content.is_empty() {
-            self.piece(content)?;
-        }
-        self.piece(&[])
-    }
-
     fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.to.write_all(&u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes())?;
         self.to.write_all(bytes)
@@ -244,6 +222,16 @@ impl<W: Write> Sender<W> {
     /// As [`Sender::new`].
     pub(super) fn frames(&mut self, frames: &[u8]) -> io::Result<()> {
         self.to.write_all(frames)
+    }
+
+    /// Goes on with a stream that was begun.
+    pub(super) fn amid(to: W) -> Self {
+        Self { to }
+    }
+
+    /// What was written so far.
+    pub(super) fn into_inner(self) -> W {
+        self.to
     }
 
     /// Says that a file cannot be sent.
@@ -262,6 +250,26 @@ impl<W: Write> Sender<W> {
     pub fn end(mut self) -> io::Result<()> {
         self.to.write_all(&[END])?;
         self.to.flush()
+    }
+}
+
+impl Sender<Vec<u8>> {
+    /// A file whose content, at most [`PIECE`] bytes, `fill` appends.
+    ///
+    /// # Errors
+    /// As [`Sender::new`].
+    pub(super) fn content(&mut self, name: &StoreName, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        self.head(FILE, &name.to_string())?;
+        let at = self.to.len();
+        self.to.extend([0; 4]);
+        fill(&mut self.to);
+        let length = self.to.len() - at - 4;
+        match self.to.get_mut(at..at + 4) {
+            Some(head) if length > 0 => head.copy_from_slice(&u32::try_from(length).unwrap_or(0).to_be_bytes()),
+            // The length of nothing is the end of the file.
+            _ => return Ok(()),
+        }
+        self.piece(&[])
     }
 }
 

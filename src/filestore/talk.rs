@@ -8,8 +8,9 @@ use std::io::{self, BufWriter, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::keep::{Production, keep};
+use super::keep::keep;
 use super::names::NeededFile;
+use super::production::Production;
 use super::stream::PIECE;
 use crate::action::keep::{Keep, Kept, Moved};
 

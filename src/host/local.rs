@@ -28,7 +28,7 @@ pub fn open(spec: &HostSpec) -> Shell {
     let shell = Shell::new(Box::new(Local), spec.becomes);
     // This very program, wherever it lies.
     match std::env::current_exe() {
-        Ok(path) => shell.with_program(path.to_string_lossy()),
+        Ok(path) => shell.on_this_machine(path.to_string_lossy()),
         Err(_) => shell,
     }
 }

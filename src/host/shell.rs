@@ -43,6 +43,8 @@ pub struct Shell {
     lock_file: String,
     /// The otr there.
     program: String,
+    /// It is the program of this process, and would be started with the same rights.
+    is_self: bool,
 }
 
 /// What one program brought.
@@ -55,13 +57,20 @@ struct Trip {
 impl Shell {
     /// A shell that is started at first use.
     pub fn new(line: Box<dyn Line>, becomes: Option<Become>) -> Self {
-        Self { line, becomes, wire: None, broken: None, proven: false, locked: false, lock_file: LOCK.into(), program: PROGRAM.into() }
+        let (lock_file, program) = (LOCK.into(), PROGRAM.into());
+        Self { line, becomes, wire: None, broken: None, proven: false, locked: false, lock_file, program, is_self: false }
     }
 
     /// The same, with the otr there at another path.
     #[must_use]
     pub fn with_program(self, program: impl Into<String>) -> Self {
-        Self { program: program.into(), ..self }
+        Self { program: program.into(), is_self: false, ..self }
+    }
+
+    /// The same, on the machine of this process, whose program is the one there.
+    #[must_use]
+    pub fn on_this_machine(self, program: impl Into<String>) -> Self {
+        Self { is_self: self.becomes.is_none(), ..self.with_program(program) }
     }
 
     /// What errors call the machine.
@@ -266,7 +275,11 @@ impl Host for Shell {
     }
 
     fn keep(&mut self, job: &Keep, give: Give<'_>, progress: &dyn Fn(Moved)) -> Result<Kept, HostError> {
-        keep::keep(self, job, give, progress)
+        // A scrub gets a process of its own, which yields the disk to everybody.
+        match self.is_self && job.scrub.is_none() {
+            true => keep::keep_here(job, give, progress),
+            false => keep::keep(self, job, give, progress),
+        }
     }
 }
 

@@ -2,14 +2,18 @@
 //! what it asks of production passes through here.
 //!
 //! So one connection to each host is enough, neither host needs a way to the other, and this
-//! end keeps nothing of a copy but a few megabytes in flight.
+//! end keeps nothing of a copy but a few megabytes in flight. A store of this very machine is
+//! kept without another process: every byte would pass two more pipes.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use super::copy::{IDLE, QUEUE, STORE_LIMIT, command, ended, gather};
 use super::{Shell, word};
-use crate::action::{Gift, GiftKind, Keep, Kept, Moved};
+use crate::action::{Gift, Keep, Kept, Moved};
+use crate::filestore;
+use crate::filestore::keep::KeepError;
+use crate::filestore::production::Asked;
 use crate::filestore::talk::{BROKEN, Message, piece};
 use crate::host::wire::{Chunk, Wire};
 use crate::host::{Give, HostError};
@@ -20,6 +24,17 @@ const MESSAGE: usize = 64 << 20;
 /// The names of ten million files.
 const NAMES: u64 = 1 << 29;
 
+/// Does the work itself.
+pub(super) fn keep_here(job: &Keep, give: Give<'_>, progress: &dyn Fn(Moved)) -> Result<Kept, HostError> {
+    let mut give = |gift: &Gift| give(gift).map_err(io::Error::other);
+    let failed = |error: KeepError| HostError::Failed { title: title(job), status: 1, said: error.to_string() };
+    filestore::keep::keep(job, &mut Asked { source: &job.directory, give: &mut give }, progress).map_err(failed)
+}
+
+fn title(job: &Keep) -> String {
+    format!("keep the filestore of {}", job.database)
+}
+
 pub(super) fn keep(shell: &mut Shell, job: &Keep, give: Give<'_>, progress: &dyn Fn(Moved)) -> Result<Kept, HostError> {
     let mark = word()?;
     let program = quote(&shell.program);
@@ -28,8 +43,7 @@ pub(super) fn keep(shell: &mut Shell, job: &Keep, give: Give<'_>, progress: &dyn
     let script = format!(
         "[ -x {program} ] || {{ echo 'there is no otr at {program}: run otr apply, which installs it' >&2; exit 69; }}\nexec {idle}{program} serve keep"
     );
-    let title = format!("keep the filestore of {}", job.database);
-    let failed = |status, said: String| HostError::Failed { title: title.clone(), status, said };
+    let failed = |status, said: String| HostError::Failed { title: title(job), status, said };
     let text = serde_json::to_vec(job).map_err(|e| failed(0, e.to_string()))?;
     let mut far = Far { wire: shell.line.open(&command(shell, &script, &mark))?, out: Vec::new(), err: Vec::new(), closed: None };
     far.send(&text);
@@ -40,19 +54,11 @@ pub(super) fn keep(shell: &mut Shell, job: &Keep, give: Give<'_>, progress: &dyn
         match message {
             Message::Moved(moved) => progress(moved),
             Message::List => {
-                let gift = Gift {
-                    kind: GiftKind::Listing,
-                    source: job.directory.clone(),
-                    names: Vec::new(),
-                    title: format!("the list of {}", job.directory.display()),
-                };
-                broken.extend(far.answer(give(&gift), progress));
+                broken.extend(far.answer(give(&Gift::listing(&job.directory)), progress));
             }
             Message::Want { files, length } => {
                 let names = far.take(length).ok_or_else(|| failed(0, "it broke off while it named files".into()))?;
-                let title = format!("{files} files of {}", job.directory.display());
-                let gift = Gift { kind: GiftKind::Store, source: job.directory.clone(), names, title };
-                broken.extend(far.answer(give(&gift), progress));
+                broken.extend(far.answer(give(&Gift::store(&job.directory, files, names)), progress));
             }
             Message::Done(kept) => break Some(Ok(*kept)),
             Message::Failed(why) => break Some(Err(why)),
