@@ -60,6 +60,7 @@ struct Wish {
     list: bool,
     keep: bool,
     reuse: bool,
+    backwards: bool,
     filters: Vec<String>,
     skips: Vec<String>,
 }
@@ -73,6 +74,7 @@ impl Wish {
                 "--list" => wish.list = true,
                 "--keep" => wish.keep = true,
                 "--reuse" => (wish.keep, wish.reuse) = (true, true),
+                "--backwards" => wish.backwards = true,
                 "--skip" => wish.skips.extend(arguments.next()),
                 "--test-threads" | "--format" | "--color" => drop(arguments.next()),
                 option if option.starts_with('-') => {}
@@ -98,10 +100,20 @@ struct Tally {
     filtered: usize,
 }
 
+/// Whether a chapter is this process's to play: of several that share `OTR_PAIR_CLAIMS`, a folder, the
+/// first that comes to it takes it. From both ends (`--backwards`) they meet where both are done.
+fn claims(chapter: &Chapter) -> bool {
+    std::env::var_os("OTR_PAIR_CLAIMS")
+        .is_none_or(|folder| std::fs::File::create_new(std::path::Path::new(&folder).join(chapter.name)).is_ok())
+}
+
 /// The suite's `main`. `--keep` leaves the machines running for a look around; `--reuse` does
 /// that too, and begins with the standby an earlier run kept (quick, but no proof).
-pub fn main(chapters: Vec<Chapter>) -> ExitCode {
+pub fn main(mut chapters: Vec<Chapter>) -> ExitCode {
     let wish = Wish::read(std::env::args().skip(1));
+    if wish.backwards {
+        chapters.reverse();
+    }
     if wish.list {
         for chapter in &chapters {
             for step in &chapter.steps {
@@ -158,7 +170,10 @@ fn set(chapter: &Chapter, pair: &mut Pair) -> Result<()> {
 }
 
 fn play(chapter: &Chapter, wish: &Wish, pair: &mut Pair, tally: &mut Tally) {
-    let steps = wanted(chapter, wish);
+    let mut steps = wanted(chapter, wish);
+    if !steps.is_empty() && !claims(chapter) {
+        steps.clear();
+    }
     tally.filtered += chapter.steps.len() - steps.len();
     if steps.is_empty() {
         return;
