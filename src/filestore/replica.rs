@@ -70,9 +70,7 @@ impl Replica {
     /// # Errors
     /// psql cannot be started.
     pub fn open(cluster: &ClusterName, database: &DatabaseName) -> Result<Self, ReplicaError> {
-        // Debian's psql is a script that looks for the one of the cluster's version: this is it.
-        let direct = format!("/usr/lib/postgresql/{}/bin", cluster.version);
-        let command = format!("PATH={direct}:$PATH; exec {}", psql(cluster, database.as_str()));
+        let command = format!("exec {}", psql(cluster, database.as_str()));
         let mut child = Command::new("sh")
             .args(["-c", &command])
             .current_dir("/")

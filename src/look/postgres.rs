@@ -231,7 +231,9 @@ fn history(line: &str) -> Option<(u32, String)> {
 /// How a script talks to the server: as postgres where it may, else as itself.
 pub(crate) fn psql(cluster: &ClusterName, database: &str) -> String {
     let user = r#"$([ "$(id -u)" = 0 ] && echo "runuser -u postgres --")"#;
-    format!("{user} psql -X -q -A -t -v ON_ERROR_STOP=1 -p {} -d {}", cluster.port, quote(database))
+    // Debian's psql is a Perl script that asks ldd of the one it will start (pg_wrapper(1)): this is that one.
+    let path = format!("env PATH=/usr/lib/postgresql/{}/bin:\"$PATH\"", cluster.version);
+    format!("{user} {path} psql -X -q -A -t -v ON_ERROR_STOP=1 -p {} -d {}", cluster.port, quote(database))
 }
 
 /// Exit status 7 says that the server is not there or not running; what else fails is an error.

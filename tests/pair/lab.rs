@@ -6,6 +6,9 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// The real one: Debian's psql is a Perl script that looks for it, at ten times its price.
+pub const PSQL: &str = "$(echo /usr/lib/postgresql/*/bin/psql)";
+
 /// The machines.
 pub struct Lab {
     script: PathBuf,
@@ -87,7 +90,7 @@ impl Lab {
     /// SQL on a host's cluster, as its superuser; the rows, bare.
     pub fn sql(&self, host: &str, database: &str, sql: &str) -> Result<String> {
         Ok(self
-            .sh(host, &format!("runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 {database} <<'SQL'\n{sql}\nSQL"))?
+            .sh(host, &format!("runuser -u postgres -- {PSQL} -XqAt -v ON_ERROR_STOP=1 {database} <<'SQL'\n{sql}\nSQL"))?
             .trim()
             .to_owned())
     }
