@@ -8,6 +8,8 @@
 //! cargo test --test pair -- --reuse tamper  the same, beginning with the standby kept before
 //! cargo test --test pair -- --list
 //! ```
+//! Two processes, each with an `OTR_LAB` of its own, share the chapters if both have the same empty folder as
+//! `OTR_PAIR_CLAIMS`; one goes `--backwards` (tests/run).
 //! `OTR_BIN` names the binary to prove; without it, the one cargo just built. Chapter
 //! `own_controller` needs a static one, because it runs on the machines themselves.
 
