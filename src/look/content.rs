@@ -91,10 +91,13 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<Content>, SightEr
     }))
 }
 
-/// As [`script`], for the SHA-256 alone.
+/// As [`script`], for the SHA-256 alone. OpenSSL uses what the processor has for it; `sha256sum`, which
+/// every Debian has, takes three times as long (18 MB: 0.06 s).
 pub(super) fn digest_script(path: &Path) -> String {
     let path = quote_path(path);
-    format!("if [ -e {path} ]; then sha256sum < {path}; else stat -L -- {path} >/dev/null; fi")
+    format!(
+        "if [ -e {path} ]; then openssl dgst -sha256 -r 2>/dev/null <{path} || sha256sum <{path}; else stat -L -- {path} >/dev/null; fi"
+    )
 }
 
 pub(super) fn read_digest(reply: &Reply, limit: u64) -> Result<Option<String>, SightError> {
@@ -116,9 +119,16 @@ pub(super) fn is_absent(reply: &Reply) -> bool {
 mod tests {
     use super::*;
 
-    fn run(path: &Path) -> Reply {
-        let output = std::process::Command::new("sh").arg("-c").arg(script(path)).env("LC_ALL", "C").output().unwrap();
+    fn sh(script: &str, path: Option<&Path>) -> Reply {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.arg("-c").arg(script).env("LC_ALL", "C");
+        path.map(|path| command.env("PATH", path));
+        let output = command.output().unwrap();
         Reply { stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap(), status: output.status.code().unwrap() }
+    }
+
+    fn run(path: &Path) -> Reply {
+        sh(&script(path), None)
     }
 
     #[test]
@@ -135,9 +145,33 @@ mod tests {
         assert!(!read(&run(&file), 1).unwrap().unwrap().exact);
     }
 
+    /// A folder with these programs and no other.
+    fn programs(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let found = sh(&format!("command -v {name}"), None).stdout;
+            std::os::unix::fs::symlink(String::from_utf8(found).unwrap().trim(), dir.path().join(name)).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_digest_needs_no_openssl() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a b");
+        std::fs::write(&file, "abc").unwrap();
+        // FIPS 180-4, its first example.
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let bare = programs(&["sha256sum", "stat"]);
+        for path in [None, Some(bare.path())] {
+            assert_eq!(read_digest(&sh(&digest_script(&file), path), 1), Ok(Some(known.into())), "{path:?}");
+            assert_eq!(read_digest(&sh(&digest_script(&dir.path().join("gone")), path), 1), Ok(None), "{path:?}");
+            assert!(read_digest(&sh(&digest_script(dir.path()), path), 1).is_err(), "{path:?}: a directory has no digest");
+        }
+    }
+
     fn run_many(paths: &[&Path]) -> Reply {
-        let output = std::process::Command::new("sh").arg("-c").arg(script_of_many(paths)).env("LC_ALL", "C").output().unwrap();
-        Reply { stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap(), status: output.status.code().unwrap() }
+        sh(&script_of_many(paths), None)
     }
 
     #[test]
