@@ -6,30 +6,37 @@ use crate::name::{DatabaseName, Word};
 
 const COPY: &str = "otr-drill-copy.service";
 const POSTGRES: &str = "otr-drill-postgres.service";
+/// What an interrupted drill leaves is removed by it. Whoever stops a drill, a promotion above all,
+/// waits for what runs to end, and never for the removal of a large database.
+const CLEAR: &str = "otr-drill-clear.service";
 /// In memory: what Odoo writes into its filestore, and its environment.
 const MEMORY: &str = "/run/otr-drill";
 /// A drill that nobody ends ends after that.
 const LIMIT: &str = "12h";
 
-/// No dollar sign and no single quote: systemd reads it too. An overlay is taken away before
-/// anything is removed, and the store below it is out of reach of what is removed in it.
-fn clear() -> String {
+/// Stops all that runs. No dollar sign and no single quote: systemd reads it too. An overlay is taken
+/// away before anything is removed, and the store below it is out of reach of what is removed in it.
+fn still() -> String {
     format!(
-        "systemctl stop {ODOO} {POSTGRES} {COPY} 2>/dev/null || true; \
-         [ ! -d {PLACE}/odoo/filestore ] || find {PLACE}/odoo/filestore -mindepth 1 -maxdepth 1 -type d -exec umount -l {{}} \";\" 2>/dev/null || true; \
-         rm -rf --one-file-system {PLACE} {MEMORY}"
+        "systemctl stop {CLEAR} {ODOO} {POSTGRES} {COPY} 2>/dev/null || true; \
+         [ ! -d {PLACE}/odoo/filestore ] || find {PLACE}/odoo/filestore -mindepth 1 -maxdepth 1 -type d -exec umount -l {{}} \";\" 2>/dev/null || true"
     )
+}
+
+fn remove() -> String {
+    format!("rm -rf --one-file-system {PLACE} {MEMORY}")
 }
 
 /// The unit lives as long as the shell that this script runs in, which ends with its connection.
 pub(super) fn begin(user: &Word) -> String {
-    let clear = clear();
+    let (still, remove) = (still(), remove());
+    let later = format!("systemd-run --quiet --collect --unit={CLEAR} -p Nice=19 -p IOSchedulingClass=idle {remove}");
     format!(
         "! systemctl is-active --quiet {UNIT} || {{ echo '{BUSY}' >&2; exit 75; }}\n\
          systemctl reset-failed {UNIT} {COPY} {POSTGRES} {ODOO} 2>/dev/null || :\n\
-         systemd-run --quiet --collect --unit={UNIT} --description='otr drill' -p RuntimeMaxSec={LIMIT} -p TimeoutStopSec=600 \
-         -p 'ExecStopPost=-/bin/sh -c '\\''{clear}'\\' -- tail --pid=$$ -f /dev/null\n\
-         {clear}\n\
+         systemd-run --quiet --collect --unit={UNIT} --description='otr drill' -p RuntimeMaxSec={LIMIT} -p TimeoutStopSec=90 \
+         -p 'ExecStopPost=-/bin/sh -c '\\''{still}; {later}'\\' -- tail --pid=$$ -f /dev/null\n\
+         {still}\n{remove}\n\
          group=$(id -gn {user})\n\
          install -d -m 0711 {PLACE} {MEMORY}\n\
          install -d -m 0700 -o postgres -g postgres {PLACE}/pg\n\
@@ -149,5 +156,9 @@ pub(super) fn odoo(odoo: &DrilledOdoo) -> String {
 }
 
 pub(super) fn end() -> String {
-    format!("systemctl stop {UNIT} 2>/dev/null || :\n{}\n[ ! -e {PLACE} ] || {{ echo '{PLACE} is still there' >&2; exit 1; }}", clear())
+    format!(
+        "systemctl stop {UNIT} 2>/dev/null || :\n{}\n{}\n[ ! -e {PLACE} ] || {{ echo '{PLACE} is still there' >&2; exit 1; }}",
+        still(),
+        remove()
+    )
 }

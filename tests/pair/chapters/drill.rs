@@ -1,7 +1,9 @@
 //! 23: a drill. The standby's data becomes a working Odoo on a copy, shut in; neither machine
 //! changes, and nothing of it is left, however it ends.
 
-use anyhow::{Result, ensure};
+use std::process::Child;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::standby::it_streams;
@@ -62,9 +64,7 @@ pub fn chapter() -> Chapter {
             Ok(())
         })
         .step("its_odoo_has_no_network_and_none_of_productions_keys", |pair| {
-            // Held while it asks for the login page, so that somebody may look into it.
-            pair.lab.sh("erp2", "mkdir -p /usr/local/bin; printf '#!/bin/sh\\n[ ! -e /run/otr-hold ] || sleep 45\\nexec /usr/bin/nsenter \"$@\"\\n' >/usr/local/bin/nsenter; chmod +x /usr/local/bin/nsenter; touch /run/otr-hold")?;
-            let mut otr = pair.otr.start(SPEC, "drill --json")?;
+            let mut otr = held(pair)?;
             let seen = look_into(&pair.lab);
             pair.lab.sh("erp2", "rm -f /run/otr-hold")?;
             seen?;
@@ -73,7 +73,7 @@ pub fn chapter() -> Chapter {
             // Killed here: what runs, and the copy, go by themselves.
             otr.kill()?;
             otr.wait()?;
-            pair.lab.sh("erp2", "pkill -f '^sleep 45'; rm -f /usr/local/bin/nsenter")?;
+            pair.lab.sh("erp2", GO_ON)?;
             pair.lab.wait("the end of a drill that was killed", 60, |lab| Ok(nothing_is_left(lab).is_ok()))?;
             it_streams(&pair.lab)
         })
@@ -104,7 +104,42 @@ pub fn chapter() -> Chapter {
             ensure!(status["hosts"][1]["drill"]["error"].is_string(), "{status}");
             Ok(())
         })
+        .step("a_promotion_stops_it_and_does_not_wait_until_its_copy_is_gone", |pair| {
+            let mut otr = held(pair)?;
+            pair.lab.wait("the drill at its step login", 120, |lab| lab.holds("erp2", "pgrep -f '^sleep 45'"))?;
+            // As if the copy were so large that its removal takes minutes.
+            wrapped(&pair.lab, "rm", "case $* in *--one-file-system*) sleep 300;; esac")?;
+            pair.lab.call(&["kill", "erp1"])?;
+            let run = pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --json")?;
+            let report = run.ended(0)?.json()?.0;
+            let steps = report["steps"].as_array().context("a promotion has steps")?;
+            let timers = steps.iter().find(|step| step["step"] == "timers").context("it has a step timers")?;
+            eprintln!("      timers {:.1} s", timers["seconds"].as_f64().unwrap_or(f64::NAN));
+            let left = pair.lab.sh("erp2", "systemctl list-units --all --plain --no-legend 'otr-drill*'; ls -d /var/lib/otr/drill; pgrep -f '^sleep 300' >/dev/null")?;
+            ensure!(left.contains("otr-drill-clear.service") && left.contains("/var/lib/otr/drill"), "the test proves nothing:\n{left}");
+            ensure!(!left.contains("otr-drill.service") && !left.contains("otr-drill-odoo"), "it runs beside the new production:\n{left}");
+            pair.lab.sh("erp2", &format!("{GO_ON}; pkill -f '^sleep 300'"))?;
+            let code = otr.wait()?.code();
+            let said = pair.otr.started_said();
+            ensure!(code == Some(1) && said.contains("a promotion does that"), "it ended with {code:?} and said:\n{said}");
+            pair.lab.wait("the end of a drill that a promotion stopped", 60, |lab| Ok(nothing_is_left(lab).is_ok()))
+        })
 }
+
+/// A program on erp2 that first does something else.
+fn wrapped(lab: &Lab, program: &str, first: &str) -> Result<()> {
+    let script = format!("#!/bin/sh\n{first}\nexec env PATH=/usr/bin:/bin {program} \"$@\"\n");
+    lab.put("erp2", &format!("/usr/local/bin/{program}"), "0755", script.as_bytes())
+}
+
+/// A drill that is held while it asks for the login page, so that somebody may look into it.
+fn held(pair: &mut Pair) -> Result<Child> {
+    pair.lab.sh("erp2", "mkdir -p /usr/local/bin; touch /run/otr-hold")?;
+    wrapped(&pair.lab, "nsenter", "[ ! -e /run/otr-hold ] || sleep 45")?;
+    pair.otr.start(SPEC, "drill --json")
+}
+
+const GO_ON: &str = "rm -f /run/otr-hold /usr/local/bin/nsenter /usr/local/bin/rm; pkill -f '^sleep 45'";
 
 fn drilled(pair: &mut Pair, code: i32) -> Result<Value> {
     Ok(pair.otr.run(SPEC, "drill --json")?.ended(code)?.json()?.0)
