@@ -170,7 +170,11 @@ impl Facts {
     );
     question!(
         /// The files of a store.
-        store(directory: &Path, stamp: &Path) -> StoreListing, Store, Look::Store { directory: directory.to_owned(), stamp: stamp.to_owned() }
+        store(directory: &Path, stamp: &Path, hashed: Option<u32>) -> StoreListing, Store, Look::Store { directory: directory.to_owned(), stamp: stamp.to_owned(), hashed }
+    );
+    question!(
+        /// Asset bundles without their files; `None` if the store's directory is absent.
+        lost_bundles(cluster: &ClusterName, database: &DatabaseName, directory: &Path) -> Option<BTreeSet<String>>, LostBundles, Look::LostBundles { cluster: cluster.clone(), database: database.clone(), directory: directory.to_owned() }
     );
     question!(
         /// Which of some files of a store are there; `None` if its directory is absent.

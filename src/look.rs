@@ -127,6 +127,17 @@ pub enum Look {
         directory: PathBuf,
         /// A file whose mtime says up to when all was verified.
         stamp: PathBuf,
+        /// How many are hashed at most; all without it, which takes hours where nothing was verified yet.
+        hashed: Option<u32>,
+    },
+    /// Asset bundles of a database whose files are not in its store.
+    LostBundles {
+        /// Where the database is.
+        cluster: ClusterName,
+        /// Whose bundles.
+        database: DatabaseName,
+        /// `data_dir/filestore/<database>`.
+        directory: PathBuf,
     },
     /// Which of some files of a store are there.
     Present {
@@ -216,6 +227,7 @@ impl std::fmt::Display for Look {
             Look::Server(cluster) => write!(f, "PostgreSQL server {cluster}"),
             Look::Attachments(_, database) => write!(f, "the attachments of database {database}"),
             Look::Store { directory, .. } => directory.display().fmt(f),
+            Look::LostBundles { database, .. } => write!(f, "the asset bundles of database {database}"),
             Look::Present { directory, names } => write!(f, "{} files of {}", names.len(), directory.display()),
             Look::Sessions(_) => f.write_str("the sessions"),
             Look::Mount { at, .. } => write!(f, "the mount {}", at.display()),
@@ -253,6 +265,7 @@ pub enum Sight {
     Server(ServerSight),
     Attachments(Attachments),
     Store(StoreListing),
+    LostBundles(Option<std::collections::BTreeSet<String>>),
     Present(Option<std::collections::BTreeSet<String>>),
     Tree(TreeListing),
     Sums(TreeSums),

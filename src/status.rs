@@ -13,7 +13,7 @@ use crate::plan::split::split_brain;
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
 use crate::spec::{Access, Role, Spec};
-use crate::wanted::{cluster_at, guarded, stamp};
+use crate::wanted::{HASHED, cluster_at, guarded, stamp};
 
 mod drill;
 mod elsewhere;
@@ -151,7 +151,7 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
                     continue;
                 }
                 add(Look::Attachments(at.cluster.clone(), database.clone()));
-                add(Look::Store { directory, stamp: stamp(database.as_str()) });
+                add(Look::Store { directory, stamp: stamp(database.as_str()), hashed: HASHED });
             }
         }
     }

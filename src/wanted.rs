@@ -30,7 +30,7 @@ pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS, own_spec};
 pub use sentinel::everywhere as sentinels;
 pub use sessions::{environment as environment_file, plain};
-pub use sync::stamp;
+pub use sync::{HASHED, stamp};
 
 /// Everything a wish is made from.
 #[derive(Debug, Clone, Copy)]

@@ -58,6 +58,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
     let _lock = lock(&state.lock_path())?;
     let mut place = open(job, &state)?;
     let (wanted, have) = both(job, production, &place)?;
+    let begun = SystemTime::now();
     let mut run = Run { job, state, place: &mut place, kept: Kept::default(), have, fetched: Vec::new() };
     run.kept.needed = wanted.files.len() as u64;
     run.kept.had = run.have.len() as u64;
@@ -86,7 +87,7 @@ pub fn keep(job: &Keep, production: &mut dyn Production, progress: &dyn Fn(Moved
         run.forget(&extra)?;
         run.empty_quarantine(&wanted.files)?;
     }
-    if !run.renew()? {
+    if !run.renew(begun)? {
         run.stamp()?;
     }
     let kept = run.kept;
@@ -268,22 +269,25 @@ impl Run<'_> {
     /// After a scrub or a first copy: hashes what is younger than the last verification and was
     /// not fetched just now, and keeps the time of this one. Touches every file's inode, so not
     /// done at every run.
-    fn renew(&mut self) -> Result<bool, KeepError> {
+    fn renew(&mut self, begun: SystemTime) -> Result<bool, KeepError> {
         let Some(path) = &self.job.verified else { return Ok(false) };
         let first = self.kept.files > 0 && self.kept.had == 0;
+        // A store that somebody else filled is verified as a whole by a scrub of all of it.
+        let all = self.job.scrub.is_some() && self.kept.scrubbed > 0 && self.kept.scrubbed == self.kept.had;
         if !(first || self.job.scrub.is_some()) || self.kept.complaint().is_some() {
             return Ok(false);
         }
         // What was never verified as a whole is left to the next plan, which hashes it.
-        if !first && !path.exists() {
+        if !(first || all || path.exists()) {
             return Ok(false);
         }
-        // The clock of files is some milliseconds behind.
-        let now = SystemTime::now() - Duration::from_secs(1);
+        // Of all that is hashed from here on; of a scrub of everything, from its beginning on. The clock
+        // of files is some milliseconds behind.
+        let now = if all { begun } else { SystemTime::now() } - Duration::from_secs(1);
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let before = std::fs::metadata(path).and_then(|meta| meta.modified()).map_or(0.0, seconds);
         let young = |name: &&StoreName| self.fetched.binary_search(name).is_err() && self.place.ctime(name).is_none_or(|at| at > before);
-        let young: Vec<StoreName> = self.have.iter().filter(young).copied().collect();
+        let young: Vec<StoreName> = self.have.iter().filter(|_| !all).filter(young).copied().collect();
         for name in young {
             self.verify(&name);
         }

@@ -64,16 +64,63 @@ pub(super) fn attachments_script(cluster: &ClusterName, database: &DatabaseName)
     format!("{psql} -F \"$(printf '\\t')\" <<'SQL'\n{ATTACHMENTS}\nSQL")
 }
 
+/// Whether Odoo makes a row again that was deleted: an asset bundle of Odoo 14's or 19's.
+macro_rules! bundle {
+    () => {
+        r"coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
+  AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)"
+    };
+}
+
 // A database that Odoo has not filled yet has no such table, and so refers to no file.
-const ATTACHMENTS: &str = r"SELECT to_regclass('ir_attachment') IS NOT NULL AS filled \gset
+const ATTACHMENTS: &str = concat!(
+    r"SELECT to_regclass('ir_attachment') IS NOT NULL AS filled \gset
 \if :filled
-SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(coalesce(res_model = 'ir.ui.view' AND coalesce(res_id, 0) = 0
-  AND create_uid = 1 AND public AND (url LIKE '/web/assets/%' OR url ~ '^/web/content/[0-9]+-[0-9a-f]{7}/'), false)),
+SELECT store_fname, max(coalesce(file_size, 0)), min(id), bool_and(",
+    bundle!(),
+    r"),
  coalesce((array_agg(res_id ORDER BY id))[1], 0), coalesce((array_agg(res_model ORDER BY id))[1], ''),
  translate(coalesce((array_agg(name ORDER BY id))[1], ''), E'\t\n\r', '   ')
 FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1;
 \endif
-SELECT 'end';";
+SELECT 'end';"
+);
+
+/// A file that other rows refer to as well is not made again.
+const BUNDLES: &str = concat!(
+    r"SELECT to_regclass('ir_attachment') IS NOT NULL AS filled \gset
+\if :filled
+SELECT store_fname FROM ir_attachment WHERE store_fname <> '' AND store_fname NOT LIKE '%://%' GROUP BY 1 HAVING bool_and(",
+    bundle!(),
+    r");
+\endif
+SELECT 'end';"
+);
+
+/// Before Odoo starts on a new production: only the files of bundles are looked for, however many others there are.
+pub(super) fn bundles_script(cluster: &ClusterName, database: &DatabaseName, directory: &Path) -> String {
+    let (psql, directory) = (psql(cluster, database.as_str()), quote_path(directory));
+    format!(
+        "[ -d {directory} ] || {{ echo absent; exit 0; }}\n\
+         names=$({psql} <<'SQL'\n{BUNDLES}\nSQL\n) || exit 1\n\
+         printf '%s\\n' \"$names\" | while read -r n; do case $n in end) echo end;; *) [ -f {directory}/\"$n\" ] || echo \"$n\";; esac; done"
+    )
+}
+
+pub(super) fn read_bundles(reply: &Reply, limit: u64) -> Result<Option<BTreeSet<String>>, SightError> {
+    let text = reply.text(limit)?;
+    if text == "absent\n" {
+        return Ok(None);
+    }
+    let names = text.strip_suffix("end\n").ok_or(SightError::Truncated)?.lines().map(str::to_owned);
+    names
+        .map(|name| match is_store_name(&name) {
+            true => Ok(name),
+            false => Err(SightError::Unreadable(format!("{name:?} is not the name of a filestore file"))),
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
 
 pub(super) fn read_attachments(reply: &Reply, limit: u64) -> Result<Attachments, SightError> {
     let text = reply.text(limit)?;
@@ -115,15 +162,16 @@ pub fn is_store_name(name: &str) -> bool {
 
 /// A listing, then the hashes of what changed since the stamp. The change time (ctime) is
 /// compared: unlike the mtime it cannot be set back.
-pub(super) fn store_script(directory: &Path, stamp: &Path) -> String {
+pub(super) fn store_script(directory: &Path, stamp: &Path, hashed: Option<u32>) -> String {
     let (directory, stamp) = (quote_path(directory), quote_path(stamp));
+    let some = hashed.map(|most| format!(" | head -z -n {most}")).unwrap_or_default();
     format!(
         r#"said=$(stat -- {directory} 2>&1) || case $said in *"No such file"*) echo absent; exit 0;; *) echo "$said" >&2; exit 1;; esac
 cd {directory} || exit 1
 find . -mindepth 2 -maxdepth 2 -type f -path './[0-9a-f][0-9a-f]*' -printf '%P\t%s\t%u:%g\n' || exit 1
 echo
 if [ -e {stamp} ]; then set -- -newercm {stamp}; else set --; fi
-find . -mindepth 2 -maxdepth 2 -type f -path './[0-9a-f][0-9a-f]*' "$@" -print0 | xargs -0 -r sha1sum --
+find . -mindepth 2 -maxdepth 2 -type f -path './[0-9a-f][0-9a-f]*' "$@" -print0{some} | xargs -0 -r sha1sum --
 echo end"#
     )
 }
@@ -266,21 +314,43 @@ mod tests {
     fn a_store_is_listed_and_hashed_since_its_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let (store, stamp) = (dir.path().join("db"), dir.path().join("stamp"));
-        assert_eq!(read_store(&run(&store_script(&store, &stamp)), 1), Ok(None));
+        assert_eq!(read_store(&run(&store_script(&store, &stamp, None)), 1), Ok(None));
         std::fs::create_dir_all(store.join("da")).unwrap();
-        assert_eq!(read_store(&run(&store_script(&store, &stamp)), 1), Ok(Some(BTreeMap::new())));
+        assert_eq!(read_store(&run(&store_script(&store, &stamp, None)), 1), Ok(Some(BTreeMap::new())));
         let name = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709";
         std::fs::write(store.join(name), "").unwrap();
-        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp, None)), 1).unwrap().unwrap();
         assert_eq!(seen[name].sha1.as_deref(), Some(&name[3..]));
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&stamp, "").unwrap();
-        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp, None)), 1).unwrap().unwrap();
         assert_eq!(seen[name].sha1, None, "verified before");
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(store.join(name), "x").unwrap();
-        let seen = read_store(&run(&store_script(&store, &stamp)), 1).unwrap().unwrap();
+        let seen = read_store(&run(&store_script(&store, &stamp, None)), 1).unwrap().unwrap();
         assert!(seen[name].sha1.is_some(), "changed since");
+        let seen = read_store(&run(&store_script(&store, &stamp, Some(0))), 1).unwrap().unwrap();
+        assert_eq!(seen[name].sha1, None, "not to be hashed");
+    }
+
+    /// `psql` is played by the shell: what matters is what is done with its answer.
+    #[test]
+    fn bundles_are_looked_for_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["da/da39a3ee5e6b4b0d3255bfef95601890afd80709", "aa/aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"];
+        std::fs::create_dir(dir.path().join("da")).unwrap();
+        std::fs::write(dir.path().join(names[0]), "").unwrap();
+        let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
+        let database: DatabaseName = "acme".parse().unwrap();
+        let real = bundles_script(&cluster, &database, dir.path());
+        let played = |says: &str| real.replacen(&psql(&cluster, "acme"), &format!("{{ cat >/dev/null; printf '{says}'; }}"), 1);
+        let read = |says: &str| read_bundles(&run(&played(says)), 1);
+        assert_eq!(read(&format!("{}\\n{}\\nend\\n", names[0], names[1])), Ok(Some(BTreeSet::from([names[1].to_owned()]))));
+        assert_eq!(read("end\\n"), Ok(Some(BTreeSet::new())));
+        assert_eq!(read(&format!("{}\\n", names[1])), Err(SightError::Truncated));
+        assert!(read("../../no/such/file\\nend\\n").is_err());
+        let gone = bundles_script(&cluster, &database, &dir.path().join("gone"));
+        assert_eq!(read_bundles(&run(&gone), 1), Ok(None));
     }
 
     #[test]

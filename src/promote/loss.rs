@@ -9,7 +9,7 @@ use crate::look::postgres::lsn_bytes;
 use crate::look::{Look, Server};
 use crate::name::{DatabaseName, HostName};
 use crate::resource::unit::clock;
-use crate::wanted::{cluster_at, stamp};
+use crate::wanted::{HASHED, cluster_at, stamp};
 
 /// Where the standby's data stood before it was promoted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,10 +130,12 @@ pub fn lost_files(promotion: &Promotion<'_>, host: &HostName) -> (Vec<LostFile>,
     for database in &odoo.databases {
         let directory = odoo.data_dir.join("filestore").join(database.as_str());
         let stamp = stamp(database.as_str());
-        let looks =
-            [Look::Attachments(at.cluster.clone(), database.clone()), Look::Store { directory: directory.clone(), stamp: stamp.clone() }];
+        let looks = [
+            Look::Attachments(at.cluster.clone(), database.clone()),
+            Look::Store { directory: directory.clone(), stamp: stamp.clone(), hashed: HASHED },
+        ];
         let facts = look(promotion, host, &looks);
-        let (needed, store) = match (facts.attachments(host, &at.cluster, database), facts.store(host, &directory, &stamp)) {
+        let (needed, store) = match (facts.attachments(host, &at.cluster, database), facts.store(host, &directory, &stamp, HASHED)) {
             (Ok(needed), Ok(store)) => (needed, store),
             (Err(error), _) | (_, Err(error)) => {
                 unseen.push(error.to_string());

@@ -14,7 +14,7 @@ use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
-use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, own_spec, root_file, sentinels, serving, slot_of, stamp};
+use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, own_spec, root_file, sentinels, serving, slot_of};
 
 pub(super) type Seen = Result<Option<String>, String>;
 
@@ -299,7 +299,7 @@ fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
         .iter()
         .map(|database| {
             let directory = odoo.data_dir.join("filestore").join(database.as_str());
-            let resource = LostBundles { at: at.clone(), database: database.clone(), directory, stamp: stamp(database.as_str()) };
+            let resource = LostBundles { at: at.clone(), database: database.clone(), directory };
             Wanted { resource: Box::new(resource), needs: Vec::new() }
         })
         .collect()

@@ -76,7 +76,7 @@ impl Filestore {
             return Ok(Err(Decision::waits(format!("database {} on {host}", self.database))));
         }
         let needed = facts.attachments(host, &self.at.cluster, &self.database)?;
-        let Some(store) = facts.store(host, &self.directory, &self.stamp)? else {
+        let Some(store) = facts.store(host, &self.directory, &self.stamp, None)? else {
             return Ok(Err(Decision::waits(format!("directory {} on {host}", self.directory.display()))));
         };
         let owner = format!("{0}:{0}", self.owner);
@@ -108,7 +108,7 @@ impl Resource for Filestore {
         let here = [
             Look::Server(self.at.cluster.clone()),
             Look::Attachments(self.at.cluster.clone(), self.database.clone()),
-            Look::Store { directory: self.directory.clone(), stamp: self.stamp.clone() },
+            Look::Store { directory: self.directory.clone(), stamp: self.stamp.clone(), hashed: None },
             Look::Machine,
         ];
         let there = [self.tree(), Look::Server(self.at.cluster.clone())].map(|look| (self.production.clone(), look));

@@ -103,8 +103,12 @@ pub struct LostBundles {
     pub database: DatabaseName,
     /// The store of that database.
     pub directory: std::path::PathBuf,
-    /// Remembers up to when it was verified.
-    pub stamp: std::path::PathBuf,
+}
+
+impl LostBundles {
+    fn look(&self) -> Look {
+        Look::LostBundles { cluster: self.at.cluster.clone(), database: self.database.clone(), directory: self.directory.clone() }
+    }
 }
 
 impl Resource for LostBundles {
@@ -113,20 +117,14 @@ impl Resource for LostBundles {
     }
 
     fn looks(&self) -> Vec<(HostName, Look)> {
-        let looks = [
-            Look::Attachments(self.at.cluster.clone(), self.database.clone()),
-            Look::Store { directory: self.directory.clone(), stamp: self.stamp.clone() },
-        ];
-        looks.into_iter().map(|look| (self.at.host.clone(), look)).collect()
+        vec![(self.at.host.clone(), self.look())]
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
-        let needed = facts.attachments(&self.at.host, &self.at.cluster, &self.database)?;
-        let Some(store) = facts.store(&self.at.host, &self.directory, &self.stamp)? else {
+        let Some(lost) = facts.lost_bundles(&self.at.host, &self.at.cluster, &self.database, &self.directory)? else {
             return Err(FactError::Refused(format!("{} has no filestore at {}", self.at.host, self.directory.display())));
         };
-        let names: Vec<String> =
-            needed.iter().filter(|(name, a)| a.regenerable && !store.contains_key(*name)).map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = lost.iter().cloned().collect();
         let differences = names.iter().map(|name| Difference::new(name, "a row without its file", "made again by Odoo")).collect();
         let forget = Action::ForgetBundles { cluster: self.at.cluster.clone(), database: self.database.clone(), names };
         Ok(Decision::from_parts(differences, vec![forget]))

@@ -7,7 +7,7 @@ use crate::facts::{FactError, Facts};
 use crate::look::Look;
 use crate::name::{DatabaseName, HostName};
 use crate::spec::Spec;
-use crate::wanted::{cluster_at, stamp};
+use crate::wanted::{HASHED, cluster_at, stamp};
 
 /// One database's filestore on a standby.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,7 +81,7 @@ pub(super) fn filestore_status(
         return Ok(None);
     }
     let needed = facts.attachments(host, &at.cluster, database)?;
-    let store = facts.store(host, &directory, &stamp(database.as_str()))?;
+    let store = facts.store(host, &directory, &stamp(database.as_str()), HASHED)?;
     let sound = |name: &String| {
         let file = store.as_ref().and_then(|files| files.get(name));
         file.is_some_and(|file| file.sha1.as_ref().is_none_or(|sha1| name.ends_with(sha1.as_str())))

@@ -10,6 +10,10 @@ pub fn stamp(database: &str) -> std::path::PathBuf {
     format!("/var/lib/otr/verified-{database}").into()
 }
 
+/// How many files, changed since then, are hashed by who cannot wait: a status or a promotion. A plan
+/// and a scrub hash all of them.
+pub const HASHED: Option<u32> = Some(2000);
+
 /// The filestore of each database.
 pub fn filestore(list: &mut List<'_>, database: &[ResourceId], directories: &[ResourceId]) {
     let spec = list.spec().clone();

@@ -159,6 +159,29 @@ fn a_first_copy_and_a_scrub_renew_the_time_up_to_which_all_is_verified() {
     assert!(renewed());
 }
 
+/// By the predecessor's rsync, say.
+#[test]
+fn a_store_that_somebody_else_filled_is_verified_by_a_scrub_of_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut job = job(dir.path());
+    run(&job, &mut Have::of(&["old", "new"]));
+    let stamp = dir.path().join("state/verified");
+    job.verified = Some(stamp.clone());
+    for share in [0, 5000] {
+        job.scrub = Some(Share(share));
+        run(&job, &mut Have::of(&["old", "new"]));
+        assert!(!stamp.exists(), "{share}");
+    }
+    std::fs::write(path(&job, "old"), "0ld").unwrap();
+    job.scrub = Some(Share(10_000));
+    let kept = run(&job, &mut Have::of(&["old", "new"]));
+    assert_eq!((kept.scrubbed, kept.quarantined.len(), kept.files), (2, 1, 1));
+    assert!(!stamp.exists(), "one was damaged: the next run looks at its successor");
+    let begun = SystemTime::now();
+    run(&job, &mut Have::of(&["old", "new"]));
+    assert!(stamp.metadata().unwrap().modified().unwrap() <= begun, "what changes during a scrub is hashed again");
+}
+
 #[test]
 fn some_files_are_fetched_without_a_listing() {
     let dir = tempfile::tempdir().unwrap();

@@ -36,15 +36,17 @@ impl Machine {
         })
     }
 
-    pub(super) fn store_sight(&self, directory: &Path, stamp: &Path) -> StoreListing {
+    pub(super) fn store_sight(&self, directory: &Path, stamp: &Path, hashed: Option<u32>) -> StoreListing {
         if !self.files.is_directory(directory) {
             return None;
         }
         let verified = self.files.get(stamp).map(|entry| entry.mtime);
         let hex = |name: &str| name.bytes().take(2).all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let files = self.files_below(directory).filter(|(name, ..)| name.matches('/').count() == 1 && hex(name));
+        let mut left = hashed.unwrap_or(u32::MAX);
         let one = |(name, entry, bytes): (String, &super::files::Entry, &[u8])| {
-            let changed = verified.is_none_or(|at| entry.ctime > at);
+            let changed = verified.is_none_or(|at| entry.ctime > at) && left > 0;
+            left -= u32::from(changed);
             (
                 name,
                 StoreFile {
@@ -334,7 +336,7 @@ mod tests {
         for end in 0..stream.len() {
             assert!(to.take(&transfer(&names), &mut &stream[..end]).is_err());
         }
-        assert_eq!(to.store_sight(Path::new("/store"), Path::new("/none")), Some(BTreeMap::new()), "a broken stream leaves nothing");
+        assert_eq!(to.store_sight(Path::new("/store"), Path::new("/none"), None), Some(BTreeMap::new()), "a broken stream leaves nothing");
         assert_eq!(to.take(&transfer(&names), &mut stream.as_slice()).unwrap(), Taken { files: 1 });
         let parent = to.files.get(Path::new("/store").join(&names[0][..2])).unwrap();
         assert_eq!((parent.owner.as_str(), parent.mode), ("odoo", 0o755));

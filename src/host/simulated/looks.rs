@@ -52,9 +52,15 @@ impl Machine {
             Look::Cluster(cluster) => Sight::Cluster(self.cluster_sight(cluster)?),
             Look::Server(cluster) => Sight::Server(self.server_sight(cluster)?),
             Look::Attachments(cluster, database) => Sight::Attachments(self.attachments(cluster, database.as_str())?),
-            Look::Store { directory, stamp } => {
+            Look::Store { directory, stamp, hashed } => {
                 self.enter(directory)?;
-                Sight::Store(self.store_sight(directory, stamp))
+                Sight::Store(self.store_sight(directory, stamp, *hashed))
+            }
+            Look::LostBundles { cluster, database, directory } => {
+                self.enter(directory)?;
+                let bundles = self.attachments(cluster, database.as_str())?.into_iter().filter(|(_, row)| row.regenerable);
+                let lost = bundles.map(|(name, _)| name).filter(|name| self.files.bytes(directory.join(name)).is_none());
+                Sight::LostBundles(self.files.is_directory(directory).then(|| lost.collect()))
             }
             Look::Present { directory, names } => {
                 self.enter(directory)?;

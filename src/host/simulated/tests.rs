@@ -120,7 +120,7 @@ fn the_pair_is_a_running_production_and_a_bare_machine() {
     assert_eq!((page.status, page.assets.len()), (200, 3));
     assert!(page.assets.iter().all(|asset| asset.status == 200));
     let Ok(Sight::Attachments(attachments)) = see(&world, &erp1(), Look::Attachments(cluster(), "acme".parse().unwrap())) else { panic!() };
-    let store = Look::Store { directory: "/var/lib/odoo/.local/share/Odoo/filestore/acme".into(), stamp: "/none".into() };
+    let store = Look::Store { directory: "/var/lib/odoo/.local/share/Odoo/filestore/acme".into(), stamp: "/none".into(), hashed: None };
     let Ok(Sight::Store(Some(files))) = see(&world, &erp1(), store) else { panic!() };
     assert!(attachments.len() == 39 && attachments.values().filter(|row| row.regenerable).count() == 3);
     for (name, row) in &attachments {

@@ -166,42 +166,50 @@ fn full_disk(pair: &mut Pair) -> Result<()> {
 
 /// What ends a copy in the middle.
 const FAULTS: [&str; 7] = ["otr", "sshd", "link", "serve", "read-only", "full", "reboot"];
+/// Megabytes after which a disk is full.
+const FULL_AT: [usize; 8] = [4, 25, 9, 32, 14, 39, 18, 44];
 
 fn interrupted(pair: &mut Pair) -> Result<()> {
-    let soak = std::env::var("OTR_PAIR_SOAK").ok().and_then(|text| text.parse().ok());
+    let soak: Option<usize> = std::env::var("OTR_PAIR_SOAK").ok().and_then(|text| text.parse().ok());
+    // Anywhere between the login and the last name.
+    let mut span = 1500;
     if soak.is_some() {
         odoo::create_many(&pair.lab, "erp1", 18_000, "soak")?;
         replayed(&pair.lab, "select count(*) from ir_attachment where name like 'soak-%'", "18000")?;
+        pair.lab.sh("erp2", &format!("rm -rf {FILESTORE}/[0-9a-f]*"))?;
+        span = (pair.otr.run(SPEC, "sync filestore")?.seconds * 1000.0) as u64;
     }
-    let mut broken = 0;
-    for round in 0..soak.unwrap_or(FAULTS.len()) {
+    let (mut broken, mut round) = (0, 0);
+    // Two of three come in time, at the least.
+    while round < FAULTS.len() || soak.is_some_and(|wanted| broken < wanted && round < wanted * 3 / 2) {
         let fault = FAULTS[round % FAULTS.len()];
-        let broke = interrupt(pair, round, fault, soak.is_some()).with_context(|| format!("round {round}, {fault}"))?;
+        let moment = 200 + round as u64 * 1_618_033 % (span - 200);
+        let broke = interrupt(pair, round, fault, moment).with_context(|| format!("round {round}, {fault}"))?;
         broken += usize::from(broke);
+        round += 1;
         if soak.is_some() {
-            println!("round {round}: {fault} {}", if broke { "broke it off" } else { "came too late" });
+            println!("{fault} after {moment} of {span} ms {}", if broke { "broke it off" } else { "came too late" });
         }
         whole(&pair.lab).with_context(|| format!("round {round}, after {fault}: {}", pair.otr.started_said()))?;
         if matches!(fault, "read-only") {
             pair.lab.sh("erp2", &format!("umount {FILESTORE}"))?;
         }
     }
-    println!("({broken} copies broke off) ");
+    println!("({broken} copies of {round} broke off) ");
+    ensure!(broken >= soak.unwrap_or(1), "too few of {round} copies broke off: {broken}");
     pair.otr.run(SPEC, "sync filestore")?.ended(0)?;
     whole(&pair.lab)
 }
 
 /// Interrupts a copy and lets the next run finish it; whether it was interrupted before its end.
-fn interrupt(pair: &mut Pair, round: usize, fault: &str, soak: bool) -> Result<bool> {
+fn interrupt(pair: &mut Pair, round: usize, fault: &str, moment: u64) -> Result<bool> {
     match fault {
         "read-only" => small_disk(&pair.lab, 400)?,
         // Full at another moment every time.
-        "full" => small_disk(&pair.lab, if soak { 4 + round * 7 % 41 } else { 4 })?,
+        "full" => small_disk(&pair.lab, FULL_AT[round / FAULTS.len() % FULL_AT.len()])?,
         _ => pair.lab.sh("erp2", &format!("rm -rf {FILESTORE}/[0-9a-f]*")).map(drop)?,
     }
     let mut child = pair.otr.start(SPEC, "sync filestore")?;
-    // Anywhere between the login and the last rename.
-    let moment = 300 + if soak { round as u64 * 1_618_033 % 4000 } else { 137 * (round as u64 * 7 % 11) };
     std::thread::sleep(std::time::Duration::from_millis(moment));
     match fault {
         "otr" => child.kill()?,
@@ -227,7 +235,7 @@ fn interrupt(pair: &mut Pair, round: usize, fault: &str, soak: bool) -> Result<b
         }
     }
     let ended = child.wait()?;
-    let torn = pair.lab.sh("erp2", &format!("cd {FILESTORE}; find [0-9a-f]* -type f 2>/dev/null | while read -r f; do s=$(sha1sum <$f); [ ${{s%% *}} = ${{f##*/}} ] || echo $f; done"))?;
+    let torn = misnamed(&pair.lab)?;
     ensure!(torn.is_empty(), "after {fault}: {torn}");
     match fault {
         "read-only" => pair.lab.sh("erp2", &format!("mount -o remount,rw {FILESTORE}")).map(drop)?,
@@ -238,8 +246,7 @@ fn interrupt(pair: &mut Pair, round: usize, fault: &str, soak: bool) -> Result<b
         }
         _ => {}
     }
-    // The end of the copy on erp2 may still hold the store for a moment.
-    pair.otr.run(SPEC, "sync filestore")?.ended(0)?;
+    pair.otr.finish(SPEC, "sync filestore")?;
     Ok(!ended.success())
 }
 
@@ -283,9 +290,14 @@ fn whole(lab: &Lab) -> Result<()> {
     filestore_is_whole(lab)
 }
 
+/// Files whose SHA-1 is not their name.
+fn misnamed(lab: &Lab) -> Result<String> {
+    lab.sh("erp2", &format!("cd {FILESTORE}; find [0-9a-f]* -type f -print0 2>/dev/null | xargs -0r sha1sum | awk '{{ n = $2; sub(\".*/\", \"\", n); if (n != $1) print $2 }}'"))
+}
+
 /// Every file the database names is there, its name is its SHA-1, and Odoo owns every level.
 fn filestore_is_whole(lab: &Lab) -> Result<()> {
-    let wrong = lab.sh("erp2", &format!("cd {FILESTORE}; find [0-9a-f]* -type f -print0 | xargs -0 sha1sum | awk '{{ n = $2; sub(\".*/\", \"\", n); if (n != $1) print $2 }}'"))?;
+    let wrong = misnamed(lab)?;
     ensure!(wrong.is_empty(), "files whose SHA-1 is not their name:\n{wrong}");
     let foreign = lab.sh("erp2", "find /var/lib/odoo ! -user odoo")?;
     ensure!(foreign.is_empty(), "not owned by odoo:\n{foreign}");
