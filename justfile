@@ -39,7 +39,7 @@ collection: static
 
 # The simulated pair: plan, apply, power cut, promote
 demo:
-    cargo run --release --locked -- demo
+    cargo run --locked -- demo
 
 # Boot the machines for a look around: erp1 a production, erp2 bare
 lab-up:
