@@ -287,7 +287,7 @@ impl Run<'_> {
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let before = std::fs::metadata(path).and_then(|meta| meta.modified()).map_or(0.0, seconds);
         let young = |name: &&StoreName| self.fetched.binary_search(name).is_err() && self.place.ctime(name).is_none_or(|at| at > before);
-        let young: Vec<StoreName> = self.have.iter().filter(|_| !all).filter(young).copied().collect();
+        let young: Vec<StoreName> = if all { Vec::new() } else { self.have.iter().filter(young).copied().collect() };
         for name in young {
             self.verify(&name);
         }
