@@ -44,10 +44,20 @@ pub fn chapter() -> Chapter {
             ensure!(run.said().contains("--production-is-down"), "it does not say how to go on");
             Ok(())
         })
+        .step("and_the_file_of_an_asset_bundle_is_gone", |pair| {
+            // A bundle of the login page, by its name alone.
+            let sql =
+                "select store_fname from ir_attachment where name like '%assets_frontend%.js' and store_fname <> '' order by id limit 1";
+            let name = pair.lab.sql("erp2", "acme", sql)?;
+            pair.lab.sh("erp2", &format!("rm {}/{name}", odoo::FILESTORE)).map(drop)
+        })
         .step("promote", |pair| {
             let before = std::fs::read_to_string(pair.otr.spec(SPEC))?;
             let run = pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --write-spec --json")?;
             run.ended(0)?;
+            let steps = run.json()?.0["steps"].as_array().context("a promotion has steps")?.clone();
+            let bundles = steps.iter().find(|step| step["step"] == "bundles").context("it has a step bundles")?.to_string();
+            ensure!(bundles.contains("delete 1 lost asset bundles from acme"), "the lost bundle is not made again: {bundles}");
             pair.notes.text = run.stdout;
             let after = std::fs::read_to_string(pair.otr.spec(SPEC))?;
             ensure!(
