@@ -204,8 +204,8 @@ pub enum Action {
     Sentinel(SentinelAction),
     /// Something for a drill.
     Drill(DrillAction),
-    /// Append a line to a journal, fsynced.
-    AppendJournal { path: PathBuf, line: String },
+    /// Append a line to a record, fsynced; one that `rotates` first begins anew where it became large.
+    AppendJournal { path: PathBuf, line: String, rotates: bool },
     /// Run a program of the spec's or the command line's: a hook, a fence, a snapshot.
     Run { command: CommandLine },
     /// Put this very program there.

@@ -96,7 +96,7 @@ pub fn drill(drill: &Drill<'_>) -> DrillReport {
     // A refusal is no drill.
     if let (true, Some(line)) = (report.begun, report.line(error)) {
         let path = Drilled::path(drill.inputs.spec);
-        if let Err(why) = drill.fleet.act(drill.host, &Action::AppendJournal { path, line }) {
+        if let Err(why) = drill.fleet.act(drill.host, &Action::AppendJournal { path, line, rotates: true }) {
             report.next.push(format!("this drill is not on record: {why}"));
         }
     }

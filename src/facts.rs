@@ -19,6 +19,7 @@ use crate::look::{
     TreeSums, UnitSight, Vitals,
 };
 use crate::name::{DatabaseName, HostName, UnitName};
+use crate::record::Record;
 use crate::secret::{Secret, SecretError};
 
 /// Why a resource could not decide.
@@ -139,6 +140,10 @@ impl Facts {
     question!(
         /// A file's text.
         content(path: &Path) -> Option<Content>, Content, Look::Content(path.to_owned())
+    );
+    question!(
+        /// The end of a record; `None` if there is none.
+        record(path: &Path) -> Option<Record>, Record, Look::Record(path.to_owned())
     );
     question!(
         /// A file that holds a secret.

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Record;
 use crate::spec::Spec;
 
 pub mod drill;
 pub mod pause;
+pub mod promotion;
 
 /// One run of `sync`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +42,15 @@ impl Copied {
     }
 
     /// When the last good run ended that copied files. A line that broke off is no run.
-    pub fn last_good(record: &str) -> Option<String> {
+    pub fn last_good(record: &Record) -> Option<String> {
         let files = |copied: &Copied| copied.ok && copied.what.as_deref() != Some("sessions");
-        record.lines().rev().filter_map(|line| serde_json::from_str::<Copied>(line).ok()).find(files).map(|copied| copied.at)
+        record.events::<Copied>().rev().find(files).map(|copied| copied.at)
     }
 
     /// When each kind of copy last ran, and last went well.
-    pub fn runs(record: &str) -> Vec<Ran> {
+    pub fn runs(record: &Record) -> Vec<Ran> {
         let mut runs: Vec<Ran> = Vec::new();
-        for copied in record.lines().filter_map(|line| serde_json::from_str::<Copied>(line).ok()) {
+        for copied in record.events::<Copied>() {
             let what = copied.what.unwrap_or_else(|| "data".into());
             let ran = match runs.iter_mut().find(|ran| ran.what == what) {
                 Some(ran) => ran,
@@ -73,10 +75,11 @@ mod tests {
 
     #[test]
     fn the_last_good_run_is_found() {
+        let read = |text: &str| Record::of(text.as_bytes(), text.len() as u64);
         let record = "{\"at\":\"1\",\"ok\":true}\n{\"at\":\"2\",\"ok\":true}\n{\"at\":\"3\",\"ok\":false}\n{\"at\":\"4";
-        assert_eq!(Copied::last_good(record).as_deref(), Some("2"));
-        assert_eq!(Copied::last_good(""), None);
-        let record = record.replace("\n{\"at\":\"4", "\n{\"at\":\"5\",\"ok\":true,\"what\":\"sessions\"}");
+        assert_eq!(Copied::last_good(&read(record)).as_deref(), Some("2"));
+        assert_eq!(Copied::last_good(&read("")), None);
+        let record = read(&record.replace("\n{\"at\":\"4", "\n{\"at\":\"5\",\"ok\":true,\"what\":\"sessions\"}"));
         assert_eq!(Copied::last_good(&record).as_deref(), Some("2"));
         let runs: Vec<_> = Copied::runs(&record).into_iter().map(|ran| (ran.what, ran.last_ran, ran.last_succeeded)).collect();
         let some = |text: &str| Some(text.to_owned());

@@ -16,11 +16,12 @@
 //!
 //! ```text
 //! name     ->
+//! record   ->
 //! secret   ->
 //! format   -> secret
-//! look     -> name secret
-//! action   -> guard look name secret
-//! facts    -> look name secret
+//! look     -> name record secret
+//! action   -> guard look name record secret
+//! facts    -> look name record secret
 //! epoch    -> facts name
 //! guard    -> epoch name spec
 //! session  -> secret
@@ -35,24 +36,24 @@
 //! draft    -> format look name secret session
 //! doctor   -> facts look name report spec wanted
 //! sessions -> facts look name spec wanted
-//! history  -> spec
+//! history  -> name record spec
 //! filestore -> action look name
-//! host     -> action epoch filestore guard look name secret spec storage
+//! host     -> action epoch filestore guard look name record secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action compare draft drill name plan promote resource secret sessions status
 //! converge -> action facts fleet host look name plan report resource spec storage
 //! sync     -> action converge fleet look name plan report resource spec wanted
-//! promote  -> action converge epoch facts fleet guard history host look name plan report resource spec wanted
+//! promote  -> action converge epoch facts fleet guard history host look name plan record report resource spec wanted
 //! drill    -> action converge facts fleet format history look name plan promote resource secret session spec wanted
 //! cli      -> name
-//! command  -> action cli compare converge doctor draft drill epoch facts filestore fleet format guard history host look name plan promote report resource secret sessions spec status sync template wanted
+//! command  -> action cli compare converge doctor draft drill epoch facts filestore fleet format guard history host look name plan promote record report resource secret sessions spec status sync template wanted
 //! ```
 //!
 //! No file, process, clock or environment variable is touched in these (`action` is not among
 //! them for one line: it reads otr's own program, to install it on a standby):
 //!
 //! ```text
-//! pure: compare doctor draft epoch facts format guard look name plan report resource session sessions status storage wanted
+//! pure: compare doctor draft epoch facts format guard look name plan record report resource session sessions status storage wanted
 //! ```
 
 pub mod action;
@@ -75,6 +76,7 @@ pub mod look;
 pub mod name;
 pub mod plan;
 pub mod promote;
+pub mod record;
 pub mod report;
 pub mod resource;
 pub mod secret;

@@ -31,6 +31,7 @@ pub mod packages;
 pub mod paths;
 pub mod postgres;
 pub mod python;
+pub mod record;
 pub mod redis;
 pub mod sentinel;
 pub mod sessions;
@@ -107,6 +108,8 @@ pub enum Look {
     Path(PathBuf),
     /// A file's bytes, up to 1 MiB.
     Content(PathBuf),
+    /// The end of a record.
+    Record(PathBuf),
     /// A file that holds a secret, read whole into custody.
     SecretContent(PathBuf),
     /// The SHA-256 of a file.
@@ -212,6 +215,7 @@ impl std::fmt::Display for Look {
             Look::Nixos => f.write_str("NixOS"),
             Look::Path(path)
             | Look::Content(path)
+            | Look::Record(path)
             | Look::SecretContent(path)
             | Look::Digest(path)
             | Look::Tree(path)
@@ -257,6 +261,7 @@ pub enum Sight {
     Nixos(Option<NixSystem>),
     Path(PathSight),
     Content(Option<content::Content>),
+    Record(Option<crate::record::Record>),
     SecretContent(Option<crate::secret::Secret>),
     Digest(Option<String>),
     Unit(UnitSight),

@@ -13,6 +13,7 @@ use crate::converge::{Limits, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
+use crate::history::promotion::open;
 use crate::host::Connect;
 use crate::look::Look;
 use crate::name::HostName;
@@ -22,6 +23,7 @@ use crate::resource::Wanted;
 use crate::spec::Spec;
 use crate::wanted::{Inputs, cluster_at, on};
 
+pub mod event;
 pub mod fence;
 mod hooks;
 pub mod incident;
@@ -36,8 +38,9 @@ mod told;
 
 pub use told::{HookOutcome, HookReport, PromoteReport, StepOutcome, StepReport};
 
+use event::Found;
 use hooks::When;
-use journal::{Found, Journal};
+use journal::Journal;
 use smoke::Smoke;
 use steps::Step;
 
@@ -259,7 +262,9 @@ fn put_back(promotion: &Promotion<'_>, before: Inputs<'_>, journal: &Journal<'_>
 fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, journal: &mut Journal<'_>) -> StepReport {
     let start = Instant::now();
     let mut report = StepReport::new(step.name, step.about, StepOutcome::Done);
-    let result = (step.guard)(promotion, progress, journal).and_then(|seen| {
+    // A host that gives no answer is told by the guard; a journal that cannot be read ends everything.
+    let guarded = (step.guard)(promotion, progress, journal);
+    let result = journal.known().and(guarded).and_then(|seen| {
         report.seen = seen;
         if step.changes {
             journal.began(step.name, progress.seen.as_ref())?;
@@ -333,10 +338,10 @@ pub(crate) fn look(promotion: &Promotion<'_>, host: &HostName, looks: &[Look]) -
 pub fn nothing_to_do(fleet: &Fleet, spec: &Spec, host: &HostName) -> bool {
     let Some(at) = cluster_at(spec, host) else { return false };
     let journal = journal::path(spec, Verb::Promote);
-    let looks = [Look::Server(at.cluster.clone()), Look::Content(journal.clone())];
+    let looks = [Look::Server(at.cluster.clone()), Look::Record(journal.clone())];
     let facts = fleet.look(looks.into_iter().map(|look| (host.clone(), look)));
-    let open = facts.content(host, &journal).map(|content| content.as_ref().is_some_and(|c| journal::open(&c.text).is_some()));
-    at.server(&facts).is_ok_and(|server| server.is_some_and(|server| !server.in_recovery)) && open == Ok(false)
+    let closed = facts.record(host, &journal).is_ok_and(|record| record.as_ref().is_none_or(|record| open(record) == Ok(None)));
+    at.server(&facts).is_ok_and(|server| server.is_some_and(|server| !server.in_recovery)) && closed
 }
 
 /// The standby a spec would promote if none is named: its only one.

@@ -21,6 +21,7 @@ mod filestore;
 mod memcached;
 mod pause;
 mod postgres;
+mod records;
 mod redis;
 mod sentinel;
 
@@ -105,12 +106,18 @@ pub struct HostStatus {
     /// When the last good `otr sync` to a standby ended, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<String>,
+    /// Its record cannot be read, or not as far as that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub last_sync_unseen: bool,
     /// Drills of this standby.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillStatus>,
     /// The scheduled runs on this standby rest: who asked for it, why, until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// What a journal leaves open, and what cannot be read of a record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
     /// What could not be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -122,9 +129,10 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     for host in spec.members() {
         let mut add = |look| looks.push((host.clone(), look));
         add(Look::Machine);
+        records::looks(spec, host).into_iter().for_each(&mut add);
         if spec.role(host) == Role::Standby {
-            add(Look::Content(Copied::path(spec)));
-            add(Look::Content(Pause::path(spec)));
+            add(Look::Record(Copied::path(spec)));
+            add(Look::Record(Pause::path(spec)));
             drill::looks(spec).into_iter().for_each(&mut add);
         }
         if let Some(odoo) = &spec.odoo {
@@ -214,6 +222,8 @@ fn server<'a>(spec: &Spec, facts: &'a Facts, host: &HostName) -> Option<&'a Serv
 
 fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&Server>) -> HostStatus {
     let role = spec.role(host);
+    let read = records::records(spec, facts, host);
+    let copied = facts.record(host, &Copied::path(spec)).ok().and_then(|record| record.as_ref());
     let mut status = HostStatus {
         host: host.clone(),
         role: role.as_str(),
@@ -228,22 +238,19 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         memcached: None,
         sentinel: None,
         filestores: Vec::new(),
-        syncs: facts
-            .content(host, &Copied::path(spec))
-            .ok()
-            .and_then(|content| content.as_ref())
-            .map(|content| Copied::runs(&content.text))
-            .unwrap_or_default(),
-        last_sync: facts.content(host, &Copied::path(spec)).ok().and_then(|content| Copied::last_good(&content.as_ref()?.text)),
+        syncs: copied.map(Copied::runs).unwrap_or_default(),
+        last_sync: copied.and_then(Copied::last_good),
+        last_sync_unseen: read.copied_unseen,
         drill: (role == Role::Standby).then(|| drill::drill_status(spec, facts, host)).flatten(),
         // It blocks no promotion, and neither does that it was not seen.
         paused: paused(spec, facts, host).ok().flatten().filter(|_| role == Role::Standby),
+        records: read.words,
         unseen: Vec::new(),
     };
     if status.error.is_some() {
         return status;
     }
-    let mut unseen = Vec::new();
+    let mut unseen: Vec<String> = read.obstacle.into_iter().collect();
     match sentinel::sentinel_status(spec, facts, host) {
         Some(Ok(seen)) => status.sentinel = Some(seen),
         Some(Err(why)) => unseen.push(why),

@@ -181,7 +181,7 @@ fn two_hundred_looks_are_one_trip_on_one_connection() {
         let seen = host.look(&looks).unwrap();
         println!("{client}: connect {connected:?}, with one trip of {} looks {:?}", looks.len(), begin.elapsed());
         assert!(seen.len() == 200 && seen.values().all(Result::is_ok));
-        host.act(&Action::AppendJournal { path: server.at(client), line: "x".into() }).unwrap();
+        host.act(&Action::AppendJournal { path: server.at(client), line: "x".into(), rotates: false }).unwrap();
         let begin = Instant::now();
         host.look(&looks).unwrap();
         println!("{client}: a second trip {:?}", begin.elapsed());
@@ -322,7 +322,7 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
             }
             Instant::now()
         });
-        let result = host.act(&Action::AppendJournal { path: path.clone(), line: "it went on".into() });
+        let result = host.act(&Action::AppendJournal { path: path.clone(), line: "it went on".into(), rotates: false });
         assert!(cut.join().unwrap().elapsed() < Duration::from_secs(3));
         match result {
             Err(HostError::Unreachable { why }) => assert!(why.contains("is not known"), "{why}"),
@@ -359,7 +359,7 @@ fn gives_up(client: &str) {
     };
     signal("-STOP");
     let begin = Instant::now();
-    let result = host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() });
+    let result = host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into(), rotates: false });
     println!("{client}: {:?} after {:?}", result, begin.elapsed());
     assert!(matches!(result, Err(HostError::Unreachable { .. })) && begin.elapsed() < Duration::from_secs(95));
     signal("-KILL");
@@ -495,7 +495,7 @@ fn sudo_gives_the_rights_for_looks_actions_and_copies() {
         return;
     }
     let mut host = server.open(json!({"become": "sudo"})).unwrap();
-    host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into() }).unwrap();
+    host.act(&Action::AppendJournal { path: server.at("journal"), line: "x".into(), rotates: false }).unwrap();
     std::fs::create_dir(server.at("to")).unwrap();
     let transfer = Transfer {
         source: server.dir.path().into(),

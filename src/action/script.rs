@@ -17,6 +17,7 @@ use crate::name::PackageName;
 use crate::secret::{REDACTED, Text};
 
 mod clone;
+mod record;
 mod rejoin;
 
 /// Where the first predecessor of every file otr replaces is kept, under its old path.
@@ -137,10 +138,7 @@ pub fn script(action: &Action) -> String {
         }
         Action::Sentinel(action) => action.script(),
         Action::Drill(action) => action.script(),
-        Action::AppendJournal { path, line } => {
-            let (path, directory) = (quote_path(path), quote_path(path.parent().unwrap_or(path)));
-            format!("mkdir -p -m 0700 -- {directory}\nprintf '%s\\n' {} >> {path}\nsync {path} {directory}", quote(line))
-        }
+        Action::AppendJournal { path, line, rotates } => record::append(path, line, *rotates),
         Action::Run { command } => {
             // What it leaves running must not hold otr's lock.
             let late = format!("it did not end within {} s", command.seconds);

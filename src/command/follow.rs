@@ -1,8 +1,7 @@
 //! `otr sync filestore --follow`: a service on a standby. Runs until it is told to stop or its
 //! host is promoted.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -10,15 +9,16 @@ use anyhow::{Context, Result, ensure};
 use super::notify::notify;
 use super::pause::resting_here;
 use super::{Exit, Session};
-use crate::action::Gift;
+use crate::action::{Action, Gift};
 use crate::cli::Global;
 use crate::filestore::follow::{Follow, Round};
 use crate::filestore::production::Asked;
 use crate::history::Copied;
 use crate::history::pause::Pause;
-use crate::host::{Connect, Host};
+use crate::host::{Connect, Host, local};
 use crate::name::HostName;
 use crate::spec::Spec;
+use crate::spec::host::HostSpec;
 use crate::sync::{Stores, stores};
 
 /// A connection nobody needed for so long is closed: with nothing new there is no traffic.
@@ -57,7 +57,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
             let before = follow.compared();
             let round = follow.round(&mut Asked { source: directory, give: &mut |gift| production.give(gift) }, &alive);
             if let Some((_, ok)) = follow.compared().filter(|now| before.is_none_or(|before| before.0 != now.0)) {
-                put_on_record(spec, ok);
+                put_on_record(spec, &here, ok);
             }
             match round {
                 Round::Well { files, waiting } => {
@@ -93,12 +93,12 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
 }
 
 /// `otr status` shows when everything was compared last, and when that last went well.
-fn put_on_record(spec: &Spec, ok: bool) {
+fn put_on_record(spec: &Spec, here: &HostName, ok: bool) {
     let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok, what: Some("follow".into()) };
-    let append = || -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).open(Copied::path(spec))?;
-        // In one write: another otr may append too.
-        file.write_all(format!("{}\n", serde_json::to_string(&copied)?).as_bytes())
+    let append = || -> Result<()> {
+        let spec_here = HostSpec { becomes: None, ..spec.hosts.get(here).cloned().context("this host is not in the spec")? };
+        let action = Action::AppendJournal { path: Copied::path(spec), line: serde_json::to_string(&copied)?, rotates: true };
+        Ok(local::open(&spec_here).act(&action)?)
     };
     if let Err(error) = append() {
         println!("this comparison is not on record: {}: {error}", Copied::path(spec).display());

@@ -5,11 +5,12 @@ use anyhow::{Result, bail};
 use super::{Exit, Session, holder, locked, open_fleet, print};
 use crate::cli::{Global, IncidentArgs};
 use crate::fleet::Fleet;
+use crate::history::promotion;
 use crate::look::Look;
 use crate::name::HostName;
-use crate::promote::Verb;
+use crate::promote::event::Event;
 use crate::promote::incident::Incident;
-use crate::promote::journal::{Event, appended, now, path};
+use crate::promote::journal::{appended, now, path};
 use crate::report::incident::{markdown, render, summary};
 use crate::spec::Spec;
 
@@ -20,10 +21,11 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
-    let (mut incidents, unseen) = read(spec, &fleet);
+    let (mut incidents, mut unseen) = read(spec, &fleet);
+    unseen.iter_mut().for_each(|(host, why)| *why = fleet.unreachable(host).unwrap_or_else(|| std::mem::take(why)));
+    unseen.dedup();
     for (host, why) in &unseen {
-        let why = fleet.unreachable(host).unwrap_or_else(|| why.clone());
-        eprintln!("note: the journals of {host} could not be read: {why}");
+        eprintln!("note: not all of {host}'s journals could be read: {why}");
     }
     // What is on record may be on a host that was not seen.
     let elsewhere = if unseen.is_empty() { "" } else { " where it could be read" };
@@ -58,23 +60,43 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Every incident of every member, the oldest first, and whose journals were not seen.
+/// Every incident of every member, the oldest first, and what of the journals was not seen.
 fn read(spec: &Spec, fleet: &Fleet) -> (Vec<Incident>, Vec<(HostName, String)>) {
-    let paths = [Verb::Promote, Verb::Rejoin].map(|verb| path(spec, verb));
-    let looks = spec.members().flat_map(|host| paths.iter().map(|path| (host.clone(), Look::Content(path.clone()))));
+    let paths = promotion::paths(spec);
+    let looks = spec.members().flat_map(|host| paths.iter().map(|path| (host.clone(), Look::Record(path.clone()))));
     let facts = fleet.look(looks.collect::<Vec<_>>());
     let (mut incidents, mut unseen) = (Vec::new(), Vec::new());
     for host in spec.members() {
         for path in &paths {
-            match facts.content(host, path) {
-                Ok(Some(content)) => incidents.extend(Incident::read(host, &content.text)),
+            match facts.record(host, path) {
+                Ok(Some(record)) => {
+                    incidents.extend(Incident::read(host, record));
+                    let open = promotion::open(record).err();
+                    let trouble = open.into_iter().chain(record.trouble::<Event>());
+                    unseen.extend(trouble.map(|why| (host.clone(), format!("{}: {why}", path.display()))));
+                }
                 Ok(None) => {}
                 Err(error) => unseen.push((host.clone(), error.to_string())),
             }
         }
     }
-    unseen.dedup_by(|a, b| a.0 == b.0);
+    apart(fleet, &mut incidents, &mut unseen);
     // RFC 3339 in UTC sorts as text.
     incidents.sort_by(|a, b| a.begin.at.cmp(&b.begin.at));
     (incidents, unseen)
+}
+
+/// Lists that lie in files of their own.
+fn apart(fleet: &Fleet, incidents: &mut [Incident], unseen: &mut Vec<(HostName, String)>) {
+    let looks: Vec<_> =
+        incidents.iter().flat_map(|one| one.apart().map(|list| (one.recorded_on.clone(), Look::Record(list.path.clone())))).collect();
+    if looks.is_empty() {
+        return;
+    }
+    let facts = fleet.look(looks);
+    for incident in incidents {
+        for why in incident.complete(&facts) {
+            unseen.push((incident.recorded_on.clone(), why));
+        }
+    }
 }

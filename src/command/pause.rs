@@ -16,6 +16,7 @@ use crate::fleet::Fleet;
 use crate::history::pause::Pause;
 use crate::name::HostName;
 use crate::plan::check::may_change;
+use crate::record::Record;
 use crate::spec::Spec;
 use crate::status::{pause_looks, paused};
 
@@ -88,7 +89,7 @@ fn change_one(spec: &Spec, fleet: &Fleet, host: &HostName, dry_run: bool, wish: 
         None => is.as_ref().and_then(|_| Pause::resume(now, &who())),
     };
     let Some(line) = line.filter(|_| !dry_run) else { return Ok(wanted) };
-    fleet.act(host, &Action::AppendJournal { path: Pause::path(spec), line })?;
+    fleet.act(host, &Action::AppendJournal { path: Pause::path(spec), line, rotates: true })?;
     let seen = paused(spec, &fleet.look(pause_looks(spec, host)), host)?;
     ensure!(seen == wanted, "{} does not say so afterwards; run it again", Pause::path(spec).display());
     Ok(seen)
@@ -132,8 +133,12 @@ pub(super) fn rests(global: &Global, verb: &'static str, spec: &Spec, fleet: &Fl
 /// Why what runs on the standby itself rests, if it does.
 pub(super) fn resting_here(record: &Path) -> Option<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    match std::fs::read_to_string(record) {
-        Ok(text) => Pause::active(&text, now).map(|pause| pause.words()),
+    let read = || match std::fs::symlink_metadata(record)?.is_file() {
+        true => std::fs::read(record),
+        false => Err(std::io::Error::other("it is no file")),
+    };
+    match read() {
+        Ok(bytes) => Pause::active(&Record::of(&bytes, bytes.len() as u64), now).map(|pause| pause.words()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => Some(format!("rests: whether it is paused was not seen: {}: {error}", record.display())),
     }

@@ -129,12 +129,12 @@ pub(super) fn note(session: &Session, fleet: &crate::fleet::Fleet, failed: bool,
     let spec = &session.loaded.spec;
     let copied = Copied { at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ok: !failed, what: what.clone() };
     let Ok(line) = serde_json::to_string(&copied) else { return Vec::new() };
-    let mut actions = vec![Action::AppendJournal { path: Copied::path(spec), line }];
+    let mut actions = vec![Action::AppendJournal { path: Copied::path(spec), line, rotates: true }];
     if let (Some(path), false) = (&spec.schedule.summary_file, failed) {
         // The form of the predecessor's ot-write-summary, in UTC.
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace('T', " ").replace('Z', "");
         let line = format!("{at} :  otr sync{}", what.map(|what| format!(" {what}")).unwrap_or_default());
-        actions.push(Action::AppendJournal { path: path.clone(), line });
+        actions.push(Action::AppendJournal { path: path.clone(), line, rotates: false });
     }
     // A good copy is good without its record; that there is none must be said.
     spec.standbys()

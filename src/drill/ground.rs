@@ -1,12 +1,12 @@
 //! Whether a drill may begin, and on what: each refusal names its figures. Pure.
 
 use crate::action::drill::{PLACE, UNIT};
-use crate::facts::Facts;
+use crate::facts::{FactError, Facts};
+use crate::history::promotion;
 use crate::look::drill::Ground;
-use crate::look::{DrillLook, DrillSight, Look, Server};
+use crate::look::{DrillLook, DrillSight, Look, Server, SightError};
 use crate::name::HostName;
 use crate::plan::check::may_change;
-use crate::promote::{Verb, journal};
 use crate::resource::postgres::ClusterAt;
 use crate::spec::{Odoo, Spec};
 use crate::wanted::cluster_at;
@@ -57,25 +57,36 @@ pub fn looks(spec: &Spec, place: &Place<'_>) -> Vec<(HostName, Look)> {
 
 /// The journals of every member: one is on the host that becomes production.
 pub fn journals(spec: &Spec) -> Vec<(HostName, Look)> {
-    let paths = [Verb::Promote, Verb::Rejoin].map(|verb| journal::path(spec, verb));
-    spec.members().flat_map(|member| paths.iter().map(|path| (member.clone(), Look::Content(path.clone())))).collect()
+    let paths = promotion::paths(spec);
+    // Where otr may only look, it never wrote one.
+    let members = spec.members().filter(|member| may_change(spec, member));
+    members.flat_map(|member| paths.iter().map(|path| (member.clone(), Look::Record(path.clone())))).collect()
 }
 
-/// A promotion, switchover or rejoin that is open; a member that gives no answer says nothing.
-pub fn open(spec: &Spec, facts: &Facts) -> Option<String> {
+/// Whether a promotion, switchover or rejoin is open; a member that gives no answer says nothing.
+///
+/// # Errors
+/// One is, or a journal that is there cannot be read.
+pub fn nothing_open(spec: &Spec, host: &HostName, facts: &Facts) -> Result<(), String> {
     for (member, look) in journals(spec) {
-        let Look::Content(path) = look else { continue };
-        let Ok(Some(text)) = facts.content(&member, &path) else { continue };
-        if let Some(begun) = journal::open(&text.text) {
-            let verb = &begun.verb;
-            return Some(format!(
-                "a {verb} begun {} is open ({} on {member}): finish it first with `otr {verb}`",
-                begun.at,
-                path.display()
-            ));
+        let Look::Record(path) = look else { continue };
+        let unread = |why: &str| format!("whether a promotion is open is not known: {} on {member} cannot be read: {why}", path.display());
+        match facts.record(&member, &path) {
+            Ok(None) | Err(FactError::Unreachable { .. }) => {}
+            // A login that is not root promotes nobody there.
+            Err(FactError::Unseen { why: SightError::Denied(_), .. }) if member != *host => {}
+            Err(error) => return Err(unread(&error.to_string())),
+            Ok(Some(record)) => match promotion::open(record) {
+                Ok(None) => {}
+                Err(why) => return Err(unread(&why)),
+                Ok(Some(begun)) => {
+                    let (verb, at, path) = (&begun.verb, &begun.at, path.display());
+                    return Err(format!("a {verb} begun {at} is open ({path} on {member}): finish it first with `otr {verb}`"));
+                }
+            },
         }
     }
-    None
+    Ok(())
 }
 
 /// Whether another drill is under way.
@@ -98,9 +109,7 @@ pub fn judge<'a>(spec: &Spec, place: &Place<'_>, facts: &'a Facts) -> Result<(&'
     if busy(host, facts) {
         return Err(format!("another drill is under way on {host} ({UNIT})"));
     }
-    if let Some(open) = open(spec, facts) {
-        return Err(open);
-    }
+    nothing_open(spec, host, facts)?;
     let server = place.at.server(facts).map_err(|e| e.to_string())?;
     let server = server.ok_or_else(|| format!("PostgreSQL {} does not run on {host}: start {}", place.at.cluster, place.at.unit()))?;
     if !server.in_recovery {

@@ -70,10 +70,8 @@ fn begin(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
     progress.begun = !progress.busy;
     begun?;
     // One that began since: it did not see this drill. One that begins from now on stops it.
-    match ground::open(spec, &drill.fleet.look(ground::journals(spec))) {
-        Some(open) => Err(open),
-        None => Ok(None),
-    }
+    ground::nothing_open(spec, drill.host, &drill.fleet.look(ground::journals(spec)))?;
+    Ok(None)
 }
 
 fn copy(drill: &Drill<'_>, _: &mut Progress) -> Seen {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Record;
 use crate::spec::Spec;
 
 /// One drill.
@@ -45,8 +46,8 @@ impl Drilled {
 
 impl Drills {
     /// Reads a record. A line that broke off is no drill.
-    pub fn read(record: &str) -> Option<Self> {
-        let drills: Vec<Drilled> = record.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    pub fn read(record: &Record) -> Option<Self> {
+        let drills: Vec<Drilled> = record.events().collect();
         let last_succeeded = drills.iter().rev().find(|drill| drill.ok).map(|drill| drill.at.clone());
         Some(Self { last: drills.into_iter().next_back()?, last_succeeded })
     }
@@ -56,11 +57,15 @@ impl Drills {
 mod tests {
     use super::*;
 
+    fn record(text: &str) -> Record {
+        Record::of(text.as_bytes(), text.len() as u64)
+    }
+
     #[test]
     fn the_last_good_drill_is_found() {
         let line = |at: &str, ok| format!("{{\"at\":\"{at}\",\"ok\":{ok},\"seconds\":9.5}}\n");
-        let drills = Drills::read(&(line("1", true) + &line("2", false) + "{\"at\":\"3\",\"ok\":tr")).unwrap();
+        let drills = Drills::read(&record(&(line("1", true) + &line("2", false) + "{\"at\":\"3\",\"ok\":tr"))).unwrap();
         assert_eq!((drills.last.at.as_str(), drills.last_succeeded.as_deref()), ("2", Some("1")));
-        assert_eq!(Drills::read(""), None);
+        assert_eq!(Drills::read(&record("")), None);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Record;
 use crate::spec::Spec;
 
 /// A time in which the scheduled runs rest.
@@ -23,16 +24,19 @@ pub struct Pause {
 
 /// What stands in the record where a pause was ended.
 #[derive(Debug, Serialize, Deserialize)]
-struct Resume {
+pub struct Resume {
     at: String,
     by: String,
     resumed: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A line of the record.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Line {
+pub enum Line {
+    /// A pause begins.
     Pause(Pause),
+    /// It ends.
     Resume(Resume),
 }
 
@@ -58,8 +62,8 @@ impl Pause {
     }
 
     /// The pause that is on at `now`. A line that broke off says nothing.
-    pub fn active(record: &str, now: f64) -> Option<Self> {
-        match record.lines().rev().find_map(|line| serde_json::from_str(line).ok())? {
+    pub fn active(record: &Record, now: f64) -> Option<Self> {
+        match record.events().next_back()? {
             Line::Pause(pause) => {
                 let until = humantime::parse_rfc3339(&pause.until).ok()?.duration_since(UNIX_EPOCH).ok()?;
                 (now < until.as_secs_f64()).then_some(pause)
@@ -82,17 +86,21 @@ fn moment(seconds: f64) -> String {
 mod tests {
     use super::*;
 
+    fn active(text: &str, now: f64) -> Option<Pause> {
+        Pause::active(&Record::of(text.as_bytes(), text.len() as u64), now)
+    }
+
     #[test]
     fn the_last_line_counts_until_its_time_is_over() {
         let pause = Pause::begin(1000.0, Duration::from_secs(60), "ann on erp2", "a \"new\" disk");
         assert_eq!(pause.words(), "paused until 1970-01-01T00:17:40Z by ann on erp2: a \"new\" disk");
         let on = format!("{}\n", pause.line().unwrap());
-        assert_eq!(Pause::active(&on, 1059.0).as_ref(), Some(&pause));
-        assert_eq!(Pause::active(&on, 1060.0), None, "it ends by itself");
+        assert_eq!(active(&on, 1059.0).as_ref(), Some(&pause));
+        assert_eq!(active(&on, 1060.0), None, "it ends by itself");
         let off = format!("{on}{}\n", Pause::resume(1010.0, "bob").unwrap());
-        assert_eq!(Pause::active(&off, 1020.0), None);
-        assert_eq!(Pause::active(&format!("{off}{on}"), 1020.0).as_ref(), Some(&pause), "paused again");
-        assert_eq!(Pause::active(&format!("{on}{{\"at\":\"19"), 1020.0), Some(pause));
-        assert_eq!(Pause::active("", 0.0), None);
+        assert_eq!(active(&off, 1020.0), None);
+        assert_eq!(active(&format!("{off}{on}"), 1020.0).as_ref(), Some(&pause), "paused again");
+        assert_eq!(active(&format!("{on}{{\"at\":\"19"), 1020.0), Some(pause));
+        assert_eq!(active("", 0.0), None);
     }
 }

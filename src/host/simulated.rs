@@ -184,7 +184,13 @@ impl State {
         }
         self.advance(0.5);
         self.settle();
+        if let (Some(Fault::PowerWithin), Some(machine)) = (fault, self.machines.get_mut(&connection.host)) {
+            machine.tears = true;
+        }
         let result = work(self);
+        if let Some(machine) = self.machines.get_mut(&connection.host) {
+            machine.tears = false;
+        }
         self.settle();
         if result.is_ok() {
             self.done.push((connection.host.clone(), title));

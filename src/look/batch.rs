@@ -11,7 +11,7 @@ use std::path::Path;
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
     accounts, addons, bucket, command, content, debconf, elsewhere, filestore, folder, machine, memcached, mounts, nixos, odoo, origins,
-    packages, paths, postgres, python, quote, redis, sentinel, sessions, survey, system, units, vitals,
+    packages, paths, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -74,6 +74,7 @@ impl Question {
                 Look::Nixos => nixos::script(),
                 Look::Path(path) => paths::script(&[path]),
                 Look::Content(path) | Look::SecretContent(path) => content::script(path),
+                Look::Record(path) => record::script(path),
                 Look::Digest(path) => content::digest_script(path),
                 Look::Unit(unit) => units::script(&[unit]),
                 Look::Python(site) => python::script(site),
@@ -140,6 +141,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Nixos => Sight::Nixos(nixos::read(reply, limit)?),
         Look::Path(path) => Sight::Path(paths::read(reply.text(limit)?, &[path]).pop().unwrap_or(Err(SightError::Truncated))?),
         Look::Content(_) => Sight::Content(content::read(reply, limit)?),
+        Look::Record(_) => Sight::Record(record::read(reply, limit)?),
         Look::SecretContent(_) => Sight::SecretContent(content::read(reply, limit)?.map(|c| crate::secret::Secret::new(c.text))),
         Look::Digest(_) => Sight::Digest(content::read_digest(reply, limit)?),
         Look::Unit(unit) => Sight::Unit(units::read(reply.text(limit)?, &[unit]).pop().unwrap_or(Err(SightError::Truncated))?),

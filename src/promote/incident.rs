@@ -2,10 +2,13 @@
 //! stated what, and what a person still has to do. Decides nothing and changes nothing.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::journal::{Begin, Event, Found, StepEnded, events};
+use super::event::{Apart, Begin, Event, Found, StepEnded};
 use super::{HookOutcome, HookReport, Verb};
+use crate::facts::Facts;
 use crate::name::HostName;
+use crate::record::Record;
 
 mod checklist;
 
@@ -81,9 +84,9 @@ pub struct IncidentStep {
 
 impl Incident {
     /// Every incident of a host's journals, the oldest first.
-    pub fn read(host: &HostName, text: &str) -> Vec<Incident> {
+    pub fn read(host: &HostName, journal: &Record) -> Vec<Incident> {
         let mut all: Vec<Incident> = Vec::new();
-        for event in events(text) {
+        for event in journal.events::<Event>() {
             match (event, all.last_mut()) {
                 (Event::Begin(begin), _) => all.push(Incident::new(host, begin)),
                 (event, Some(incident)) => incident.add(event),
@@ -154,6 +157,25 @@ impl Incident {
         }
     }
 
+    /// Lists of it that lie apart.
+    pub fn apart(&self) -> impl Iterator<Item = &Apart> {
+        let lost = self.found.lost.iter().filter_map(|lost| lost.files_in.as_ref());
+        lost.chain(self.found.rejoin.iter().filter_map(|parting| parting.files_in.as_ref()))
+    }
+
+    /// Reads these lists; says what of them is not there.
+    pub fn complete(&mut self, facts: &Facts) -> Vec<String> {
+        let (host, mut missing) = (&self.recorded_on, Vec::new());
+        if let Some(lost) = &mut self.found.lost {
+            missing.extend(listed(facts, host, lost.files_in.as_ref(), &mut lost.files));
+            lost.unseen.extend(missing.clone());
+        }
+        if let Some(parting) = &mut self.found.rejoin {
+            missing.extend(listed(facts, host, parting.files_in.as_ref(), &mut parting.files));
+        }
+        missing
+    }
+
     /// Its procedure.
     pub fn verb(&self) -> Verb {
         match self.begin.verb.as_str() {
@@ -176,4 +198,13 @@ impl Incident {
     fn hooks(&self) -> impl Iterator<Item = &HookReport> {
         self.steps.iter().flat_map(|step| &step.ended.hooks).filter(|hook| hook.outcome == HookOutcome::Done)
     }
+}
+
+fn listed<T: DeserializeOwned>(facts: &Facts, host: &HostName, apart: Option<&Apart>, list: &mut Vec<T>) -> Option<String> {
+    let Apart { path, lines } = apart?;
+    match facts.record(host, path) {
+        Ok(record) => list.extend(record.iter().flat_map(Record::events)),
+        Err(error) => return Some(format!("the list of {lines} files: {error}")),
+    }
+    (list.len() != *lines).then(|| format!("{} of the {lines} files that {} on {host} lists were read", list.len(), path.display()))
 }

@@ -6,159 +6,27 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::loss::{Lost, Position};
-use super::rejoin::Parting;
-use super::smoke::Smoke;
-use super::{HookReport, Promotion, StepReport, Verb, look};
+use super::event::{Apart, Begin, Event, Found, StepEnded};
+use super::loss::Position;
+use super::{Promotion, StepReport, Verb, look};
 use crate::action::Action;
+use crate::facts::FactError;
+use crate::history::promotion;
 use crate::look::Look;
-use crate::name::HostName;
+use crate::record::Record;
 
-/// One event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
-    /// A promotion begins.
-    Begin(Begin),
-    /// One that was cut off or failed goes on.
-    Again {
-        /// When.
-        at: String,
-        /// Who.
-        by: String,
-        /// Whom a person stated to be down.
-        #[serde(default)]
-        stated_down: Option<HostName>,
-    },
-    /// A step begins.
-    Step {
-        /// When.
-        at: String,
-        /// Which.
-        step: String,
-    },
-    /// A step ended.
-    StepEnded(StepEnded),
-    /// It failed early enough, and the old production was put back into service.
-    PutBack {
-        /// When.
-        at: String,
-        /// Whether it was.
-        done: bool,
-        /// What went wrong.
-        #[serde(default)]
-        error: Option<String>,
-        /// Programs of the spec's.
-        #[serde(default)]
-        hooks: Vec<HookReport>,
-    },
-    /// What a run found at its end.
-    Found {
-        /// When.
-        at: String,
-        /// What.
-        #[serde(flatten)]
-        found: Box<Found>,
-    },
-    /// A person's note.
-    Note {
-        /// When.
-        at: String,
-        /// Who.
-        by: String,
-        /// What.
-        text: String,
-        /// The line of the checklist that is done.
-        #[serde(default)]
-        done: Option<u8>,
-    },
-    /// All is complete.
-    End {
-        /// When.
-        at: String,
-    },
-}
-
-/// What is known when a promotion begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Begin {
-    /// When.
-    pub at: String,
-    /// `promote`, `switchover` or `rejoin`.
-    #[serde(default = "promote")]
-    pub verb: String,
-    /// Who becomes production.
-    pub host: HostName,
-    /// Who was.
-    pub old: HostName,
-    /// The timeline before.
-    pub left_timeline: u32,
-    /// Whom a person stated to be down.
-    pub stated_down: Option<HostName>,
-    /// Where the data stood.
-    pub before: Option<Position>,
-    /// Who began it.
-    #[serde(default)]
-    pub by: Option<String>,
-}
-
-/// How a step ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepEnded {
-    /// When.
-    pub at: String,
-    /// Which.
-    pub step: String,
-    /// How.
-    pub outcome: String,
-    /// How long it took.
-    #[serde(default)]
-    pub seconds: f64,
-    /// What was done.
-    #[serde(default)]
-    pub done: Vec<String>,
-    /// Programs of the spec's.
-    #[serde(default)]
-    pub hooks: Vec<HookReport>,
-    /// What failed though the step holds.
-    #[serde(default)]
-    pub warnings: Vec<String>,
-    /// What was seen.
-    #[serde(default)]
-    pub seen: Option<String>,
-    /// What went wrong.
-    #[serde(default)]
-    pub error: Option<String>,
-}
-
-/// What a run found at its end.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Found {
-    /// What was lost.
-    #[serde(default)]
-    pub lost: Option<Lost>,
-    /// What Odoo answered.
-    #[serde(default)]
-    pub smoke: Option<Smoke>,
-    /// How long nobody could work, seconds.
-    #[serde(default)]
-    pub downtime: Option<f64>,
-    /// A rejoin's decision.
-    #[serde(default)]
-    pub rejoin: Option<Parting>,
-}
-
-fn promote() -> String {
-    Verb::Promote.as_str().into()
-}
+/// A list that is longer lies apart.
+const LONG: usize = 100;
 
 /// The journal of one promotion.
 pub struct Journal<'a> {
     promotion: &'a Promotion<'a>,
     path: PathBuf,
     open: Option<Begin>,
+    /// Why it is not known whether one is open.
+    unseen: Option<String>,
     /// Steps that the open promotion has done.
     done: Vec<String>,
     /// What was only looked at: told once something begins.
@@ -176,12 +44,35 @@ impl<'a> Journal<'a> {
     /// Reads the journal that is there.
     pub(super) fn new(promotion: &'a Promotion<'a>) -> Self {
         let path = path(promotion.inputs.spec, promotion.verb);
-        let facts = look(promotion, promotion.host, &[Look::Content(path.clone())]);
-        let text = facts.content(promotion.host, &path).ok().and_then(|c| c.as_ref()).map(|c| c.text.clone()).unwrap_or_default();
-        let open =
-            open(&text).filter(|begin| begin.host == *promotion.host && (promotion.verb != Verb::Rejoin || begin.old == *promotion.old));
-        let done = if open.is_some() { done(&text) } else { Vec::new() };
-        Self { promotion, path, open, done, looked: Vec::new(), begun: false }
+        let facts = look(promotion, promotion.host, &[Look::Record(path.clone())]);
+        let (mut open, mut done, mut unseen) = (None, Vec::new(), None);
+        match facts.record(promotion.host, &path) {
+            Ok(Some(record)) => match read(record) {
+                Ok(Some((begin, steps))) => (open, done) = (Some(begin), steps),
+                Ok(None) => {}
+                Err(why) => unseen = Some(why),
+            },
+            // Whoever needs an answer of that host says so.
+            Ok(None) | Err(FactError::Unreachable { .. }) => {}
+            Err(FactError::Unseen { why, .. }) => unseen = Some(why.to_string()),
+            Err(error) => unseen = Some(error.to_string()),
+        }
+        let open = open.filter(|begin| begin.host == *promotion.host && (promotion.verb != Verb::Rejoin || begin.old == *promotion.old));
+        let done = if open.is_some() { done } else { Vec::new() };
+        Self { promotion, path, open, unseen, done, looked: Vec::new(), begun: false }
+    }
+
+    /// Whether it is known what is open.
+    ///
+    /// # Errors
+    /// It is not: nothing may begin, and nothing go on.
+    pub(super) fn known(&self) -> Result<(), String> {
+        let Some(why) = &self.unseen else { return Ok(()) };
+        let (path, host) = (self.path.display(), self.promotion.host);
+        Err(format!(
+            "whether a {} was begun is not known: the journal {path} on {host} cannot be read ({why}). Read it by hand; if nothing is open, move it away on {host} (mv -T {path} {path}.unread) and run this again",
+            self.promotion.verb.as_str()
+        ))
     }
 
     /// The promotion that was begun and not ended.
@@ -237,9 +128,15 @@ impl<'a> Journal<'a> {
     }
 
     /// Notes what was found; and, where all is done, that nothing is open any more.
-    pub(super) fn end(&self, found: Found, complete: bool) -> Result<(), String> {
+    pub(super) fn end(&self, mut found: Found, complete: bool) -> Result<(), String> {
         if !self.begun {
             return Ok(());
+        }
+        if let Some(lost) = &mut found.lost {
+            lost.files_in = self.apart("lost", &mut lost.files)?;
+        }
+        if let Some(parting) = &mut found.rejoin {
+            parting.files_in = self.apart("kept", &mut parting.files)?;
         }
         let mut events = Vec::new();
         if found != Found::default() {
@@ -260,6 +157,23 @@ impl<'a> Journal<'a> {
         self.append(&[Event::PutBack { at: now(), done, error: report.error.clone(), hooks: report.hooks.clone() }])
     }
 
+    /// A long list gets a file of its own, whole before the journal names it: who only asks what is
+    /// open reads none of it.
+    fn apart<T: Serialize>(&self, what: &str, list: &mut Vec<T>) -> Result<Option<Apart>, String> {
+        if list.len() <= LONG {
+            return Ok(None);
+        }
+        let at: String = now().chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = self.path.with_extension(format!("{what}-{at}.jsonl"));
+        let lines: Result<Vec<String>, _> = list.iter().map(serde_json::to_string).collect();
+        let line = lines.map_err(|e| e.to_string())?.join("\n");
+        let action = Action::AppendJournal { path: path.clone(), line, rotates: false };
+        self.promotion.fleet.act(self.promotion.host, &action).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+        let lines = list.len();
+        list.clear();
+        Ok(Some(Apart { path, lines }))
+    }
+
     fn append(&self, events: &[Event]) -> Result<(), String> {
         let action = appended(&self.path, events)?;
         self.promotion.fleet.act(self.promotion.host, &action).map(|_| ()).map_err(|e| format!("the journal cannot be written: {e}"))
@@ -272,7 +186,9 @@ impl<'a> Journal<'a> {
 /// An event is no JSON.
 pub fn appended(path: &Path, events: &[Event]) -> Result<Action, String> {
     let lines: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
-    Ok(Action::AppendJournal { path: path.to_owned(), line: lines.map_err(|e| e.to_string())?.join("\n") })
+    // What is open must not lose its beginning.
+    let rotates = matches!(events.first(), Some(Event::Begin(_)));
+    Ok(Action::AppendJournal { path: path.to_owned(), line: lines.map_err(|e| e.to_string())?.join("\n"), rotates })
 }
 
 fn ended(report: &StepReport) -> StepEnded {
@@ -291,44 +207,36 @@ fn ended(report: &StepReport) -> StepEnded {
 
 /// Where the journal of a spec is, on the host that becomes production or is it.
 pub fn path(spec: &crate::spec::Spec, verb: Verb) -> PathBuf {
-    let name = if verb == Verb::Rejoin { "rejoin" } else { "promotion" };
-    format!("/var/lib/otr/{name}-{}.jsonl", spec.name).into()
+    let [promotion, rejoin] = promotion::paths(spec);
+    if verb == Verb::Rejoin { rejoin } else { promotion }
 }
 
-/// The events of a journal. A last line that broke off is none.
-pub fn events(text: &str) -> impl Iterator<Item = Event> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok())
-}
-
-/// The promotion a journal leaves open.
-pub fn open(text: &str) -> Option<Begin> {
-    let mut open = None;
-    for event in events(text) {
-        match event {
-            Event::Begin(begin) => open = Some(begin),
-            Event::End { .. } | Event::PutBack { done: true, .. } => open = None,
-            _ => {}
-        }
-    }
-    open
-}
-
-/// The steps that the last promotion of a journal has done.
-fn done(text: &str) -> Vec<String> {
-    let mut done = Vec::new();
-    for event in events(text) {
-        match event {
-            Event::Begin(_) => done.clear(),
-            Event::StepEnded(ended) if ended.outcome == "done" => done.push(ended.step),
-            _ => {}
-        }
-    }
-    done
+/// The promotion a journal leaves open, and the steps it has done.
+fn read(journal: &Record) -> Result<Option<(Begin, Vec<String>)>, String> {
+    let Some(begun) = promotion::open(journal)? else { return Ok(None) };
+    let mut lines = journal.lines().skip(begun.line);
+    let begin = match lines.next().map(serde_json::from_str) {
+        Some(Ok(Event::Begin(begin))) => begin,
+        _ => return Err(format!("it was begun {} by an otr of another version", begun.at)),
+    };
+    let done = lines.filter_map(|line| match serde_json::from_str(line) {
+        Ok(Event::StepEnded(ended)) if ended.outcome == "done" => Some(ended.step),
+        _ => None,
+    });
+    Ok(Some((begin, done.collect())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record(text: &str) -> Record {
+        Record::of(text.as_bytes(), text.len() as u64)
+    }
+
+    fn open(text: &str) -> Option<Begin> {
+        read(&record(text)).unwrap().map(|(begin, _)| begin)
+    }
 
     #[test]
     fn a_promotion_is_open_until_its_end() {
@@ -348,9 +256,9 @@ mod tests {
         assert_eq!(open(&format!("{begun}{{\"event\":\"en")), Some(begin));
         let ended = StepEnded { step: "replay".into(), outcome: "done".into(), ..StepEnded::default() };
         let begun = begun + &line(&Event::StepEnded(ended));
-        assert_eq!(done(&begun), ["replay"]);
+        assert_eq!(read(&record(&begun)).unwrap().unwrap().1, ["replay"]);
         let found = Event::Found { at: "t".into(), found: Box::new(Found { downtime: Some(2.5), ..Found::default() }) };
-        assert_eq!(events(&line(&found)).next(), Some(found));
+        assert_eq!(record(&line(&found)).events().next(), Some(found));
         assert_eq!(open(&(begun + &line(&Event::End { at: "t".into() }))), None);
         assert_eq!(open(""), None);
     }
@@ -362,7 +270,7 @@ mod tests {
 {"event":"step","at":"2026-01-01T00:00:01Z","step":"timers"}
 {"event":"step-ended","at":"2026-01-01T00:00:02Z","step":"timers","outcome":"done"}
 {"event":"put-back","at":"2026-01-01T00:00:03Z","done":false}"#;
-        assert_eq!(events(text).count(), 4);
+        assert_eq!(record(text).events::<Event>().count(), 4);
         assert_eq!(open(text).map(|begin| begin.verb).as_deref(), Some("promote"));
     }
 }

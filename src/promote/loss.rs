@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Apart;
 use super::{Promotion, look};
 use crate::history::Copied;
 use crate::look::postgres::lsn_bytes;
@@ -51,6 +52,9 @@ pub struct Lost {
     pub last_sync: Option<String>,
     /// Files that rows refer to and that are not on disk or are damaged.
     pub files: Vec<LostFile>,
+    /// Where they are listed, if there are many: in a journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_in: Option<Apart>,
     /// Stores that could not be looked at, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -95,12 +99,17 @@ pub(super) fn position(promotion: &Promotion<'_>) -> Result<Position, String> {
 /// What was lost, seen from the host that is production now.
 pub(super) fn lost(promotion: &Promotion<'_>, before: Option<&Position>) -> Option<Lost> {
     let before = before.cloned();
-    let (files, unseen) = lost_files(promotion, promotion.host);
+    let (files, mut unseen) = lost_files(promotion, promotion.host);
     let path = Copied::path(promotion.inputs.spec);
-    let facts = look(promotion, promotion.host, &[Look::Content(path.clone())]);
-    let record = facts.content(promotion.host, &path).ok().and_then(|content| content.as_ref());
-    let last_sync = record.and_then(|content| Copied::last_good(&content.text));
-    Some(Lost { database: database(before), last_sync, files, unseen })
+    let facts = look(promotion, promotion.host, &[Look::Record(path.clone())]);
+    let last_sync = match facts.record(promotion.host, &path) {
+        Ok(record) => record.as_ref().and_then(Copied::last_good),
+        Err(error) => {
+            unseen.push(format!("when files were last copied: {error}"));
+            None
+        }
+    };
+    Some(Lost { database: database(before), last_sync, files, files_in: None, unseen })
 }
 
 fn database(position: Option<Position>) -> DatabaseLoss {

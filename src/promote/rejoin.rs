@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Apart;
 use super::journal::Journal;
 use super::steps::{EPOCH, Seen, Step, changing, checkpointed, epoch, looking, raised};
 use super::switchover::streams;
@@ -44,6 +45,9 @@ pub struct Parting {
     /// Files of its store that no row of production refers to, `database/name`. They stay where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Where they are listed, if there are many: in a journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_in: Option<Apart>,
     /// Stores that could not be compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -118,7 +122,7 @@ fn told(promotion: &Promotion<'_>, is: &ClusterState, right: &ClusterState) -> P
         }
         Way::Rebuild { why } => ("rebuild", format!("{old} is copied anew: {why}"), Some(("unknown".into(), end))),
     };
-    Parting { way: way.into(), words, discards, files: Vec::new(), unseen: Vec::new() }
+    Parting { way: way.into(), words, discards, files: Vec::new(), files_in: None, unseen: Vec::new() }
 }
 
 /// Attachments that only the old production has: files no row of production refers to.

@@ -108,18 +108,29 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         }
     }
     if host.role == "standby" && !host.filestores.is_empty() {
-        let _ = writeln!(out, "  Last sync   {}", host.last_sync.as_deref().unwrap_or("none on record"));
+        let _ = writeln!(
+            out,
+            "  Last sync   {}",
+            host.last_sync.as_deref().unwrap_or(if host.last_sync_unseen { "not known" } else { "none on record" })
+        );
         for ran in host.syncs.iter().filter(|ran| ran.what == "follow") {
             let _ = writeln!(out, "  Follower    compared everything at {}", ran.last_ran);
         }
         for ran in host.syncs.iter().filter(|ran| ran.last_succeeded.as_ref() != Some(&ran.last_ran)) {
-            let good = ran.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"));
+            let good = ran
+                .last_succeeded
+                .as_ref()
+                .map_or_else(|| "none that went well is on record".to_owned(), |at| format!("went well last {at}"));
             let _ = writeln!(out, "              {} {} at {}, {good}", paint(style, "31", "failed:"), ran.what, ran.last_ran);
         }
     }
     if let Some(drill) = &host.drill {
-        let mut words =
-            vec![drill.last_succeeded.as_ref().map_or_else(|| "never went well".to_owned(), |at| format!("went well last {at}"))];
+        let mut words = vec![
+            drill
+                .last_succeeded
+                .as_ref()
+                .map_or_else(|| "none that went well is on record".to_owned(), |at| format!("went well last {at}")),
+        ];
         words.extend(drill.odoo_seconds.map(|seconds| format!("Odoo answered {seconds:.0} s after its start")));
         words.extend(drill.under_way.then(|| paint(style, "33", "one is under way")));
         words.extend(drill.leftovers.then(|| paint(style, "33", "one that was cut off left its copy: the next `otr drill` clears it")));
@@ -135,6 +146,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
     }
     if let Some(pause) = &host.paused {
         let _ = writeln!(out, "  {}      {}", paint(style, "33", "Paused"), pause.words().trim_start_matches("paused "));
+    }
+    for record in &host.records {
+        let _ = writeln!(out, "  {}     {record}", paint(style, "33", "Records"));
     }
     for unseen in &host.unseen {
         let _ = writeln!(out, "  {} {unseen}", paint(style, "31", "not seen:"));

@@ -32,12 +32,12 @@ pub struct DrillStatus {
 
 pub(super) fn looks(spec: &Spec) -> Vec<Look> {
     let unit = UNIT.parse().ok().map(Look::Unit);
-    [Look::Content(Drilled::path(spec)), Look::Path(PLACE.into())].into_iter().chain(unit).collect()
+    [Look::Record(Drilled::path(spec)), Look::Path(PLACE.into())].into_iter().chain(unit).collect()
 }
 
 /// Nothing where there is nothing to say. It blocks no promotion, and neither does that it was not seen.
 pub(super) fn drill_status(spec: &Spec, facts: &Facts, host: &HostName) -> Option<DrillStatus> {
-    let record = facts.content(host, &Drilled::path(spec)).ok().and_then(|content| Drills::read(&content.as_ref()?.text));
+    let record = facts.record(host, &Drilled::path(spec)).ok().and_then(|record| Drills::read(record.as_ref()?));
     let under_way = UNIT.parse().ok().is_some_and(|unit| facts.unit(host, &unit).is_ok_and(|unit| unit.active));
     let there = facts.path(host, PLACE.as_ref()).is_ok_and(Option::is_some);
     let mut status = DrillStatus { under_way, leftovers: there && !under_way, ..DrillStatus::default() };

@@ -8,7 +8,7 @@ use crate::spec::Spec;
 
 /// What must be seen of a standby.
 pub fn pause_looks(spec: &Spec, host: &HostName) -> Vec<(HostName, Look)> {
-    vec![(host.clone(), Look::Machine), (host.clone(), Look::Content(Pause::path(spec)))]
+    vec![(host.clone(), Look::Machine), (host.clone(), Look::Record(Pause::path(spec)))]
 }
 
 /// The pause that is on, by the standby's own clock.
@@ -17,5 +17,5 @@ pub fn pause_looks(spec: &Spec, host: &HostName) -> Vec<(HostName, Look)> {
 /// It was not seen.
 pub fn paused(spec: &Spec, facts: &Facts, host: &HostName) -> Result<Option<Pause>, FactError> {
     let now = facts.machine(host)?.now;
-    Ok(facts.content(host, &Pause::path(spec))?.as_ref().and_then(|record| Pause::active(&record.text, now)))
+    Ok(facts.record(host, &Pause::path(spec))?.as_ref().and_then(|record| Pause::active(record, now)))
 }

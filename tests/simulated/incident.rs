@@ -37,7 +37,9 @@ fn step<'a>(report: &'a PromoteReport, name: &str) -> &'a StepReport {
 }
 
 fn incidents(stage: &Stage, host: &HostName) -> Vec<Incident> {
-    Incident::read(host, stage.world.files(host).text(JOURNAL))
+    let files = stage.world.files(host);
+    let bytes = files.bytes(JOURNAL).unwrap_or_default();
+    Incident::read(host, &otr::record::Record::of(bytes, bytes.len() as u64))
 }
 
 const HOOKS: &str = "  hooks:

@@ -14,6 +14,7 @@ mod parameters;
 mod plans;
 mod random;
 mod random_failover;
+mod records;
 mod refusals;
 mod stage;
 mod storage;

@@ -111,7 +111,7 @@ fn every_script_is_shell() {
         Action::GrantRewind { cluster: cluster.clone(), role: "otr_repl".parse().unwrap() },
         Action::Rewind { cluster, data_directory: "/x y".into(), conninfo: "host=a user=b".into() },
         Action::ReplicateRedis { server, primary: None },
-        Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "it's".into() },
+        Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "it's".into(), rotates: true },
     ];
     for action in actions {
         let output = Command::new("sh").arg("-n").arg("-c").arg(script(&action)).output().unwrap();

@@ -37,7 +37,7 @@ fn one_shell_serves_looks_and_actions_again_and_again() {
     let mut host = host(dir.path());
     let path = dir.path().join("journal/it's");
     for round in 1..=3 {
-        host.act(&Action::AppendJournal { path: path.clone(), line: format!("line {round}") }).unwrap();
+        host.act(&Action::AppendJournal { path: path.clone(), line: format!("line {round}"), rotates: false }).unwrap();
         let seen = host.look(&set(&[Look::Machine, Look::Content(path.clone()), Look::Path("/gone".into())])).unwrap();
         assert!(matches!(&seen[&Look::Machine], Ok(Sight::Machine(_))));
         assert!(matches!(&seen[&Look::Content(path.clone())], Ok(Sight::Content(Some(c))) if c.text.lines().count() == round));

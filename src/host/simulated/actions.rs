@@ -14,6 +14,7 @@ use crate::action::{Action, Attributes};
 use crate::host::HostError;
 use crate::look::debconf::Answer;
 use crate::name::HostName;
+use crate::record::{KEPT, LARGE, Record};
 
 /// Does one action, or says what the script would have said.
 pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<(), HostError> {
@@ -111,7 +112,7 @@ impl Machine {
             Action::ReplicateRedis { server, primary } => self.replicate_redis(&server.config, server.port, primary.clone()),
             Action::Sentinel(_) => Err("a simulated machine has no sentinel".into()),
             Action::Drill(_) => Err("a simulated machine runs no drill".into()),
-            Action::AppendJournal { path, line } => self.append(path, line),
+            Action::AppendJournal { path, line, rotates } => self.append(path, line, *rotates),
             Action::Run { command } => match self.call(command) {
                 (0, _) => Ok(()),
                 (status, said) => Err(format!("exit status {status}: {said}")),
@@ -218,15 +219,31 @@ impl Machine {
         Ok(())
     }
 
-    fn append(&mut self, path: &Path, line: &str) -> Result<(), String> {
+    fn append(&mut self, path: &Path, line: &str, rotates: bool) -> Result<(), String> {
         self.room()?;
         let now = self.tick();
         if let Some(parent) = path.parent().filter(|parent| !self.files.is_directory(parent)) {
             self.parents(parent, now)?;
             self.files.put(parent, Node::Directory, ("root", "root", 0o700), now);
         }
-        let text = format!("{}{line}\n", self.files.text(path));
-        self.files.put(path, Node::File(text.into()), ("root", "root", 0o644), now);
+        let mut bytes = match self.files.get(path).map(|entry| &entry.node) {
+            None => Vec::new(),
+            Some(Node::File(bytes)) => bytes.clone(),
+            Some(_) => return Err(format!("{} is no file", path.display())),
+        };
+        if rotates && bytes.len() > LARGE {
+            self.files.put(format!("{}.1", path.display()), Node::File(bytes.clone()), ("root", "root", 0o644), now);
+            let kept = Record::of(bytes.get(bytes.len() - KEPT..).unwrap_or_default(), bytes.len() as u64);
+            bytes = kept.text.into();
+        }
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            bytes.push(b'\n');
+        }
+        match self.tears {
+            true => bytes.extend(line.bytes().take(line.len() / 2)),
+            false => bytes.extend(line.bytes().chain([b'\n'])),
+        }
+        self.files.put(path, Node::File(bytes), ("root", "root", 0o644), now);
         Ok(())
     }
 

@@ -14,6 +14,9 @@ pub enum Fault {
     CrashBefore,
     /// otr is killed after all was done.
     CrashAfter,
+    /// The host loses its power while a line goes to a record, of which half is on its disk; any other
+    /// action was done.
+    PowerWithin,
     /// All was done, and the script ends with an error all the same.
     FailAfter,
 }
@@ -27,7 +30,7 @@ impl Fault {
     }
 
     pub(super) fn is_crash(self) -> bool {
-        matches!(self, Fault::CrashBefore | Fault::CrashAfter)
+        matches!(self, Fault::CrashBefore | Fault::CrashAfter | Fault::PowerWithin)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::look::elsewhere::ElsewhereSight;
 use crate::look::folder::{Piece, What};
 use crate::look::{Folder, Look, SentinelSight, Sight, SightError};
 use crate::name::Mode;
+use crate::record::{Record, TAIL};
 use crate::secret::Secret;
 
 impl Machine {
@@ -42,6 +43,7 @@ impl Machine {
                 Sight::Path(self.files.stat(path))
             }
             Look::Content(path) => Sight::Content(self.content(path)?),
+            Look::Record(path) => Sight::Record(self.record(path)?),
             Look::SecretContent(path) => Sight::SecretContent(self.content(path)?.map(|content| Secret::new(content.text))),
             // InstallOtr leaves a file that names its own digest: a simulated program has no bytes.
             Look::Digest(path) => {
@@ -116,6 +118,17 @@ impl Machine {
             Ok(text) => Content { text: text.to_owned(), exact: true },
             Err(_) => Content { text: String::from_utf8_lossy(bytes).into_owned(), exact: false },
         }))
+    }
+
+    fn record(&self, path: &Path) -> Result<Option<Record>, SightError> {
+        self.enter(path)?;
+        let Some(entry) = self.files.get(path) else { return Ok(None) };
+        self.readable(path)?;
+        match self.files.bytes(path) {
+            Some(bytes) => Ok(Some(Record::of(bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default(), bytes.len() as u64))),
+            None if entry.node == Node::Directory => Err(SightError::Failed(format!("{} is no file", path.display()))),
+            None => Err(SightError::Failed(format!("tail: cannot open '{}' for reading: No such file or directory", path.display()))),
+        }
     }
 
     fn folder(&self, root: &Path) -> Result<Folder, SightError> {

@@ -34,6 +34,8 @@ pub struct Machine {
     pub login: String,
     /// No byte fits any more.
     pub disk_full: bool,
+    /// The next line that goes to a record is half written.
+    pub tears: bool,
     /// The wall clock, seconds since the epoch.
     pub now: f64,
     /// How far its clock is ahead of the true time, seconds.
@@ -101,6 +103,7 @@ impl Machine {
             addresses: vec![address.to_owned()],
             login: "root".into(),
             disk_full: false,
+            tears: false,
             now,
             skew: 0.0,
             booted_at: now,

@@ -288,9 +288,11 @@ fn rights_and_room_are_refused_in_words() {
     assert!(matches!(see(&world, &erp1(), Look::SecretContent(odoo::CONFIG.into())), Ok(Sight::SecretContent(Some(_)))));
     assert!(!server(&world, &erp1()).sees_verifiers);
     world.disk_full(&erp2());
-    for action in
-        [write("/etc/x", "x", "root"), install(&["tree"]), Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "x".into() }]
-    {
+    for action in [
+        write("/etc/x", "x", "root"),
+        install(&["tree"]),
+        Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "x".into(), rotates: false },
+    ] {
         assert!(matches!(act(&world, &erp2(), &action), Err(HostError::Failed { .. })));
     }
     world.disk_free(&erp2());

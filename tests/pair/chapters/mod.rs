@@ -16,6 +16,7 @@ mod objects;
 mod observe;
 mod own_controller;
 mod power_cut;
+mod records;
 mod rejoin;
 mod sentinel;
 mod session_servers;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Chapter> {
         sentinel::chapter(),        // 21
         session_servers::chapter(), // 22
         drill::chapter(),           // 23
+        records::chapter(),         // 25
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
