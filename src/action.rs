@@ -82,8 +82,8 @@ pub enum UnitVerb {
     Stop,
     /// Stop and start.
     Restart,
-    /// Read the configuration again, by restarting if it must be.
-    ReloadOrRestart,
+    /// Read the configuration again while it runs.
+    Reload,
 }
 
 impl UnitVerb {
@@ -97,12 +97,12 @@ impl UnitVerb {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
-            Self::ReloadOrRestart => "reload-or-restart",
+            Self::Reload => "reload",
         }
     }
     /// Whether the unit runs afterwards though it did not before, or runs anew.
     pub fn starts(self) -> bool {
-        matches!(self, Self::Enable | Self::Start | Self::Restart | Self::ReloadOrRestart)
+        matches!(self, Self::Enable | Self::Start | Self::Restart | Self::Reload)
     }
 }
 
@@ -292,7 +292,7 @@ impl Action {
     /// Whether users of a running Odoo notice it.
     pub fn interrupts(&self) -> bool {
         match self {
-            Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::ReloadOrRestart),
+            Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::Reload),
             Action::BaseBackup { .. } | Action::Promote { .. } | Action::Unmount { .. } => true,
             _ => false,
         }

@@ -21,6 +21,7 @@ pub mod program;
 pub mod promotion;
 pub mod redis;
 pub mod rejoin;
+pub mod rest;
 pub mod session;
 pub mod sources;
 pub mod switchover;

@@ -12,6 +12,7 @@ use crate::name::HostName;
 use crate::plan::split::split_brain;
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
+use crate::resource::rest::rest_file;
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::{HASHED, cluster_at, guarded, stamp};
 
@@ -285,6 +286,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
                     (true, ..) => "active",
                     (_, true, _) => "failed",
                     (.., Enablement::Masked) => "masked",
+                    _ if unit.drop_ins.contains(&rest_file(&odoo.unit)) => "kept down",
                     _ => "inactive",
                 });
             }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 use crate::action::Attributes;
 use crate::name::{HostName, Mode, UnitName, Word};
+use crate::resource::rest::unit_file;
+use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
 use crate::secret::{SecretError, Secrets, Text};
-use crate::spec::{Access, OptionValue, Role, Setting, Spec};
+use crate::spec::{Access, FileSpec, OptionValue, Role, Setting, Spec};
 
 mod base;
 mod clones;
@@ -92,6 +94,19 @@ impl List<'_> {
     fn spec(&self) -> &Spec {
         self.inputs.spec
     }
+    /// What a service of the spec's must be. The mask of a former role goes with a promotion.
+    fn running(&self) -> UnitState {
+        if self.inputs.promoting { UnitState::Running } else { UnitState::RunningUnlessMasked }
+    }
+}
+
+/// A service that is kept down on a host. Where the spec carries the unit's own file there, no mask can stand.
+pub fn resting(spec: &Spec, host: &HostName, unit: &UnitName) -> Unit {
+    let path = unit_file(unit);
+    let carries = |file: &FileSpec| file.path == path || file.clone && path.starts_with(&file.path);
+    let here = |file: &&FileSpec| file.hosts.as_ref().is_none_or(|hosts| hosts.contains(host));
+    let carried = spec.files.iter().filter(here).any(carries);
+    Unit { host: host.clone(), unit: unit.clone(), state: UnitState::Resting { carried }, reads: Vec::new(), reloads: false }
 }
 
 /// Whether otr may change a host.

@@ -70,9 +70,14 @@ pub fn script(action: &Action) -> String {
         }
         Action::DaemonReload => "systemctl daemon-reload".into(),
         Action::Unit { unit, verb: UnitVerb::Mask } => {
-            // Before the package is there systemctl knows no such unit and refuses: the link says the same.
+            // Before the package is there systemctl knows no such unit and may refuse: the link says the same.
+            // It never takes the place of a file or link of somebody else's.
             let unit = quote(unit.as_str());
-            format!("systemctl mask -- {unit} 2>/dev/null || {{ ln -sfn /dev/null /etc/systemd/system/{unit}; systemctl daemon-reload; }}")
+            format!("systemctl mask -- {unit} 2>/dev/null || {{ ln -sT /dev/null /etc/systemd/system/{unit}; systemctl daemon-reload; }}")
+        }
+        Action::Unit { unit, verb: UnitVerb::Unmask } => {
+            let unit = quote(unit.as_str());
+            format!("systemctl unmask -- {unit}\nsystemctl unmask --runtime -- {unit}")
         }
         Action::Unit { unit, verb } => format!("systemctl {} -- {}", verb.as_str(), quote(unit.as_str())),
         Action::ReloadPostgres { cluster } => sql(cluster, "postgres", &"SELECT pg_reload_conf();".into()),

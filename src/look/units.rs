@@ -1,5 +1,7 @@
 //! systemd units. All units of a trip are asked for with one `systemctl show`.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{SightError, quote};
@@ -24,6 +26,14 @@ pub struct UnitSight {
     pub last_active: Option<f64>,
     /// The main process; 0 if there is none.
     pub main_pid: u32,
+    /// The drop-ins that systemd has read.
+    pub drop_ins: Vec<PathBuf>,
+    /// It knows how to read its configuration again (`CanReload`).
+    pub can_reload: bool,
+    /// When a state of it last changed, seconds since boot: also at the end of a reload. 0 for never.
+    pub changed: f64,
+    /// Its last reload failed, so it runs with what it had before.
+    pub reload_failed: bool,
 }
 
 /// `systemctl is-enabled`.
@@ -35,12 +45,14 @@ pub enum Enablement {
     Disabled,
     /// Not startable.
     Masked,
+    /// Not startable until the next boot, or startable until systemd reads the mask: neither lasts.
+    MaskedInPart,
     /// Neither: static, generated, linked.
     Other,
 }
 
-const PROPERTIES: &str =
-    "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,MainPID";
+const PROPERTIES: &str = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,\
+     StateChangeTimestampMonotonic,DropInPaths,CanReload,ReloadResult,MainPID";
 
 pub(super) fn script(units: &[&UnitName]) -> String {
     let list: Vec<String> = units.iter().map(|unit| quote(unit.as_str())).collect();
@@ -69,12 +81,16 @@ fn one(block: &str, unit: &UnitName) -> Result<UnitSight, SightError> {
     };
     let load = field("LoadState")?;
     let state = field("ActiveState")?;
+    let files = field("UnitFileState")?;
     Ok(UnitSight {
         exists: load != "not-found",
-        enablement: match (load, field("UnitFileState")?) {
-            ("masked", _) | (_, "masked" | "masked-runtime") => Enablement::Masked,
+        enablement: match (load, files) {
+            (_, "masked-runtime") => Enablement::MaskedInPart,
+            ("masked", _) => Enablement::Masked,
+            (_, "masked") => Enablement::MaskedInPart,
             (_, "enabled" | "enabled-runtime") => Enablement::Enabled,
-            (_, "disabled" | "") => Enablement::Disabled,
+            // A unit file that is linked from elsewhere is no more enabled than one that lies there.
+            (_, "disabled" | "linked" | "linked-runtime" | "") => Enablement::Disabled,
             _ => Enablement::Other,
         },
         active: matches!(state, "active" | "reloading" | "activating"),
@@ -83,6 +99,10 @@ fn one(block: &str, unit: &UnitName) -> Result<UnitSight, SightError> {
         active_since: micros("ActiveEnterTimestampMonotonic")?,
         last_active: micros("ActiveExitTimestampMonotonic")?,
         main_pid: field("MainPID").ok().and_then(|pid| pid.parse().ok()).unwrap_or(0),
+        drop_ins: field("DropInPaths")?.split_whitespace().map(PathBuf::from).collect(),
+        can_reload: field("CanReload")? == "yes",
+        changed: micros("StateChangeTimestampMonotonic")?.unwrap_or(0.0),
+        reload_failed: field("ReloadResult").is_ok_and(|result| result != "success"),
     })
 }
 
@@ -90,15 +110,44 @@ fn one(block: &str, unit: &UnitName) -> Result<UnitSight, SightError> {
 mod tests {
     use super::*;
 
+    const BLOCK: &str = "Id=UNIT\nLoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\nNeedDaemonReload=no\nActiveEnterTimestampMonotonic=0\nActiveExitTimestampMonotonic=0\nStateChangeTimestampMonotonic=0\nDropInPaths=\nCanReload=no\nMainPID=0\n";
+
+    fn block(unit: &str, changes: &[(&str, &str)]) -> String {
+        changes.iter().fold(BLOCK.replace("UNIT", unit), |text, (from, to)| text.replace(from, to))
+    }
+
     #[test]
     fn each_unit_gets_its_own_block() {
-        let text = "Id=odoo.service\nLoadState=masked\nActiveState=inactive\nUnitFileState=masked\nNeedDaemonReload=no\nActiveEnterTimestampMonotonic=0\nActiveExitTimestampMonotonic=0\nMainPID=0\n\nId=x.timer\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes\nActiveEnterTimestampMonotonic=1500000\nActiveExitTimestampMonotonic=0\n";
+        let text =
+            block("odoo.service", &[("=loaded", "=masked"), ("=disabled", "=masked"), ("DropInPaths=", "DropInPaths=/x/a.conf /x/b.conf")])
+                + "\n"
+                + &block(
+                    "x.timer",
+                    &[
+                        ("=inactive", "=active"),
+                        ("Reload=no\nActiveEnterTimestampMonotonic=0", "Reload=yes\nActiveEnterTimestampMonotonic=1500000"),
+                    ],
+                );
         let units: Vec<UnitName> = ["odoo.service", "x.timer", "y.service"].iter().map(|u| u.parse().unwrap()).collect();
-        let seen = read(text, &units.iter().collect::<Vec<_>>());
+        let seen = read(&text, &units.iter().collect::<Vec<_>>());
         let odoo = seen[0].clone().unwrap();
-        assert!(odoo.enablement == Enablement::Masked && !odoo.active && odoo.active_since.is_none());
+        assert!(odoo.enablement == Enablement::Masked && !odoo.active && odoo.active_since.is_none() && odoo.drop_ins.len() == 2);
         let timer = seen[1].clone().unwrap();
         assert!(timer.active && timer.needs_daemon_reload && timer.active_since == Some(1.5));
         assert_eq!(seen[2], Err(SightError::Truncated));
+    }
+
+    /// As systemd 247 and 257 answer: a mask in /run, one that was linked by hand and not read yet, a linked file.
+    #[test]
+    fn a_mask_that_does_not_last_is_none() {
+        let unit: UnitName = "x.service".parse().unwrap();
+        let seen = |load: &str, files: &str| {
+            let text = block("x.service", &[("=loaded", &format!("={load}")), ("=disabled", &format!("={files}"))]);
+            read(&text, &[&unit])[0].clone().unwrap().enablement
+        };
+        assert_eq!(seen("masked", "masked"), Enablement::Masked);
+        assert_eq!(seen("masked", "masked-runtime"), Enablement::MaskedInPart);
+        assert_eq!(seen("loaded", "masked"), Enablement::MaskedInPart);
+        assert_eq!(seen("loaded", "linked"), Enablement::Disabled);
     }
 }

@@ -15,9 +15,8 @@ use crate::look::{ClusterState, Look};
 use crate::resource::postgres::ClusterAt;
 use crate::resource::rejoin::{Joined, Kept, Marked, Recovered, Way, way};
 use crate::resource::switchover::Stopped;
-use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, Wanted};
-use crate::wanted::{cluster_at, follows, on};
+use crate::wanted::{cluster_at, follows, on, resting};
 
 /// The steps in order.
 pub const REJOIN: &[Step] = &[
@@ -188,8 +187,7 @@ fn stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     open(promotion, progress, |at, _| {
         let mut wanted = Vec::new();
         if let Some(odoo) = &promotion.inputs.spec.odoo {
-            let unit = odoo.unit.clone();
-            wanted.extend(one(Unit { host: promotion.old.clone(), unit, state: UnitState::Masked, reads: Vec::new(), reloads: false }));
+            wanted.extend(one(resting(promotion.inputs.spec, promotion.old, &odoo.unit)));
         }
         wanted.extend(one(Stopped { at }));
         wanted

@@ -20,9 +20,9 @@ use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::rejoin::Marked;
 use crate::resource::switchover::{CaughtUp, Stopped};
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::UnitState;
 use crate::resource::{Kind, Resource, Wanted};
-use crate::wanted::{Inputs, all, cluster_at, data, guarded, on};
+use crate::wanted::{Inputs, all, cluster_at, data, guarded, on, resting};
 
 /// The steps in order.
 pub const SWITCHOVER: &[Step] = &[
@@ -195,9 +195,11 @@ fn files(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 
 fn odoo_stopped(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let Some(odoo) = &promotion.inputs.spec.odoo else { return Vec::new() };
-    // The guard refuses its start once the epoch is raised, and `follow` masks it: nobody waits for that here.
-    let state = if guarded(promotion.inputs.spec, promotion.old) { UnitState::Idle } else { UnitState::Masked };
-    let unit = Unit { host: promotion.old.clone(), unit: odoo.unit.clone(), state, reads: Vec::new(), reloads: false };
+    let mut unit = resting(promotion.inputs.spec, promotion.old, &odoo.unit);
+    // The guard refuses its start once the epoch is raised, and `follow` keeps it down: nobody waits for that here.
+    if guarded(promotion.inputs.spec, promotion.old) {
+        unit.state = UnitState::Idle;
+    }
     while_standby(promotion, progress, || one(unit))
 }
 

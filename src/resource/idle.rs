@@ -8,7 +8,7 @@ use crate::facts::{FactError, Facts};
 use crate::look::{Look, Server};
 use crate::name::HostName;
 
-/// A unit that is masked on a standby.
+/// A unit that is kept down on a standby.
 #[derive(Debug)]
 pub struct Idle {
     /// The unit.

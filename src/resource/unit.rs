@@ -1,10 +1,11 @@
-//! A systemd unit: enabled, active, masked, and running the configuration that is on disk.
+//! A systemd unit: enabled, active, at rest, and running the configuration that is on disk.
 //!
 //! There are no handlers: whether a service runs an older configuration is seen, not
 //! remembered, so a crash between writing a file and restarting its service loses nothing.
 
 use std::path::PathBuf;
 
+use super::rest::{Rest, UNITS, rest_file, unit_file};
 use super::{Decision, Difference, Kind, Resource, ResourceId};
 use crate::action::{Action, UnitVerb};
 use crate::facts::{FactError, Facts};
@@ -14,8 +15,11 @@ use crate::name::{HostName, UnitName};
 /// What a unit must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitState {
-    /// Cannot be started by anybody, and is not running.
-    Masked,
+    /// Does not run, and nobody can start it.
+    Resting {
+        /// The spec puts a file where a mask would stand.
+        carried: bool,
+    },
     /// Does not run now; whether it starts at boot is not asked.
     Idle,
     /// Neither runs nor starts at boot; need not be there at all.
@@ -24,6 +28,8 @@ pub enum UnitState {
     Started,
     /// Starts at boot, and runs.
     Running,
+    /// The same, unless somebody masked it: that is a decision which only a promotion ends.
+    RunningUnlessMasked,
 }
 
 /// One unit of one host.
@@ -37,7 +43,7 @@ pub struct Unit {
     pub state: UnitState,
     /// Files it reads at start: a change after its start asks for a restart.
     pub reads: Vec<PathBuf>,
-    /// A reload suffices where the unit knows how.
+    /// A reload suffices where the unit knows how, whoever asks for it.
     pub reloads: bool,
 }
 
@@ -57,6 +63,11 @@ impl Resource for Unit {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut looks = vec![Look::Unit(self.unit.clone()), Look::Machine];
+        match self.state {
+            UnitState::Resting { .. } => looks.extend([Look::Path(unit_file(&self.unit)), Look::Content(rest_file(&self.unit))]),
+            UnitState::Started | UnitState::Running | UnitState::RunningUnlessMasked => looks.push(Look::Path(rest_file(&self.unit))),
+            UnitState::Idle | UnitState::Stopped => {}
+        }
         looks.extend(self.reads.iter().cloned().map(Look::Path));
         looks.into_iter().map(|look| (self.host.clone(), look)).collect()
     }
@@ -72,15 +83,16 @@ impl Unit {
         let unit = facts.unit(&self.host, &self.unit)?;
         let mut differences = Vec::new();
         let mut actions = Vec::new();
-        if self.state == UnitState::Masked {
+        if let UnitState::Resting { carried } = self.state {
             if unit.active {
                 differences.push(Difference::new("state", "active", "inactive"));
                 actions.push(self.act(UnitVerb::Stop));
             }
-            if unit.enablement != Enablement::Masked {
+            let rest = Rest { host: &self.host, unit: &self.unit, carried };
+            if let Some((wanted, how)) = rest.missing(facts)? {
                 let is = if unit.exists { enablement(unit.enablement) } else { "not there yet".to_owned() };
-                differences.push(Difference::new("start", is, "masked"));
-                actions.push(self.act(UnitVerb::Mask));
+                differences.push(Difference::new("start", is, wanted));
+                actions.extend(how);
             }
             return Ok(Decision::from_parts(differences, actions));
         }
@@ -95,10 +107,21 @@ impl Unit {
             }
             return Ok(Decision::from_parts(differences, actions));
         }
-        let boots = self.state == UnitState::Running;
+        let boots = self.state != UnitState::Started;
         // Users wait for the start, nobody for what the next boot does: `enable` comes last.
         let mut last = None;
-        let masked = unit.enablement == Enablement::Masked;
+        let masked = matches!(unit.enablement, Enablement::Masked | Enablement::MaskedInPart);
+        let rests = facts.path(&self.host, &rest_file(&self.unit))?.is_some();
+        if rests {
+            differences.push(Difference::new("start", "kept down by otr", "allowed"));
+            actions.extend([Action::RemoveFile { path: rest_file(&self.unit) }, Action::DaemonReload]);
+        }
+        if masked && self.state == UnitState::RunningUnlessMasked {
+            return Err(FactError::Refused(format!(
+                "{}: {} is masked, which somebody decided there; if it is to run, unmask it with systemctl",
+                self.host, self.unit
+            )));
+        }
         if masked {
             differences.push(Difference::new("start", "masked", "enabled"));
             actions.push(self.act(UnitVerb::Unmask));
@@ -112,7 +135,7 @@ impl Unit {
         if unit.needs_daemon_reload {
             differences.push(Difference::new("definition", "older than on disk", "as on disk"));
             // systemctl reads all definitions anew when it unmasks.
-            if !masked {
+            if !masked && !rests {
                 actions.push(Action::DaemonReload);
             }
         }
@@ -126,10 +149,14 @@ impl Unit {
             }
             Some(since) => {
                 let machine = facts.machine(&self.host)?;
-                let started = machine.now - machine.uptime + since;
+                let booted = machine.now - machine.uptime;
+                // A reload leaves the time of the start, and one that failed leaves the old configuration.
+                let reloads = self.reloads && unit.can_reload;
+                let read = booted + if reloads && !unit.reload_failed { since.max(unit.changed) } else { since };
                 for path in &self.reads {
-                    if let Some(entry) = facts.path(&self.host, path)?.as_ref().filter(|e| e.mtime > started + TOLERANCE) {
-                        let is = format!("as of {}", clock(started));
+                    let read = if path.starts_with(UNITS) { booted + since } else { read };
+                    if let Some(entry) = facts.path(&self.host, path)?.as_ref().filter(|e| e.mtime > read + TOLERANCE) {
+                        let is = format!("as of {}", clock(read));
                         differences.push(Difference::new(
                             format!("configuration {}", path.display()),
                             is,
@@ -144,20 +171,20 @@ impl Unit {
                         .flat_map(|pieces| pieces.values())
                         .map(|piece| piece.mtime)
                         .fold(0.0, f64::max);
-                    if newest > started + TOLERANCE {
+                    let read = if root.starts_with(UNITS) { booted + since } else { read };
+                    if newest > read + TOLERANCE {
                         let what = format!("configuration {}", root.display());
-                        differences.push(Difference::new(what, format!("as of {}", clock(started)), format!("as of {}", clock(newest))));
+                        differences.push(Difference::new(what, format!("as of {}", clock(read)), format!("as of {}", clock(newest))));
                     }
                 }
                 let of = |name: &str| differences.iter().any(|d| d.what.starts_with(name));
                 // systemd remembers which drop-in folders exist, and does not report a file in a new one.
-                let definition = unit.needs_daemon_reload || of("configuration /etc/systemd/system/");
-                if definition && !unit.needs_daemon_reload {
+                let definition = unit.needs_daemon_reload || of(&format!("configuration {UNITS}"));
+                if definition && !unit.needs_daemon_reload && !rests {
                     actions.push(Action::DaemonReload);
                 }
                 if definition || of("configuration ") {
-                    let reload = self.reloads && !definition;
-                    actions.push(self.act(if reload { UnitVerb::ReloadOrRestart } else { UnitVerb::Restart }));
+                    actions.push(self.act(if reloads && !definition { UnitVerb::Reload } else { UnitVerb::Restart }));
                 }
             }
         }
@@ -195,6 +222,7 @@ fn enablement(state: Enablement) -> String {
         Enablement::Enabled => "enabled",
         Enablement::Disabled => "disabled",
         Enablement::Masked => "masked",
+        Enablement::MaskedInPart => "masked for now",
         Enablement::Other => "static",
     }
     .into()

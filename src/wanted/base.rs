@@ -13,20 +13,20 @@ use crate::resource::pip::Pip;
 use crate::resource::pip::lock::Lock;
 use crate::resource::sources::Sources;
 use crate::resource::system::System;
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::Unit;
 use crate::spec::requirement::{PackageSpec, Requirement};
 use crate::spec::{FileSource, Role, Spec};
 
-/// Packages and modules. On a standby Odoo is masked first: Debian's package would start it.
+/// Packages and modules. On a standby Odoo is kept down first: Debian's package would start it.
 pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
     let spec = list.spec().clone();
     let production = spec.production.clone();
     let standby = list.role == Role::Standby;
     let mut done = Vec::new();
     if let Some(odoo) = spec.odoo.as_ref().filter(|_| standby) {
-        let masked = Unit { host: list.host.clone(), unit: odoo.unit.clone(), state: UnitState::Masked, reads: Vec::new(), reloads: false };
+        let resting = super::resting(&spec, list.host, &odoo.unit);
         let clusters = cluster_at(&spec, list.host).zip(cluster_at(&spec, &production));
-        done.push(list.add(Idle { unit: masked, clusters }, &[]));
+        done.push(list.add(Idle { unit: resting, clusters }, &[]));
     }
     let mut storage = super::storage::packages(&spec);
     storage.extend(super::sentinel::package(&spec, list.host));
@@ -130,7 +130,7 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
             list.reads.insert(unit, reads);
             continue;
         }
-        done.push(list.add(Unit { host: list.host.clone(), unit, state: UnitState::Running, reads, reloads: true }, &needs));
+        done.push(list.add(Unit { host: list.host.clone(), unit, state: list.running(), reads, reloads: true }, &needs));
     }
     done
 }

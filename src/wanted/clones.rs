@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use super::List;
 use crate::resource::addons::Addons;
 use crate::resource::folder::Folder;
-use crate::resource::unit::{TreeReader, Unit, UnitState};
+use crate::resource::rest::rest_file;
+use crate::resource::unit::{TreeReader, Unit};
 use crate::resource::{Kind, ResourceId};
 use crate::spec::{CloneSpec, Role};
 
@@ -22,8 +23,8 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) {
     let mut own: BTreeSet<PathBuf> =
         list.wanted.iter().map(|wanted| wanted.resource.id().name).filter(|name| name.starts_with('/')).map(PathBuf::from).collect();
     own.extend(spec.odoo.iter().map(|odoo| odoo.config.clone()).chain(spec.redis.iter().map(|redis| redis.config())));
-    // A mask is a link that only systemd and otr put there.
-    own.extend(spec.odoo.iter().map(|odoo| PathBuf::from("/etc/systemd/system").join(odoo.unit.as_str())));
+    // What keeps a standby's Odoo down is no part of production's.
+    own.extend(spec.odoo.iter().map(|odoo| rest_file(&odoo.unit)));
     let mut units: IndexMap<_, (Vec<PathBuf>, Vec<ResourceId>)> = IndexMap::new();
     for file in spec.files.iter().filter(|file| file.clone && file.hosts.as_ref().is_none_or(|hosts| hosts.contains(list.host))) {
         let resource = Folder {
@@ -52,7 +53,7 @@ pub fn files(list: &mut List<'_>, software: &[ResourceId]) {
             .filter(|id| id.kind == Kind::File && reads.iter().any(|path| path.as_path() == Path::new(&id.name)))
             .chain(needs)
             .collect();
-        let unit = Unit { host: list.host.clone(), unit: name, state: UnitState::Running, reads, reloads: true };
+        let unit = Unit { host: list.host.clone(), unit: name, state: list.running(), reads, reloads: true };
         list.add(TreeReader { unit, trees }, &needs);
     }
 }

@@ -12,7 +12,7 @@ use crate::resource::postgres::settings::{Follows, LiveSettings, Settings, Setti
 use crate::resource::postgres::slot::{Slot, StaleSlots};
 use crate::resource::postgres::standby::Standby;
 use crate::resource::postgres::{ClusterAt, Reach, slot_name};
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::Unit;
 use crate::resource::{Kind, ResourceId};
 use crate::secret::Secret;
 use crate::spec::{Access, OptionValue, Replication, ReplicationMode, Role, Spec};
@@ -82,7 +82,7 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     if password.holders.contains(list.host) {
         done.push(list.add(PassFile { host: list.host.clone(), password: password.clone() }, software));
     }
-    let unit = Unit { host: list.host.clone(), unit: at.unit(), state: UnitState::Running, reads: Vec::new(), reloads: false };
+    let unit = Unit { host: list.host.clone(), unit: at.unit(), state: list.running(), reads: Vec::new(), reloads: false };
     let keep = if list.role == Role::Production { standbys.iter().filter_map(|host| slot_of(&spec, host)).collect() } else { Vec::new() };
     match follows {
         None => {

@@ -3,7 +3,7 @@
 use super::{List, root_file};
 use crate::resource::ResourceId;
 use crate::resource::file::File;
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::Unit;
 use crate::secret::Text;
 
 const CONFIG: &str = "/etc/memcached.conf";
@@ -21,6 +21,6 @@ pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     );
     let host = list.host.clone();
     let file = list.add(File { host: host.clone(), path: CONFIG.into(), content: Ok(Text::Plain(text)), attributes }, software);
-    let runs = Unit { host, unit, state: UnitState::Running, reads: vec![CONFIG.into()], reloads: false };
+    let runs = Unit { host, unit, state: list.running(), reads: vec![CONFIG.into()], reloads: false };
     vec![list.add(runs, std::slice::from_ref(&file)), file]
 }

@@ -83,7 +83,7 @@ pub fn service(list: &mut List<'_>, needs: &[ResourceId]) {
     let Some(odoo) = list.spec().odoo.clone() else { return };
     boots_after_its_servers(list, &odoo.unit);
     if list.role == Role::Production {
-        runs(list, UnitState::Running, needs);
+        runs(list, list.running(), needs);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::resource::file::File;
 use crate::resource::postgres::Reach;
 use crate::resource::redis::Redis;
 use crate::resource::redis::users::{User, Users};
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::Unit;
 use crate::secret::Text;
 use crate::spec::{Decides, OptionValue, Redis as Wish, Role};
 
@@ -43,7 +43,7 @@ pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         promoting: list.inputs.promoting,
     };
     let server = list.add(resource, &needs);
-    let unit = Unit { host: list.host.clone(), unit: redis.unit(), state: UnitState::Running, reads, reloads: false };
+    let unit = Unit { host: list.host.clone(), unit: redis.unit(), state: list.running(), reads, reloads: false };
     let unit = list.add(unit, &[]);
     vec![server, unit]
 }

@@ -8,7 +8,7 @@ use crate::name::{HostName, PackageName};
 use crate::resource::file::File;
 use crate::resource::packages::Packages;
 use crate::resource::redis::sentinel::{Sentinel, Watch};
-use crate::resource::unit::{Unit, UnitState};
+use crate::resource::unit::Unit;
 use crate::resource::{ResourceId, Wanted};
 use crate::spec::requirement::PackageSpec;
 use crate::spec::{HostSpec, Role, Spec};
@@ -46,7 +46,7 @@ pub fn sentinel(list: &mut List<'_>, software: &[ResourceId], redis: &[ResourceI
         needs.push(list.add(file, software));
         reads.push(path);
     }
-    let runs = Unit { host: host.clone(), unit: unit.clone(), state: UnitState::Running, reads, reloads: false };
+    let runs = Unit { host: host.clone(), unit: unit.clone(), state: list.running(), reads, reloads: false };
     let runs = list.add(runs, &needs);
     let name = spec.sentinel_name();
     let script =

@@ -10,6 +10,7 @@ mod incident;
 mod killed;
 mod kinds;
 mod nixos;
+mod own_unit;
 mod parameters;
 mod plans;
 mod random;

@@ -52,6 +52,30 @@ fn a_masked_units_link_is_replaced_by_a_file() {
     assert!(path.symlink_metadata().unwrap().is_file());
 }
 
+/// systemctl refuses to mask here: there is no systemd, or a file stands there.
+#[test]
+fn a_mask_never_takes_the_place_of_a_file_or_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit: crate::name::UnitName = "x.service".parse().unwrap();
+    let mask = script(&Action::Unit { unit, verb: UnitVerb::Mask }).replace("/etc/systemd/system", &dir.path().display().to_string());
+    let mask = |dir: &Path| {
+        let tool = "systemctl() { [ \"$1\" != mask ]; }";
+        Command::new("sh").arg("-c").arg(format!("set -e\n{tool}\n{mask}")).current_dir(dir).output().unwrap().status.success()
+    };
+    let path = dir.path().join("x.service");
+    for make in
+        [|path: &Path| std::fs::write(path, "mine").unwrap(), |path: &Path| std::os::unix::fs::symlink("/opt/x.service", path).unwrap()]
+    {
+        make(&path);
+        let before = (std::fs::read_link(&path).ok(), std::fs::read(&path).ok());
+        assert!(!mask(dir.path()));
+        assert_eq!((std::fs::read_link(&path).ok(), std::fs::read(&path).ok()), before);
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert!(mask(dir.path()), "nothing stands there");
+    assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("/dev/null"));
+}
+
 #[test]
 fn a_write_that_fails_leaves_the_old_file() {
     let dir = tempfile::tempdir().unwrap();

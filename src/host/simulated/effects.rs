@@ -39,11 +39,11 @@ impl Machine {
                 self.files.make_parents("/var/lib/postgresql".as_ref(), ("postgres", "postgres", 0o755), now);
                 self.files.make_parents("/etc/postgresql".as_ref(), ("postgres", "postgres", 0o755), now);
                 self.files.make_parents("/etc/postgresql-common".as_ref(), ("root", "root", 0o755), now);
-                let template = "[Unit]\nPartOf=postgresql.service\n[Service]\nType=forking\n[Install]\nWantedBy=multi-user.target\n";
+                let template = "[Unit]\nPartOf=postgresql.service\n[Service]\nType=forking\nExecReload=/usr/bin/pg_ctlcluster %I reload\n[Install]\nWantedBy=multi-user.target\n";
                 self.files.write("/lib/systemd/system/postgresql@.service", template, ROOT, now);
                 self.package_unit(
                     "postgresql.service",
-                    "[Service]\nType=oneshot\nExecStart=/bin/true\nRemainAfterExit=on\n[Install]\nWantedBy=multi-user.target\n",
+                    "[Service]\nType=oneshot\nExecStart=/bin/true\nExecReload=/bin/true\nRemainAfterExit=on\n[Install]\nWantedBy=multi-user.target\n",
                     first,
                 )
             }
@@ -60,7 +60,7 @@ impl Machine {
             "nginx" | "haproxy" => {
                 let unit = format!("{package}.service");
                 self.files.make_parents(Path::new("/etc").join(package).as_path(), ("root", "root", 0o755), now);
-                self.package_unit(&unit, "[Service]\n[Install]\nWantedBy=multi-user.target\n", first)
+                self.package_unit(&unit, "[Service]\nExecReload=/bin/kill -HUP $MAINPID\n[Install]\nWantedBy=multi-user.target\n", first)
             }
             _ => Ok(()),
         }

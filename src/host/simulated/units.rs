@@ -28,6 +28,8 @@ pub struct UnitState {
     pub last_active: Option<f64>,
     /// The main process; 0 if there is none.
     pub pid: u32,
+    /// When its state last changed, also by a reload; seconds since boot.
+    pub changed: f64,
     /// The definition systemd has read.
     pub loaded: Option<Definition>,
 }
@@ -120,7 +122,37 @@ impl Machine {
             active_since: state.active_since,
             last_active: state.last_active,
             main_pid: state.pid,
+            drop_ins: self.drop_ins(unit),
+            can_reload: self.can_reload(unit),
+            changed: state.changed,
+            reload_failed: false,
         }
+    }
+
+    /// The drop-ins that systemd has read; none of a unit without a definition.
+    fn drop_ins(&self, unit: &str) -> Vec<PathBuf> {
+        if self.unit_file(unit).is_none() {
+            return Vec::new();
+        }
+        let state = self.units.get(unit).and_then(|state| state.loaded.clone());
+        state
+            .unwrap_or_else(|| self.definition(unit))
+            .into_iter()
+            .map(|(path, _)| path)
+            .filter(|path| path.extension().is_some_and(|e| e == "conf"))
+            .collect()
+    }
+
+    fn can_reload(&self, unit: &str) -> bool {
+        self.unit_file(unit).is_some_and(|path| self.files.text(path).lines().any(|line| line.starts_with("ExecReload=")))
+    }
+
+    /// A condition of a drop-in does not hold: the start is skipped, and all is said to be well.
+    fn is_held(&self, unit: &str) -> bool {
+        let forbids = |text: &str| {
+            text.lines().filter_map(|line| line.strip_prefix("ConditionPathExists=!")).any(|path| self.files.get(path).is_some())
+        };
+        self.drop_ins(unit).iter().any(|path| forbids(self.files.text(path)))
     }
 
     fn is_installable(&self, unit: &str) -> bool {
@@ -128,7 +160,7 @@ impl Machine {
     }
 
     /// Does what systemctl does with a verb.
-    pub(super) fn unit_verb(&mut self, unit: &str, verb: UnitVerb) -> Result<(), String> {
+    pub fn unit_verb(&mut self, unit: &str, verb: UnitVerb) -> Result<(), String> {
         match verb {
             UnitVerb::Enable => {
                 if self.is_masked(unit) {
@@ -147,7 +179,7 @@ impl Machine {
                 self.units.entry(unit.to_owned()).or_default().enabled = false;
                 self.daemon_reload();
             }
-            UnitVerb::Mask => self.mask(unit),
+            UnitVerb::Mask => self.mask(unit)?,
             UnitVerb::Unmask => {
                 if self.is_masked(unit) {
                     self.files.remove_tree(&Path::new(ETC).join(unit));
@@ -172,21 +204,34 @@ impl Machine {
                 }
                 started?;
             }
-            UnitVerb::ReloadOrRestart => match unit.strip_prefix("postgresql") {
-                Some(_) if self.is_active(unit) => self.reload_clusters(),
-                _ => self.unit_verb(unit, UnitVerb::Restart)?,
-            },
+            UnitVerb::Reload => {
+                if !self.is_active(unit) || !self.can_reload(unit) {
+                    return Err(format!("Failed to reload {unit}: Job type reload is not applicable for unit {unit}."));
+                }
+                if unit.starts_with("postgresql") {
+                    self.reload_clusters();
+                }
+                // The time of its start stays.
+                self.tick();
+                let uptime = self.uptime();
+                self.units.entry(unit.to_owned()).or_default().changed = uptime;
+            }
         }
         Ok(())
     }
 
-    /// Where a file stands already, systemctl refuses, and otr's script makes the link itself.
-    fn mask(&mut self, unit: &str) {
+    /// Where a file or link stands already, systemctl refuses, and so does otr's script.
+    fn mask(&mut self, unit: &str) -> Result<(), String> {
+        let path = Path::new(ETC).join(unit);
         if !self.is_masked(unit) {
+            if self.files.get(&path).is_some() {
+                return Err(format!("ln: failed to create symbolic link '{}': File exists", path.display()));
+            }
             let now = self.tick();
-            self.files.put(Path::new(ETC).join(unit), Node::Link("/dev/null".into()), ("root", "root", 0o777), now);
-            self.daemon_reload();
+            self.files.put(path, Node::Link("/dev/null".into()), ("root", "root", 0o777), now);
         }
+        self.daemon_reload();
+        Ok(())
     }
 
     fn startable(&self, unit: &str) -> Result<(), String> {
@@ -213,7 +258,7 @@ impl Machine {
         if self.is_active(unit) {
             return Ok(());
         }
-        if self.ask_guard(unit).is_err() {
+        if self.is_held(unit) || self.ask_guard(unit).is_err() {
             // systemd skips the start and says that all went well.
             return Ok(());
         }
@@ -240,6 +285,7 @@ impl Machine {
         state.active = started.is_ok() && (!oneshot || remains);
         if started.is_ok() {
             state.active_since = Some(uptime);
+            state.changed = uptime;
             state.last_active = if state.active { state.last_active } else { Some(uptime) };
             state.pid = if unit.ends_with(".service") && !oneshot { pid } else { 0 };
         }
@@ -312,52 +358,4 @@ fn cluster_of(unit: &str) -> Option<(u32, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine() -> Machine {
-        let mut machine = Machine::bare("erp1".parse().unwrap(), "10.77.0.11", 1e9);
-        machine.files.write("/lib/systemd/system/x.service", "[Service]\n[Install]\n", ("root", "root", 0o644), 1e9);
-        machine
-    }
-
-    #[test]
-    fn a_masked_unit_neither_starts_nor_is_enabled() {
-        let mut machine = machine();
-        machine.unit_verb("x.service", UnitVerb::Mask).unwrap();
-        assert!(machine.unit_verb("x.service", UnitVerb::Start).unwrap_err().contains("is masked"));
-        assert!(machine.unit_verb("x.service", UnitVerb::Enable).is_err());
-        assert_eq!(machine.unit_sight("x.service").enablement, Enablement::Masked);
-        machine.unit_verb("x.service", UnitVerb::Unmask).unwrap();
-        machine.unit_verb("x.service", UnitVerb::Enable).unwrap();
-        machine.unit_verb("x.service", UnitVerb::Start).unwrap();
-        assert!(machine.unit_sight("x.service").active);
-        assert_eq!(machine.starts.len(), 1);
-        assert!(machine.unit_verb("y.service", UnitVerb::Start).unwrap_err().contains("not found"));
-    }
-
-    #[test]
-    fn a_new_drop_in_is_seen_after_a_reload_only() {
-        let mut machine = machine();
-        machine.unit_verb("x.service", UnitVerb::Start).unwrap();
-        assert!(!machine.unit_sight("x.service").needs_daemon_reload);
-        let now = machine.tick();
-        machine.files.write("/etc/systemd/system/x.service.d/otr.conf", "[Service]\n", ("root", "root", 0o644), now);
-        assert!(machine.unit_sight("x.service").needs_daemon_reload);
-        machine.unit_verb("x.service", UnitVerb::Restart).unwrap();
-        assert!(machine.unit_sight("x.service").needs_daemon_reload, "a restart runs what systemd has read");
-        machine.daemon_reload();
-        assert!(!machine.unit_sight("x.service").needs_daemon_reload);
-    }
-
-    #[test]
-    fn a_timer_needs_its_service() {
-        let mut machine = machine();
-        machine.files.write("/etc/systemd/system/t.timer", "[Timer]\n[Install]\n", ("root", "root", 0o644), 1e9);
-        assert!(machine.unit_verb("t.timer", UnitVerb::Start).is_err());
-        machine.files.write("/etc/systemd/system/t.service", "[Service]\nType=oneshot\n", ("root", "root", 0o644), 1e9);
-        machine.unit_verb("t.timer", UnitVerb::Start).unwrap();
-        assert!(machine.unit_sight("t.timer").active);
-        assert_eq!(machine.unit_sight("t.service").enablement, Enablement::Other);
-    }
-}
+mod tests;

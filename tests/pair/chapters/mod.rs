@@ -15,6 +15,7 @@ mod newer;
 mod objects;
 mod observe;
 mod own_controller;
+mod own_unit;
 mod power_cut;
 mod records;
 mod rejoin;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Chapter> {
         session_servers::chapter(), // 22
         drill::chapter(),           // 23
         records::chapter(),         // 25
+        own_unit::chapter(),        // 26
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
