@@ -11,6 +11,7 @@ use crate::look::content::Content;
 use crate::look::debconf::Answers;
 use crate::look::drill::{DrillLook, DrillSight};
 use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
+use crate::look::life::{Answers as PortAnswers, Ask};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
 use crate::look::{
@@ -99,6 +100,12 @@ impl Facts {
                 None => Err(unseen(SightError::Failed("it was not asked for; this is a bug in otr".into()))),
             },
         }
+    }
+
+    /// Every sight of a host.
+    pub fn all(&self, host: &HostName) -> impl Iterator<Item = (&Look, &Sight)> {
+        let seen = self.hosts.get(host).and_then(|seen| seen.as_ref().ok());
+        seen.into_iter().flatten().filter_map(|(look, sight)| Some((look, sight.as_ref().ok()?)))
     }
 
     question!(
@@ -240,6 +247,10 @@ impl Facts {
     question!(
         /// Something of a drill's.
         drill(look: &DrillLook) -> DrillSight, Drill, Look::Drill(look.clone())
+    );
+    question!(
+        /// Another machine's ports, asked from this one.
+        life(ask: &Ask) -> PortAnswers, Life, Look::Life(ask.clone())
     );
     question!(
         /// What a program of the spec's answers.

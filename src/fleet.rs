@@ -110,7 +110,7 @@ impl Fleet {
             (Ok(host), Action::KeepStore { from, job }) => host.keep(job, &mut |gift| self.give(from, gift), progress).map(Some),
             (Ok(host), action) => host.act(action).map(|()| None),
         };
-        if let Err(error @ HostError::Unreachable { .. }) = &done {
+        if let Err(error @ (HostError::Unreachable { .. } | HostError::Shut { .. })) = &done {
             *here.0 = Err(error.clone());
         }
         done
@@ -130,6 +130,14 @@ impl Fleet {
     /// Why a host cannot be reached, if it cannot.
     pub fn unreachable(&self, name: &HostName) -> Option<String> {
         self.host(name).as_mut().err().map(|error| error.to_string())
+    }
+
+    /// What a host said that answers and lets nobody in: it lives.
+    pub fn shut(&self, name: &HostName) -> Option<String> {
+        match self.host(name).as_mut() {
+            Err(HostError::Shut { why }) => Some(why.clone()),
+            _ => None,
+        }
     }
 }
 

@@ -30,6 +30,12 @@ pub enum HostError {
         /// The cause, with what to do about it.
         why: String,
     },
+    /// It answers, and lets nobody in: its key is another one, the login is refused, or sshd turns away.
+    #[error("{why}")]
+    Shut {
+        /// The cause, with what to do about it.
+        why: String,
+    },
     /// The login lacks a right.
     #[error("{why}")]
     Denied {

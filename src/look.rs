@@ -21,6 +21,7 @@ pub mod drill;
 pub mod elsewhere;
 pub mod filestore;
 pub mod folder;
+pub mod life;
 pub mod machine;
 pub mod memcached;
 pub mod mounts;
@@ -201,6 +202,8 @@ pub enum Look {
     Command(CommandLine),
     /// Something of a drill's.
     Drill(DrillLook),
+    /// Another machine's ports, asked from this one.
+    Life(life::Ask),
 }
 
 impl std::fmt::Display for Look {
@@ -242,6 +245,7 @@ impl std::fmt::Display for Look {
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
             Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
             Look::Drill(look) => f.write_str(look.shown()),
+            Look::Life(ask) => write!(f, "the ports of {}", ask.address),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
     }
@@ -287,6 +291,7 @@ pub enum Sight {
     LoginPage(LoginPage),
     Command(command::Answer),
     Drill(DrillSight),
+    Life(life::Answers),
 }
 
 /// Why a thing was not seen. Never means that it is absent.

@@ -17,6 +17,7 @@ use crate::history::promotion::open;
 use crate::host::Connect;
 use crate::look::Look;
 use crate::name::HostName;
+use crate::plan::life::Heard;
 use crate::plan::{Plan, Verdict};
 use crate::report::{Outcome, State};
 use crate::resource::Wanted;
@@ -28,6 +29,7 @@ pub mod fence;
 mod hooks;
 pub mod incident;
 pub mod journal;
+pub mod life;
 pub mod loss;
 mod next;
 pub mod rejoin;
@@ -123,6 +125,8 @@ pub(crate) struct Progress {
     pub left: Option<u32>,
     /// Where it stood when the procedure began.
     pub seen: Option<loss::Position>,
+    /// When the other hosts last heard from production.
+    pub heard: Heard,
     /// Where the data stood before the server was promoted.
     pub before: Option<loss::Position>,
     /// What Odoo answered.

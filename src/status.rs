@@ -9,6 +9,7 @@ use crate::history::pause::Pause;
 use crate::history::{Copied, Ran};
 use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
+use crate::plan::life::Sign;
 use crate::plan::split::split_brain;
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
@@ -48,8 +49,11 @@ pub struct Status {
     pub spec: String,
     /// The hosts.
     pub hosts: Vec<HostStatus>,
-    /// Production's PostgreSQL gives no answer.
+    /// Production's PostgreSQL gives otr no answer.
     pub production_silent: bool,
+    /// What other hosts see of it all the same: it lives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub production_lives: Vec<Sign>,
     /// Two hosts take writes: which, and how far each is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_brain: Option<String>,
@@ -187,6 +191,11 @@ fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
 
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
+    with_signs(spec, facts, Vec::new())
+}
+
+/// Reads the facts; `signs` are those of a production that gives no answer.
+pub fn with_signs(spec: &Spec, facts: &Facts, signs: Vec<Sign>) -> Status {
     let production = server(spec, facts, &spec.production);
     let hosts: Vec<HostStatus> = spec.machines().map(|host| host_status(spec, facts, host, production)).collect();
     let mut obstacles = Vec::new();
@@ -195,7 +204,7 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
         obstacles.push("the spec has no standby".into());
     }
     let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
-    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent)).collect();
+    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent && signs.is_empty())).collect();
     let split = split_brain(spec, facts).map(|(_, words)| words);
     obstacles.extend(split.clone());
     let ready = split.is_none() && each.iter().any(Vec::is_empty);
@@ -210,6 +219,7 @@ pub fn status(spec: &Spec, facts: &Facts) -> Status {
         spec: spec.name.to_string(),
         hosts,
         production_silent: silent,
+        production_lives: signs,
         split_brain: split,
         ready,
         obstacles,

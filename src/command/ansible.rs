@@ -27,7 +27,6 @@ use crate::secret::{Secret, SecretSource, Secrets};
 use crate::spec::load::{LoadError, from_text, read};
 use crate::spec::problem::nearest;
 use crate::spec::{Role, Spec};
-use crate::status::{looks, status};
 use crate::wanted::{all, data};
 
 mod params;
@@ -239,7 +238,7 @@ fn fleet(session: &Session, here: &HostName, wanted: &[Wanted]) -> Fleet {
 fn facts(session: &Session) -> Result<Answer> {
     let spec = &session.loaded.spec;
     let fleet = Fleet::open(session.connector.as_ref(), spec.machines());
-    let status = status(spec, &fleet.look(looks(spec)));
+    let status = super::status::seen(&fleet, spec);
     let mut answer = Answer::unchanged(match status.ready {
         true => "ready to promote".to_owned(),
         false => format!("not ready to promote: {}", status.obstacles.join("; ")),

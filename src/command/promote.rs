@@ -9,7 +9,8 @@ use crate::cli::{Global, PromoteArgs};
 use crate::fleet::Fleet;
 use crate::host::HostError;
 use crate::name::HostName;
-use crate::promote::{PromoteReport, Promotion, Verb, nothing_to_do, only_standby, promote};
+use crate::plan::life::Heard;
+use crate::promote::{PromoteReport, Promotion, Verb, life, nothing_to_do, only_standby, promote};
 use crate::report::promotion::render;
 use crate::spec::{Role, Spec};
 use crate::wanted::{SERVICES, TIMERS};
@@ -41,8 +42,13 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let stated = match &args.production_is_down {
         Some(name) if *name != old => bail!("--production-is-down {name}: production is {old}"),
         Some(name) => Some(name.clone()),
-        // A fence of the spec's needs no statement.
-        None if fleet.unreachable(&old).is_some() && !args.dry_run && spec.failover.fence.is_none() => state_down(&old)?,
+        // A fence of the spec's needs no statement; and nobody is asked for one that would not count.
+        None if fleet.unreachable(&old).is_some() && !args.dry_run && spec.failover.fence.is_none() => {
+            match life::seen(&fleet, spec, &old, &Heard::new(), life::NEXT).is_empty() {
+                true => state_down(&old)?,
+                false => None,
+            }
+        }
         None => None,
     };
     let (progress, by) = (Progress::new(global), super::holder("promote"));

@@ -262,7 +262,10 @@ impl Connect for World {
         let connection = self.with(|state| {
             let machine =
                 state.machines.get(host).ok_or_else(|| HostError::Unreachable { why: format!("there is no simulated machine {host}") })?;
-            if !machine.is_reachable() {
+            if let Some(why) = machine.shut.clone().filter(|_| machine.is_reachable()) {
+                return Err(HostError::Shut { why });
+            }
+            if machine.filtered || !machine.is_reachable() {
                 return Err(HostError::Unreachable { why: format!("no route to {host} (simulated): it has no power or no link") });
             }
             state.connections += 1;

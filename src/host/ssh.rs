@@ -38,3 +38,8 @@ impl Line for std::sync::Arc<link::Link> {
 fn unreachable(name: &str, why: impl std::fmt::Display) -> HostError {
     HostError::Unreachable { why: format!("{name}: {why}") }
 }
+
+/// As [`unreachable`], of a machine that answers.
+fn shut(name: &str, why: impl std::fmt::Display) -> HostError {
+    HostError::Shut { why: format!("{name}: {why}") }
+}

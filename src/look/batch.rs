@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, addons, bucket, command, content, debconf, elsewhere, filestore, folder, machine, memcached, mounts, nixos, odoo, origins,
-    packages, paths, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
+    accounts, addons, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo,
+    origins, packages, paths, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -99,6 +99,7 @@ impl Question {
                 Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
                 Look::Command(command) => command::script(command),
                 Look::Drill(look) => look.script(),
+                Look::Life(ask) => life::script(ask),
             },
         }
     }
@@ -166,6 +167,7 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
         Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
         Look::Drill(look) => Sight::Drill(look.read(reply, limit)?),
+        Look::Life(_) => Sight::Life(life::read(reply, limit)?),
         Look::Command(_) => Sight::Command(command::read(reply, limit)?),
     })
 }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
-use super::{Progress, Promotion, hooks, look};
+use super::{Progress, Promotion, hooks, life, look};
 use crate::action::Action;
 use crate::epoch::Epoch;
 use crate::fleet::Fleet;
@@ -45,12 +45,19 @@ fn told(promotion: &Promotion<'_>, fleet: &Fleet, progress: &Progress) -> Result
     fleet.act(promotion.old, &write).map(drop).map_err(|e| format!("it cannot be told of the epoch: {e}"))
 }
 
-/// Seen stopped over SSH; or unreachable, and the fence or a person says that it is down.
+/// Seen stopped over SSH; or unreachable, and the fence or a person says that it is down. What the other
+/// hosts see of it counts more than any of them.
 pub(super) fn proof(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Result<Option<String>, String> {
     let old = promotion.old;
+    if progress.promoted {
+        return Ok(None);
+    }
+    let signs = life::signs(promotion, &progress.heard);
     if let Some(why) = promotion.fleet.unreachable(old) {
         if let Some(fence) = &promotion.inputs.spec.failover.fence {
-            return Ok(Some(match is_down(promotion, fence) {
+            // It may stop the services alone: the machine's own signs are none against it.
+            let not = life::refused(promotion, signs.iter().filter(|sign| sign.serves)).map_or_else(|| is_down(promotion, fence), Err);
+            return Ok(Some(match not {
                 Ok(said) => said,
                 Err(not) => {
                     progress.must_fence = true;
@@ -58,8 +65,13 @@ pub(super) fn proof(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
                 }
             }));
         }
+        if let Some(lives) = life::refused(promotion, signs.iter()) {
+            return Err(lives);
+        }
         return match promotion.stated_down {
-            Some(name) if name == old => Ok(Some(format!("{old} cannot be reached, and it was stated that it is down"))),
+            Some(name) if name == old => {
+                Ok(Some(format!("{old} cannot be reached, no other host sees a sign of life of it, and it was stated that it is down")))
+            }
             _ => Err(format!(
                 "{old} cannot be reached ({why}), which does not prove that it is down: with a cut cable it would go on taking writes{}. \
                  Make sure (power, console), then state it: --production-is-down {old}",
@@ -67,7 +79,12 @@ pub(super) fn proof(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jour
             )),
         };
     }
-    stopped(promotion, promotion.fleet)
+    let seen = stopped(promotion, promotion.fleet)?;
+    // A server that is not that unit's: started by hand, or by a cluster manager.
+    match life::refused(promotion, signs.iter().filter(|sign| sign.serves)) {
+        Some(lives) => Err(format!("{}, and all the same {lives}", seen.unwrap_or_default())),
+        None => Ok(seen),
+    }
 }
 
 /// Why it matters twice.
@@ -115,7 +132,8 @@ pub(super) fn command(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jo
     let ran = promotion.fleet.act(promotion.host, &Action::Run { command: call(promotion, &fence.run, fence) });
     let deadline = Instant::now() + promotion.patience(fence.timeout.0.as_secs());
     loop {
-        let why = match is_down(promotion, fence) {
+        let lives = || life::refused(promotion, life::signs(promotion, &progress.heard).iter().filter(|sign| sign.serves));
+        let why = match is_down(promotion, fence).and_then(|said| lives().map_or(Ok(said), Err)) {
             Ok(said) => return Ok(Some(said)),
             Err(why) => why,
         };
@@ -127,6 +145,9 @@ pub(super) fn command(promotion: &Promotion<'_>, progress: &mut Progress, _: &Jo
             continue;
         }
         let why = failed.map_or_else(|| why.clone(), |failed| format!("{failed}; {why}"));
+        if let Some(lives) = life::refused(promotion, life::signs(promotion, &progress.heard).iter()) {
+            return Err(format!("the fence does not prove that {old} is down: {why}. {lives}", old = promotion.old));
+        }
         return match promotion.stated_down {
             Some(name) if name == promotion.old => Ok(Some(format!("the fence proves nothing ({why}); it was stated that {name} is down"))),
             _ => Err(format!(

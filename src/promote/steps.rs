@@ -9,6 +9,7 @@ use crate::look::{CommandLine, Look};
 use crate::name::HostName;
 use crate::plan::Verdict;
 use crate::plan::check::may_change;
+use crate::plan::life::heard;
 use crate::resource::epoch::Raised;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
@@ -142,6 +143,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         return Err(format!("PostgreSQL {} does not run on {host}: systemctl start {}", at.cluster, at.unit()));
     };
     progress.promoted = !server.in_recovery;
+    progress.heard = heard(spec, promotion.old, &facts);
     if let Some(open) = journal.open() {
         progress.left = Some(open.left_timeline);
         if progress.promoted {

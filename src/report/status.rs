@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint, size};
+use crate::plan::life::remedy;
 use crate::status::{HostStatus, RedisStatus, SentinelStatus, Status};
 
 /// Text of a status; its last line says whether a promotion could begin.
@@ -21,14 +22,11 @@ pub fn render(status: &Status, style: Style) -> String {
         let _ = writeln!(out, "{} {}{remedy}", paint(style, "33", "would be lost:"), status.would_lose.join("; "));
     }
     if status.production_silent {
-        let production = status.hosts.iter().find(|host| host.role == "production").map_or("production", |host| host.host.as_str());
-        let _ = writeln!(out, "{} {production}'s PostgreSQL gives no answer", paint(style, "31", "production is silent:"));
-        if let (true, Some(standby)) = (status.ready, status.hosts.iter().find(|host| host.role == "standby")) {
-            let name = &standby.host;
-            let _ = writeln!(
-                out,
-                "{name} can be promoted once {production} is surely down: otr promote {name} --production-is-down {production}"
-            );
+        let production = status.hosts.iter().find(|host| host.role == "production");
+        let name = production.map_or("production", |host| host.host.as_str());
+        let _ = writeln!(out, "{} {name}'s PostgreSQL gives no answer", paint(style, "31", "production is silent:"));
+        silent(&mut out, status, production, style);
+        if status.ready {
             return out;
         }
     }
@@ -38,6 +36,30 @@ pub fn render(status: &Status, style: Style) -> String {
         let _ = writeln!(out, "{} {}", paint(style, "31", "not ready to promote:"), status.obstacles.join("; "));
     }
     out
+}
+
+/// What a person can do about a production that gives no answer.
+fn silent(out: &mut String, status: &Status, production: Option<&HostStatus>, style: Style) {
+    let Some((production, standby)) = production.zip(status.hosts.iter().find(|host| host.role == "standby")) else { return };
+    let (name, standby) = (&production.host, &standby.host);
+    let seen: Vec<&str> = status.production_lives.iter().map(|sign| sign.words.as_str()).collect();
+    let _ = match &production.error {
+        Some(why) if !seen.is_empty() => writeln!(
+            out,
+            "{} {}; but it cannot be reached from here: {why}. Nothing is promoted in place of a production that lives: let otr log in again, or {}",
+            paint(style, "31", &format!("{name} lives:")),
+            seen.join("; "),
+            remedy(name.as_str())
+        ),
+        Some(_) if status.ready => {
+            writeln!(out, "{standby} can be promoted once {name} is surely down: otr promote {standby} --production-is-down {name}")
+        }
+        None if status.ready => writeln!(
+            out,
+            "{name} itself answers: start its PostgreSQL there; or stop Odoo there too, and `otr promote {standby}` needs no statement"
+        ),
+        _ => Ok(()),
+    };
 }
 
 fn render_host(out: &mut String, host: &HostStatus, style: Style) {

@@ -15,6 +15,9 @@
 #   lab.sh freeze|thaw HOST…        hang a whole machine | let it go on
 #   lab.sh link HOST up|down        plug | pull the cable
 #   lab.sh cut|heal A B             A and B cannot reach each other; the driver still reaches both
+#   lab.sh shut HOST PORT           what the driver sends to PORT of HOST is dropped
+#   lab.sh deaf HOST                HOST takes no new connection; those that stand go on
+#   lab.sh open HOST                neither any more
 #   lab.sh rate HOST [RATE]         slow its cable down to RATE (8mbit) | as fast as it was
 #   lab.sh disk HOST PATH MB        mount a small ext4 at PATH inside HOST (for a full disk)
 #   lab.sh repo                     serve packages and wheels at http://10.77.0.1:8000 (`up` does it too)

@@ -9,6 +9,7 @@ mod failover;
 mod incident;
 mod killed;
 mod kinds;
+mod life;
 mod nixos;
 mod own_unit;
 mod parameters;

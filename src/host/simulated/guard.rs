@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::streaming::Machines;
 use crate::epoch::Epoch;
 use crate::guard::{Answer, CONFIG, Config, DiskRole, Question, Verdict, decide, redis_role};
+use crate::look::life::{Answers, Ask, PortAnswer, PortState};
 
 /// Every machine hears from those it reaches.
 pub fn settle(machines: &mut Machines) {
@@ -14,6 +15,11 @@ pub fn settle(machines: &mut Machines) {
     for machine in machines.values_mut() {
         let others = answers.iter().filter(|(address, _)| !machine.addresses.contains(address));
         machine.neighbours = others.filter_map(|(address, answer)| Some((address.clone(), answer.clone()?))).collect();
+    }
+    let open: Vec<(String, Vec<u16>)> =
+        machines.values().flat_map(|machine| machine.addresses.iter().map(|address| (address.clone(), machine.open_ports()))).collect();
+    for machine in machines.values_mut() {
+        machine.open = if machine.is_reachable() { open.iter().cloned().collect() } else { Default::default() };
     }
 }
 
@@ -29,6 +35,32 @@ impl Machine {
     fn role_on_disk(&self, config: &Config) -> DiskRole {
         let data = config.data_directory(self.files.text(config.cluster.join("postgresql.conf")));
         if self.files.get(data.join("standby.signal")).is_some() { DiskRole::Standby } else { DiskRole::Primary }
+    }
+
+    /// The ports that take a connection from the network.
+    fn open_ports(&self) -> Vec<u16> {
+        if !self.is_reachable() {
+            return Vec::new();
+        }
+        let number = |text: &str| text.parse::<u16>().ok();
+        let mut ports = vec![22];
+        ports.extend(self.clusters.values().filter_map(|cluster| number(cluster.server.as_ref()?.value("port"))));
+        ports.extend(self.is_active("odoo.service").then(|| self.odoo_port()));
+        ports.extend(self.is_active("redis-server.service").then_some(6379));
+        ports.extend(self.guard_config().filter(|_| self.is_active("otr-epoch.socket")).map(|config| config.port));
+        ports
+    }
+
+    /// What another machine's ports answer, if the way there is open.
+    pub(super) fn hears_of(&self, ask: &Ask) -> Answers {
+        let open = self.open.get(&ask.address);
+        let state = |port: &u16| match open {
+            Some(open) if open.contains(port) => PortState::Open,
+            Some(open) if !open.is_empty() => PortState::Refused,
+            _ => PortState::Silent,
+        };
+        let answer = |port: &u16| PortAnswer { address: ask.address.clone(), port: *port, state: state(port), said: None };
+        Answers { addresses: vec![ask.address.clone()], ports: ask.ports.iter().map(answer).collect() }
     }
 
     /// What a peer hears, while the machine can be reached and its socket listens.

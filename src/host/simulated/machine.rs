@@ -68,6 +68,12 @@ pub struct Machine {
     pub redis: Redis,
     /// What the guard of each other machine's address would hear from it.
     pub neighbours: BTreeMap<String, Answer>,
+    /// The open ports of every address that it reaches.
+    pub(super) open: BTreeMap<String, Vec<u16>>,
+    /// What its sshd says to otr in place of a login, if it lets nobody in.
+    pub shut: Option<String>,
+    /// Nothing that the machine of otr's run sends arrives; its peers reach it.
+    pub filtered: bool,
     /// It was production since it booted.
     pub(super) production: bool,
     /// Programs of people's own: how each ends, and what it prints.
@@ -123,6 +129,9 @@ impl Machine {
             clusters: BTreeMap::new(),
             redis: Redis::default(),
             neighbours: BTreeMap::new(),
+            open: BTreeMap::new(),
+            shut: None,
+            filtered: false,
             production: false,
             programs: BTreeMap::new(),
             calls: Vec::new(),

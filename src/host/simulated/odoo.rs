@@ -33,6 +33,11 @@ impl Machine {
         self.odoo_option("data_dir").unwrap_or("/var/lib/odoo/.local/share/Odoo").into()
     }
 
+    /// Where it serves.
+    pub(super) fn odoo_port(&self) -> u16 {
+        self.odoo_option("http_port").or(self.odoo_option("xmlrpc_port")).and_then(|port| port.parse().ok()).unwrap_or(8069)
+    }
+
     /// Odoo comes up whatever its database does, but not without its configuration.
     pub(super) fn start_odoo(&mut self) -> Result<(), String> {
         let guard = self.files.text("/etc/systemd/system/odoo.service.d/otr-storage.conf");
@@ -69,8 +74,7 @@ impl Machine {
         if !self.has_package("python3") {
             return nothing("no python3");
         }
-        let own: u16 = self.odoo_option("http_port").or(self.odoo_option("xmlrpc_port")).and_then(|port| port.parse().ok()).unwrap_or(8069);
-        if !self.is_active("odoo.service") || own != port {
+        if !self.is_active("odoo.service") || self.odoo_port() != port {
             return nothing("<urlopen error [Errno 111] Connection refused>");
         }
         let Some((recovery, names)) = self.clusters.values().find_map(|cluster| {

@@ -299,7 +299,7 @@ impl Machine {
     }
 
     /// Stops a unit and what is part of it.
-    pub(super) fn stop_unit(&mut self, unit: &str) {
+    pub fn stop_unit(&mut self, unit: &str) {
         if unit == "postgresql.service" {
             for (version, name) in self.clusters.keys().cloned().collect::<Vec<_>>() {
                 self.stop_unit(&format!("postgresql@{version}-{name}.service"));

@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::config::Settings;
-use super::unreachable;
+use super::{shut, unreachable};
 use crate::host::HostError;
 
 /// A line that speaks of the machine.
@@ -67,7 +67,7 @@ impl KnownHost {
     /// Checks the key a machine showed, and learns it if it may.
     pub fn check(&self, settings: &Settings, key: &[u8], accept_new: bool) -> Result<(), HostError> {
         let kind = key_type(key).unwrap_or_else(|| "unknown".into());
-        let refuse = |why: String| Err(unreachable(&settings.name, why));
+        let refuse = |why: String| Err(shut(&settings.name, why));
         if let Some(line) = self.lines.iter().find(|line| line.revoked && line.key == key) {
             return refuse(format!("its host key {} is revoked by {}: do not trust this machine", fingerprint(key), line.place));
         }

@@ -14,7 +14,7 @@ use ssh2::{BlockDirections, Channel, MethodType, Session};
 use super::config::Settings;
 use super::known_hosts::KnownHost;
 use super::proxy::{self, Proxied};
-use super::{auth, unreachable};
+use super::{auth, shut, unreachable};
 use crate::host::HostError;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -82,11 +82,20 @@ pub(super) fn connect(settings: &Settings, accept_new: bool) -> Result<Arc<Link>
     }
     let _ = session.method_pref(MethodType::HostKey, &key_preference(&known.types()));
     session.set_timeout(HANDSHAKE_MS);
-    session.handshake().map_err(|e| fail(format!("no SSH there: {}{}", words(&e), said())))?;
-    let (key, _) = session.host_key().ok_or_else(|| fail("it showed no host key".into()))?;
+    let answers = |why: String| shut(&settings.name, why);
+    if let Err(error) = session.handshake() {
+        // A proxy answers for others; whoever took the connection itself lives.
+        let banner: String = session.banner().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
+        let why = match banner.is_empty() || banner.starts_with("SSH-") {
+            true => format!("no SSH there: {}{}", words(&error), said()),
+            false => format!("it answers, and its sshd turns this machine away for now: \"{banner}\""),
+        };
+        return Err(if proxied.is_none() { answers(why) } else { fail(why) });
+    }
+    let (key, _) = session.host_key().ok_or_else(|| answers("it showed no host key".into()))?;
     known.check(settings, key, accept_new)?;
     session.set_timeout(LOGIN_MS);
-    auth::login(&session, settings).map_err(fail)?;
+    auth::login(&session, settings).map_err(answers)?;
     session.set_keepalive(true, u32::try_from(ALIVE.as_secs()).unwrap_or(15));
     session.set_timeout(0);
     session.set_blocking(false);

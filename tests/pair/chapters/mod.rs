@@ -9,6 +9,7 @@ mod faults;
 mod filestore;
 mod glusterfs;
 mod init;
+mod life;
 mod matrix;
 mod network_mounts;
 mod newer;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Chapter> {
         standby::chapter(),         // 1-3
         tamper::chapter(),          // 4
         power_cut::chapter(),       // 5
+        life::signs(),              // 5
         bare::chapter(),            // 6
         observe::chapter(),         // 7
         own_controller::chapter(),  // 8

@@ -73,6 +73,22 @@ verb_heal() {
   ip netns exec "$NAME-$2" nft delete table inet "cut_$1"
 }
 
+# Nothing that the driver sends to a port arrives.
+verb_shut() { # HOST PORT
+  known "$1"
+  ip netns exec "$NAME-$1" nft -f - <<NFT
+table inet shut { chain input { type filter hook input priority 0; ip saddr $DRIVER tcp dport $2 drop; }; }
+NFT
+}
+# No new connection is taken, from anybody; those that stand go on.
+verb_deaf() { # HOST
+  known "$1"
+  ip netns exec "$NAME-$1" nft -f - <<NFT
+table inet shut { chain input { type filter hook input priority 0; iifname eth0 tcp flags & (syn | ack) == syn drop; }; }
+NFT
+}
+verb_open() { ip netns exec "$NAME-$1" nft delete table inet shut; }
+
 # The hosts' only source of software: every package production has, and the wheels.
 verb_repo() {
   [ -e "$CACHE/debs/Release" ] || die "no packages in the cache: run lab.sh base"
