@@ -1,10 +1,12 @@
 #!/bin/bash
-# Two or three real machines on one: systemd as PID 1, sshd, PostgreSQL 13, Redis, Odoo 14 on
-# Debian bullseye (or a bare bookworm or trixie), as systemd-nspawn containers on a network of their own. Needs root.
+# Two or three real machines on one: systemd as PID 1, sshd, PostgreSQL 13, Redis 6, Odoo 14 on Debian
+# bullseye, or PostgreSQL 17, Redis 8, Odoo 19 on trixie, as systemd-nspawn containers on a network of
+# their own. Needs root.
 #
 #   lab.sh deps                     install what the lab itself needs (apt; only what is missing)
-#   lab.sh base                     build the layers that are missing (about two minutes from nothing)
-#   lab.sh up HOST[:LAYER]…         create and boot; LAYER is min, prod, bookworm, trixie or @NAME of a `save`
+#   lab.sh base                     build the layers that are missing (about five minutes from nothing)
+#   lab.sh up HOST[:LAYER]…         create and boot; LAYER is min or prod (bullseye), bare19 or prod19
+#                                   (trixie), a bare bookworm or trixie, or @NAME of a `save`
 #   lab.sh save NAME                keep all hosts, as they are now, under NAME (they reboot)
 #   lab.sh kept                     the names under which hosts are kept
 #   lab.sh restore NAME             throw the hosts away and boot those kept under NAME
@@ -58,6 +60,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lab/extras.sh"    # what single chapters install
 . "$HERE/lab/layers.sh"    # what hosts start from
 . "$HERE/lab/newer.sh"     # a newer Debian to start from
+. "$HERE/lab/nineteen.sh"  # the second generation, Odoo 19 on trixie
 
 verb_deps() {
   local need=() pair
@@ -111,3 +114,4 @@ if ! declare -F "verb_$verb" >/dev/null; then
 fi
 [ "$(id -u)" = 0 ] || die "needs root"
 "verb_$verb" "$@"
+[ "$verb" != base ] || base19

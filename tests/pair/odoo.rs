@@ -60,7 +60,7 @@ pub fn login_page_is_whole(lab: &Lab, host: &str) -> Result<()> {
     let page = rpc(lab, host, &["login"])?;
     ensure!(page["status"] == 200, "the login page of {host}: {page}");
     let assets = page["assets"].as_object().context("no assets")?;
-    ensure!(assets.len() >= 6, "the login page of {host} names only {assets:?}");
+    ensure!(assets.len() >= 5, "the login page of {host} names only {assets:?}");
     for (url, status) in assets {
         ensure!(status == 200, "{url} on {host}: {status}");
     }

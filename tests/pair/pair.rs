@@ -6,6 +6,60 @@ use crate::lab::Lab;
 use crate::otr::Otr;
 use crate::snapshot::Snapshot;
 
+/// A production's age: which software its machines run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its Odoo.
+    pub odoo: u32,
+    /// Its PostgreSQL.
+    pub postgres: u32,
+    /// The spec of its pair.
+    pub spec: &'static str,
+    production: &'static str,
+    bare: &'static str,
+    kept: &'static str,
+}
+
+/// Debian 11: Odoo 14, PostgreSQL 13, Redis 6; sessions in files.
+pub static FOURTEEN: Generation =
+    Generation { odoo: 14, postgres: 13, spec: "pair.yaml", production: "prod", bare: "min", kept: "standby" };
+/// Debian 13: Odoo 19, PostgreSQL 17, Redis 8; sessions in Redis.
+pub static NINETEEN: Generation =
+    Generation { odoo: 19, postgres: 17, spec: "pair19.yaml", production: "prod19", bare: "bare19", kept: "standby19" };
+
+#[allow(dead_code, reason = "for chapters that play on both")]
+impl Generation {
+    /// One chapter per generation, oldest first: `Generation::each(chapter)`.
+    pub fn each<T>(make: impl Fn(&'static Self) -> T) -> [T; 2] {
+        [make(&FOURTEEN), make(&NINETEEN)]
+    }
+
+    /// A chapter's name in this generation.
+    pub fn named(&self, chapter: &str) -> String {
+        if self.odoo == FOURTEEN.odoo { chapter.to_owned() } else { format!("{chapter}_{}", self.odoo) }
+    }
+
+    /// Where its production is untouched and its standby-to-be is bare.
+    pub fn fresh(&self) -> Scene {
+        if self.odoo == FOURTEEN.odoo { Scene::Fresh } else { Scene::Fresh19 }
+    }
+
+    /// Where the standby stands.
+    pub fn standby(&self) -> Scene {
+        if self.odoo == FOURTEEN.odoo { Scene::Standby } else { Scene::Standby19 }
+    }
+
+    /// The unit of its PostgreSQL.
+    pub fn unit(&self) -> String {
+        format!("postgresql@{}-main", self.postgres)
+    }
+
+    /// The data directory of its PostgreSQL.
+    pub fn data(&self) -> String {
+        format!("/var/lib/postgresql/{}/main", self.postgres)
+    }
+}
+
 /// Where a chapter begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scene {
@@ -15,6 +69,10 @@ pub enum Scene {
     Bare,
     /// otr made erp2 the standby of erp1 (specs/pair.yaml), and nothing differs.
     Standby,
+    /// [`Scene::Fresh`] of the second generation.
+    Fresh19,
+    /// [`Scene::Standby`] of the second generation (specs/pair19.yaml).
+    Standby19,
     /// Three are bare, of a newer Debian; none of them was told anything.
     Newer(&'static str),
 }
@@ -27,8 +85,10 @@ pub struct Pair {
     pub otr: Otr,
     /// What a step leaves for a later one of its chapter.
     pub notes: Notes,
+    /// What the machines of this scene run.
+    pub generation: &'static Generation,
     scene: Option<Scene>,
-    kept: bool,
+    kept: Vec<String>,
     reuse: bool,
 }
 
@@ -41,47 +101,51 @@ pub struct Notes {
     pub text: String,
 }
 
-const KEPT: &str = "standby";
-
 impl Pair {
     /// Finds the program and the lab; boots nothing yet.
     pub fn new(reuse: bool) -> Result<Self> {
         let lab = Lab::new(reuse)?;
         let otr = Otr::new(&lab)?;
-        let kept = reuse && lab.call(&["kept"])?.lines().any(|name| name == KEPT);
-        Ok(Self { lab, otr, notes: Notes::default(), scene: None, kept, reuse })
+        let kept = if reuse { lab.call(&["kept"])?.lines().map(str::to_owned).collect() } else { Vec::new() };
+        Ok(Self { lab, otr, notes: Notes::default(), generation: &FOURTEEN, scene: None, kept, reuse })
     }
 
     /// Sets the scene, unless it stands already.
     pub fn enter(&mut self, scene: Scene) -> Result<()> {
         self.notes = Notes::default();
         self.otr.fresh_specs()?;
+        self.generation = if matches!(scene, Scene::Fresh19 | Scene::Standby19) { &NINETEEN } else { &FOURTEEN };
         if self.scene != Some(scene) {
             self.scene = None;
             match scene {
-                Scene::Fresh => self.boot(&["erp1:prod", "erp2:min"])?,
+                Scene::Fresh | Scene::Fresh19 => self.boot_production()?,
                 Scene::Bare => self.boot(&["erp1:min", "erp2:min"])?,
                 Scene::Newer(suite) => {
                     self.boot(&["erp1", "erp2", "erp3"].map(|host| format!("{host}:{suite}")).each_ref().map(String::as_str))?
                 }
-                Scene::Standby if self.kept => {
-                    self.lab.call(&["restore", KEPT])?;
+                Scene::Standby | Scene::Standby19 if self.kept.iter().any(|name| name == self.generation.kept) => {
+                    self.lab.call(&["restore", self.generation.kept])?;
                     self.otr.meet(&self.lab)?;
                     self.settle()?;
                     if self.reuse {
                         // An earlier run's binary stands on the standby.
-                        self.otr.run("pair.yaml", "apply --yes --json")?.ended(0)?;
+                        self.otr.run(self.generation.spec, "apply --yes --json")?.ended(0)?;
                     }
                 }
-                Scene::Standby => {
-                    self.boot(&["erp1:prod", "erp2:min"])?;
-                    self.otr.run("pair.yaml", "apply --yes --json")?.ended(0)?;
+                Scene::Standby | Scene::Standby19 => {
+                    self.boot_production()?;
+                    self.otr.run(self.generation.spec, "apply --yes --json")?.ended(0)?;
                     self.keep()?;
                 }
             }
         }
         self.scene = Some(scene);
         Ok(())
+    }
+
+    fn boot_production(&mut self) -> Result<()> {
+        let Generation { production, bare, .. } = self.generation;
+        self.boot(&[&format!("erp1:{production}"), &format!("erp2:{bare}")])
     }
 
     fn boot(&mut self, hosts: &[&str]) -> Result<()> {
@@ -97,10 +161,10 @@ impl Pair {
         self.lab.wait("the end of both boots", 60, |lab| Ok(done(lab, "erp1") && done(lab, "erp2")))
     }
 
-    /// Keeps the machines as they are for every later [`Scene::Standby`]; they reboot.
+    /// Keeps the machines as they are for every later scene with a standby of theirs; they reboot.
     pub fn keep(&mut self) -> Result<()> {
-        self.lab.call(&["save", KEPT])?;
-        self.kept = true;
+        self.lab.call(&["save", self.generation.kept])?;
+        self.kept.push(self.generation.kept.to_owned());
         self.settle()
     }
 

@@ -19,7 +19,7 @@ pub struct Step {
 
 /// Steps that belong together, and the scene they begin in.
 pub struct Chapter {
-    name: &'static str,
+    name: String,
     begins: Scene,
     leaves: Option<Scene>,
     independent: bool,
@@ -29,8 +29,8 @@ pub struct Chapter {
 
 impl Chapter {
     /// A chapter whose steps build on each other: one that fails ends it.
-    pub fn new(name: &'static str, begins: Scene) -> Self {
-        Self { name, begins, leaves: None, independent: false, prepare: None, steps: Vec::new() }
+    pub fn new(name: impl Into<String>, begins: Scene) -> Self {
+        Self { name: name.into(), begins, leaves: None, independent: false, prepare: None, steps: Vec::new() }
     }
     /// Its steps do not need each other: after one that fails the scene is set again.
     pub fn independent(mut self) -> Self {
@@ -104,7 +104,7 @@ struct Tally {
 /// first that comes to it takes it. From both ends (`--backwards`) they meet where both are done.
 fn claims(chapter: &Chapter) -> bool {
     std::env::var_os("OTR_PAIR_CLAIMS")
-        .is_none_or(|folder| std::fs::File::create_new(std::path::Path::new(&folder).join(chapter.name)).is_ok())
+        .is_none_or(|folder| std::fs::File::create_new(std::path::Path::new(&folder).join(&chapter.name)).is_ok())
 }
 
 /// The suite's `main`. `--keep` leaves the machines running for a look around; `--reuse` does

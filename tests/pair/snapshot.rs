@@ -18,7 +18,7 @@ pub struct Snapshot {
 const SCRIPT: &str = r"
 systemctl show '*.service' '*.timer' -p Id -p ActiveEnterTimestampMonotonic -p NRestarts |
   awk 'BEGIN { RS = ``; FS = `\n` } { $1 = $1; print }' | grep -v -e user@ -e user-runtime-dir@
-find /etc /usr/local /opt /root/.ssh $(systemctl is-active -q odoo || echo /var/lib/odoo) /var/lib/dpkg/status /var/lib/postgresql/13/main/postgresql.auto.conf -xdev \
+find /etc /usr/local /opt /root/.ssh $(systemctl is-active -q odoo || echo /var/lib/odoo) /var/lib/dpkg/status /var/lib/postgresql/1?/main/postgresql.auto.conf -xdev \
   -printf '%p mtime %T@ ctime %C@ mode %m owner %u:%g\n' 2>/dev/null || true";
 
 impl Snapshot {

@@ -14,7 +14,7 @@ const HOSTS: [&str; 2] = ["erp1", "erp2"];
 const SCRIPT: &str = r#"#!/bin/bash
 while :; do
   n=$(date +%s%N)
-  if runuser -u postgres -- /usr/lib/postgresql/13/bin/psql -XqAt -v ON_ERROR_STOP=1 acme -c "insert into otr_rows values ('$(hostname)', $n)" >/dev/null 2>&1; then
+  if runuser -u postgres -- /usr/lib/postgresql/*/bin/psql -XqAt -v ON_ERROR_STOP=1 acme -c "insert into otr_rows values ('$(hostname)', $n)" >/dev/null 2>&1; then
     echo "$(hostname) $n" >>/var/lib/acknowledged
   fi
   sleep 0.05

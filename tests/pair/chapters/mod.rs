@@ -13,6 +13,7 @@ mod life;
 mod matrix;
 mod network_mounts;
 mod newer;
+mod nineteen;
 mod objects;
 mod observe;
 mod own_controller;
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Chapter> {
         drill::chapter(),           // 23
         records::chapter(),         // 25
         own_unit::chapter(),        // 26
+        nineteen::chapter(),        // 27
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

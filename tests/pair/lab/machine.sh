@@ -55,8 +55,11 @@ lowers() { # LAYER HOST
     odoo) echo "$LAYERS/odoo:$LAYERS/min" ;;
     prod) echo "$LAYERS/prod:$LAYERS/odoo:$LAYERS/min" ;;
     bookworm | trixie) echo "$LAYERS/$1" ;;
+    bare19) echo "$LAYERS/bare19" ;;
+    odoo19) echo "$LAYERS/odoo19:$LAYERS/bare19" ;;
+    prod19) echo "$LAYERS/prod19:$LAYERS/odoo19:$LAYERS/bare19" ;;
     @*) echo "$STATE/saved/${1#@}/$2/upper:$(cat "$STATE/saved/${1#@}/$2/lowers")" ;;
-    *) die "no layer $1: there are min, odoo, prod, ${NEWER[*]} and @NAME of a save" ;;
+    *) die "no layer $1: there are min, odoo, prod, ${NEWER[*]}, bare19, odoo19, prod19 and @NAME of a save" ;;
   esac
 }
 
@@ -160,6 +163,8 @@ power_on() { # HOST. With --keep-unit nspawn ends with 133 when the host reboots
     exec </dev/null >>"$dir/console.log" 2>&1
     cgroup_enter "$host"
     export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network dir
+    # systemd 256 and later boots in the unified tree alone.
+    ! grep -qE "/(trixie|bare19)$" "$dir/lowers" || export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
     exec setsid bash -c '
       trap "" TERM HUP
       while :; do
