@@ -94,7 +94,7 @@ pub enum Verb {
     Promote(PromoteArgs),
     /// Let production and standby change places; nothing is lost
     Switchover(SwitchoverArgs),
-    /// Make an old production a standby of the new one
+    /// Make an old production, or a standby that has more than production, a standby of it
     Rejoin(RejoinArgs),
     /// Show the record of a promotion, switchover or rejoin, and what a person has still to do
     Incident(IncidentArgs),

@@ -13,6 +13,7 @@ use crate::fleet::Fleet;
 use crate::host::connect::Connector;
 use crate::host::{Connect, HostError};
 use crate::name::HostName;
+use crate::plan::split;
 use crate::report::text::Style;
 use crate::report::{HostReport, Report, ResourceReport, State, summary};
 use crate::resource::{Kind, Wanted};
@@ -111,7 +112,7 @@ pub(crate) struct Session {
 pub(crate) struct Ready {
     pub spec: Spec,
     pub files: Rendered,
-    /// The spec as a host keeps it for its timers.
+    /// The spec as a host keeps it for its timers; empty where its line cannot be changed safely.
     text: String,
 }
 
@@ -139,10 +140,11 @@ impl Session {
     /// The spec as it is, or as it will be after a promotion.
     pub fn ready(&self, spec: Spec) -> Ready {
         let files = self.templates.files(&spec, &self.secrets);
-        let changed = (spec.production != self.loaded.spec.production)
-            .then(|| crate::spec::edit::with_production(&self.loaded.text, &spec.production))
-            .flatten();
-        Ready { spec, files, text: changed.unwrap_or_else(|| self.loaded.text.clone()) }
+        let text = match spec.production == self.loaded.spec.production {
+            true => self.loaded.text.clone(),
+            false => crate::spec::edit::with_production(&self.loaded.text, &spec.production).unwrap_or_default(),
+        };
+        Ready { spec, files, text }
     }
 }
 
@@ -197,6 +199,19 @@ pub(crate) fn lock_fleet(fleet: &Fleet, spec: &Spec, verb: &str) -> Result<(), (
     fleet.lock(spec.machines().filter(|host| crate::plan::check::may_change(spec, host)), &holder(verb))
 }
 
+/// A spec that is older than a promotion, in words. One trip.
+pub(crate) fn stale_spec(fleet: &Fleet, spec: &Spec) -> Option<String> {
+    let newer = split::stale(spec, &fleet.look(split::looks(spec)))?;
+    Some(newer.words(&spec.production))
+}
+
+/// The same on standard error, for verbs that change nothing which depends on roles.
+pub(crate) fn warn_of_stale_spec(fleet: &Fleet, spec: &Spec) {
+    if let Some(words) = stale_spec(fleet, spec) {
+        eprintln!("warning: {words}");
+    }
+}
+
 /// Says who holds a lock.
 pub(crate) fn locked(global: &Global, host: &HostName, error: &HostError) -> Result<Exit> {
     let message = format!("{host}: {error}");
@@ -242,7 +257,18 @@ pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: 
         .collect();
     let summary = summary(&resources);
     let changed = summary.changed > 0 || resources.iter().any(|r| r.state == State::Change && r.outcome.is_none());
-    Report { format: 1, verb, spec: spec.name.to_string(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
+    Report {
+        format: 1,
+        verb,
+        spec: spec.name.to_string(),
+        hosts,
+        resources,
+        summary,
+        changed,
+        split_brain: false,
+        stale_spec: false,
+        notes: Vec::new(),
+    }
 }
 
 /// Prints a report in the form asked for.

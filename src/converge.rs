@@ -81,6 +81,10 @@ pub fn converge(fleet: &Fleet, wanted: &[Wanted], limits: &Limits<'_>, watch: &d
         if let Some(words) = run.split_brain(&facts).filter(|_| full) {
             return Err(Violation::SplitBrain(words));
         }
+        let stale = split::stale(limits.spec, &facts).filter(|_| full && limits.promoting.is_none());
+        if let Some(newer) = stale {
+            return Err(Violation::StaleSpec(newer.words(&limits.spec.production)));
+        }
         if let Some(violation) = check(&plan, limits.spec, limits.promoting).into_iter().next() {
             return Err(violation);
         }

@@ -9,12 +9,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::action::{Action, UnitVerb};
 use crate::converge::{Limits, Watch, converge};
 use crate::epoch::Epoch;
 use crate::facts::Facts;
 use crate::fleet::Fleet;
 use crate::history::promotion::open;
-use crate::host::Connect;
+use crate::host::{Connect, HostError};
 use crate::look::Look;
 use crate::name::HostName;
 use crate::plan::life::Heard;
@@ -22,7 +23,7 @@ use crate::plan::{Plan, Verdict};
 use crate::report::{Outcome, State};
 use crate::resource::Wanted;
 use crate::spec::Spec;
-use crate::wanted::{Inputs, cluster_at, on};
+use crate::wanted::{Inputs, SERVICES, TIMERS, cluster_at, on};
 
 pub mod event;
 pub mod fence;
@@ -32,12 +33,14 @@ pub mod journal;
 pub mod life;
 pub mod loss;
 mod next;
+mod others;
 pub mod rejoin;
 pub mod smoke;
 pub mod steps;
 pub mod switchover;
 mod told;
 
+pub use next::CHANGE;
 pub use told::{HookOutcome, HookReport, PromoteReport, StepOutcome, StepReport};
 
 use event::Found;
@@ -97,6 +100,8 @@ pub struct Promotion<'a> {
     pub keep_diverged: bool,
     /// A switchover may begin though the pair is not all as the spec says.
     pub despite_drift: bool,
+    /// The host that has more than the one to be promoted, as a person knows.
+    pub despite_better: Option<&'a HostName>,
     /// What a person stated: this host is down.
     pub stated_down: Option<&'a HostName>,
     /// Who began it, for the journal.
@@ -137,10 +142,16 @@ pub(crate) struct Progress {
     pub promoted: bool,
     /// An earlier run has proven that the old production's last record is on the new one.
     pub proven: bool,
+    /// How far the one that rejoins was while it ran as a standby; `X/Y`.
+    pub reached: Option<String>,
     /// A rejoin's decision.
     pub parting: Option<rejoin::Parting>,
     /// Nothing proves yet that the old production is down: the spec's fence is asked.
     pub must_fence: bool,
+    /// The other standbys that are made to follow; not known in a dry run.
+    pub followers: Option<Vec<HostName>>,
+    /// Those that do not follow, each with what to do.
+    pub unled: Vec<(HostName, String)>,
     /// What both roles have alike was seen to be right on the new production.
     pub sound: bool,
 }
@@ -202,7 +213,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
         spec: promotion.inputs.spec.name.to_string(),
         host: promotion.host.clone(),
         old_production: promotion.old.clone(),
-        next: next::next(promotion, &steps, back),
+        next: next::next(promotion, &steps, &progress, back),
         steps,
         lost,
         smoke: progress.smoke,
@@ -275,7 +286,10 @@ fn run(promotion: &Promotion<'_>, step: &'static Step, progress: &mut Progress, 
         }
         hooks::run(promotion, When::Before, &mut report)?;
         let wanted = (step.wanted)(promotion, progress);
-        carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, step, &mut report)?;
+        match carry_out(promotion, promotion.inputs.spec, Some(promotion.host), &wanted, step, &mut report) {
+            Err(why) if step.aside => report.warnings.extend(why.lines().map(str::to_owned)),
+            carried => carried?,
+        }
         if let Some(seen) = (step.after)(promotion, progress, journal)? {
             report.seen = Some(seen)
         }
@@ -331,6 +345,29 @@ fn carry_out(
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// Takes locks. A timer's sync on a standby must not keep a promotion waiting: it is stopped. What it
+/// had copied stays; what it was copying never took its place.
+///
+/// # Errors
+/// Somebody else holds one.
+pub fn lock(fleet: &Fleet, holder: &str, hosts: &[&HostName]) -> Result<(), (HostName, HostError)> {
+    let take = || fleet.lock(hosts.iter().copied(), holder);
+    let Err((_, HostError::Locked { .. })) = take() else { return take() };
+    for host in hosts {
+        for unit in TIMERS.into_iter().chain(SERVICES).filter_map(|name| name.parse().ok()) {
+            // A unit that is not there cannot be stopped, and need not be.
+            let _ = fleet.act(host, &Action::Unit { unit, verb: UnitVerb::Stop });
+        }
+    }
+    for _ in 0..20 {
+        if take().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    take()
 }
 
 /// Facts of a few looks.

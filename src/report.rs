@@ -44,6 +44,9 @@ pub struct Report {
     pub changed: bool,
     /// Two hosts take writes; a note names them.
     pub split_brain: bool,
+    /// The spec is older than a promotion; the notes say which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale_spec: bool,
     /// What a person should know besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

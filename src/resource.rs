@@ -14,6 +14,7 @@ pub mod guard;
 pub mod idle;
 pub mod mount;
 pub mod odoo_conf;
+pub mod own_spec;
 pub mod packages;
 pub mod pip;
 pub mod postgres;

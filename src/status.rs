@@ -10,17 +10,19 @@ use crate::history::{Copied, Ran};
 use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
 use crate::plan::life::Sign;
-use crate::plan::split::split_brain;
+use crate::plan::split::{split_brain, stale};
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::rest::rest_file;
-use crate::spec::{Access, Role, Spec};
-use crate::wanted::{HASHED, cluster_at, guarded, stamp};
+use crate::spec::{Role, Spec};
+use crate::wanted::{HASHED, cluster_at, stamp};
 
 mod drill;
 mod elsewhere;
 mod filestore;
+mod guard;
 mod memcached;
+mod others;
 mod pause;
 mod postgres;
 mod records;
@@ -31,6 +33,7 @@ pub use drill::DrillStatus;
 pub use elsewhere::ElsewhereStatus;
 use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
+use guard::{guard, guard_file};
 pub use memcached::{MemcachedStatus, memcached_status};
 pub use pause::{pause_looks, paused};
 pub use postgres::PostgresStatus;
@@ -61,6 +64,18 @@ pub struct Status {
     pub ready: bool,
     /// Why not.
     pub obstacles: Vec<String>,
+    /// The standby to promote: of those that could be, the one that has most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<HostName>,
+    /// How much less the others have that could be promoted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub less: Vec<String>,
+    /// What keeps other standbys from being promoted, where one could be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unready: Vec<String>,
+    /// The spec is older than a promotion: which, and what to write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_spec: Option<String>,
     /// What a promotion would lose besides the last moments: files that are missing.
     pub would_lose: Vec<String>,
 }
@@ -87,6 +102,9 @@ pub struct HostStatus {
     /// The parameters in which a standby is below its primary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<String>,
+    /// Why a standby does not follow production, or cannot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parted: Vec<String>,
     /// Odoo's service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub odoo: Option<&'static str>,
@@ -171,24 +189,6 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     looks
 }
 
-/// What makes systemd ask the guard before it starts PostgreSQL.
-fn guard_file(at: &ClusterAt) -> std::path::PathBuf {
-    format!("/etc/systemd/system/{}.d/otr-guard.conf", at.unit()).into()
-}
-
-fn guard(spec: &Spec, facts: &Facts, at: &ClusterAt) -> Option<&'static str> {
-    if spec.hosts.get(&at.host).is_some_and(|host| host.access == Access::Observe) {
-        return Some("none: otr only observes this host");
-    }
-    if !spec.failover.guard {
-        return Some("none: the spec says `guard: false`");
-    }
-    if !guarded(spec, &at.host) {
-        return Some("none: no managed peer could be asked");
-    }
-    Some(if facts.path(&at.host, &guard_file(at)).ok()?.is_some() { "set" } else { "not set: `otr apply` sets it" })
-}
-
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
     with_signs(spec, facts, Vec::new())
@@ -206,11 +206,14 @@ pub fn with_signs(spec: &Spec, facts: &Facts, signs: Vec<Sign>) -> Status {
     let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
     let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent && signs.is_empty())).collect();
     let split = split_brain(spec, facts).map(|(_, words)| words);
-    obstacles.extend(split.clone());
-    let ready = split.is_none() && each.iter().any(Vec::is_empty);
-    if !ready {
-        obstacles.extend(each.into_iter().flatten());
-    }
+    let stale_spec = stale(spec, facts).map(|newer| newer.words(&spec.production));
+    obstacles.extend(split.clone().into_iter().chain(stale_spec.clone()));
+    let ready = split.is_none() && stale_spec.is_none() && each.iter().any(Vec::is_empty);
+    let promotable: Vec<&HostStatus> =
+        standbys.iter().zip(&each).filter(|(_, why)| ready && why.is_empty()).map(|(host, _)| *host).collect();
+    let (best, less) = others::compared(spec, facts, &promotable);
+    let mut unready = Vec::new();
+    if ready { &mut unready } else { &mut obstacles }.extend(each.into_iter().flatten());
     let files = hosts.iter().flat_map(|host| host.filestores.iter().filter(|f| f.missing > 0).map(move |f| (host, f)));
     let would_lose = files.map(|(host, f)| format!("{} of {} files of {} on {}", f.missing, f.needed, f.database, host.host)).collect();
     Status {
@@ -223,6 +226,10 @@ pub fn with_signs(spec: &Spec, facts: &Facts, signs: Vec<Sign>) -> Status {
         split_brain: split,
         ready,
         obstacles,
+        best,
+        less,
+        unready,
+        stale_spec,
         would_lose,
     }
 }
@@ -243,6 +250,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         epoch: None,
         guard: None,
         below: Vec::new(),
+        parted: Vec::new(),
         odoo: None,
         redis: None,
         session_server: None,
@@ -281,6 +289,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         status.guard = guard(spec, facts, &at);
         status.epoch = Epoch::seen(facts, host, spec.name.as_str()).ok().filter(|epoch| epoch.number > 0).map(|epoch| epoch.to_string());
         status.below = below_recorded(facts, &at);
+        status.parted = others::parted(spec, facts, host);
         for database in spec.odoo.iter().flat_map(|odoo| &odoo.databases).filter(|_| role == Role::Standby) {
             match filestore_status(spec, facts, host, database) {
                 Ok(Some(filestore)) => status.filestores.push(filestore),
@@ -340,6 +349,7 @@ fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
         return vec![format!("{name} cannot be reached")];
     }
     let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
+    found.extend(host.parted.clone());
     found.extend(host.below.iter().map(|what| format!("{name} would shut down when promoted: {what}")));
     match &host.postgresql {
         Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),

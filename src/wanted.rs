@@ -27,7 +27,7 @@ mod sessions;
 mod storage;
 mod sync;
 
-pub use database::{cluster_at, follows, slot_of};
+pub use database::{cluster_at, follows, leader, slot_of};
 pub use guard::guarded;
 pub use schedule::{Program, SERVICES, TIMERS, own_spec};
 pub use sentinel::everywhere as sentinels;

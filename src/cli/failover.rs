@@ -28,6 +28,9 @@ pub struct PromoteArgs {
     /// Run this with sh on the new production before anything irreversible; a failure stops it
     #[arg(long, value_name = "COMMAND")]
     pub snapshot_command: Option<String>,
+    /// Say that you know that this host has more than the one you promote
+    #[arg(long, value_name = "HOST")]
+    pub despite_better: Option<HostName>,
     /// State that this host is down, where that cannot be seen; it is put on record
     #[arg(long, value_name = "HOST")]
     pub production_is_down: Option<HostName>,
@@ -61,7 +64,7 @@ pub struct SwitchoverArgs {
 /// Options of `rejoin`.
 #[derive(Debug, Args)]
 pub struct RejoinArgs {
-    /// The old production
+    /// The old production, or a standby that has what production has not
     pub host: HostName,
     /// Do not ask
     #[arg(short, long)]
@@ -69,7 +72,7 @@ pub struct RejoinArgs {
     /// Only show how it would follow and what would be discarded
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Keep a copy of data that only the old production has
+    /// Keep a copy of data that only it has
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub keep_diverged: bool,
 }

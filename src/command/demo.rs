@@ -149,6 +149,7 @@ impl Stage {
             inputs: ready.inputs(&self.session, true),
             host: &self.new,
             old: &self.old,
+            despite_better: None,
             stated_down: Some(&self.old),
             by: "otr demo",
             snapshot: None,

@@ -6,6 +6,7 @@ use super::{Exit, Session, locked, open_fleet, print};
 use crate::cli::Global;
 use crate::doctor::{Finding, examine, looks};
 use crate::fleet::Fleet;
+use crate::plan::split;
 
 pub fn run(global: &Global) -> Result<Exit> {
     let session = Session::open(global)?;
@@ -31,7 +32,15 @@ pub fn run(global: &Global) -> Result<Exit> {
 
 fn findings(session: &Session, fleet: &Fleet) -> Vec<Finding> {
     let spec = &session.loaded.spec;
-    let mut findings = examine(spec, &fleet.look(looks(spec)));
+    let facts = fleet.look(looks(spec).into_iter().chain(split::looks(spec)));
+    let mut findings = examine(spec, &facts);
+    findings.extend(split::stale(spec, &facts).map(|newer| Finding {
+        host: spec.production.clone(),
+        check: "spec",
+        ok: false,
+        seen: newer.words(&spec.production),
+        remedy: None,
+    }));
     findings.extend(secrets(session));
     findings
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
-use super::{Exit, Session, locked, open_fleet, print};
+use super::{Exit, Session, locked, open_fleet, print, stale_spec};
 use crate::cli::{DrillArgs, Global};
 use crate::drill::{Drill, drill};
 use crate::promote::{StepOutcome, only_standby};
@@ -29,6 +29,9 @@ pub fn run(global: &Global, args: &DrillArgs) -> Result<Exit> {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
+    if let Some(words) = stale_spec(&fleet, &ready.spec) {
+        bail!("{words}");
+    }
     let progress = Progress::new(global);
     let inputs = ready.inputs(&session, false);
     let report = drill(&Drill { fleet: &fleet, inputs, host: &host, watch: &progress, dry_run: args.dry_run });

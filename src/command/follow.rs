@@ -11,6 +11,7 @@ use super::pause::resting_here;
 use super::{Exit, Session};
 use crate::action::{Action, Gift};
 use crate::cli::Global;
+use crate::epoch::Epoch;
 use crate::filestore::follow::{Follow, Round};
 use crate::filestore::production::Asked;
 use crate::history::Copied;
@@ -51,7 +52,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         alive();
         let begun = Instant::now();
         let (mut pause, mut status) = (every, Vec::new());
-        let rest = resting_here(&record);
+        let rest = resting_here(&record).or_else(|| superseded(spec));
         status.extend(rest.clone());
         for (directory, database, follow) in follows.iter_mut().filter(|_| rest.is_none()) {
             let before = follow.compared();
@@ -90,6 +91,14 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         production.rest();
         std::thread::sleep(pause.saturating_sub(begun.elapsed()).max(Duration::from_millis(50)));
     }
+}
+
+/// Another host was promoted than the spec says: what this one would fetch is not production's. Whoever
+/// makes this host follow the new one gives it the new spec, and starts this service again.
+fn superseded(spec: &Spec) -> Option<String> {
+    let text = std::fs::read_to_string(Epoch::path(spec.name.as_str())).ok()?;
+    let production = Epoch::parse(&text)?.production.filter(|production| *production != spec.production)?;
+    Some(format!("rests: {production} was promoted since, and the spec here says `production: {}`", spec.production))
 }
 
 /// `otr status` shows when everything was compared last, and when that last went well.

@@ -47,7 +47,9 @@ pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));
     let split = split::split_brain(&ready.spec, &facts).map(|(_, words)| words);
     report.split_brain = split.is_some();
-    report.notes = split.into_iter().collect();
+    let stale = split::stale(&ready.spec, &facts).map(|newer| newer.words(&ready.spec.production));
+    report.stale_spec = stale.is_some();
+    report.notes = split.into_iter().chain(stale).collect();
     report.notes.extend(crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     report
 }
@@ -57,6 +59,7 @@ pub fn exit(report: &Report, detailed: bool) -> Exit {
     let managed = |r: &&crate::report::ResourceReport| !report.hosts.iter().any(|h| h.host == r.host && h.observed);
     let unreachable = report.hosts.iter().any(|h| h.error.is_some());
     if report.split_brain
+        || report.stale_spec
         || unreachable
         || report.resources.iter().filter(managed).any(|r| matches!(r.state, State::Unseen | State::Refused))
     {

@@ -4,23 +4,21 @@ use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
 use super::{Exit, Session, ask, locked, open_fleet, print};
-use crate::action::{Action, UnitVerb};
 use crate::cli::{Global, PromoteArgs};
-use crate::fleet::Fleet;
-use crate::host::HostError;
 use crate::name::HostName;
 use crate::plan::life::Heard;
-use crate::promote::{PromoteReport, Promotion, Verb, life, nothing_to_do, only_standby, promote};
+use crate::promote::{CHANGE, PromoteReport, Promotion, Verb, life, lock, nothing_to_do, only_standby, promote};
 use crate::report::promotion::render;
 use crate::spec::{Role, Spec};
-use crate::wanted::{SERVICES, TIMERS};
 
 pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
     let session = Session::open(global)?;
     let spec = &session.loaded.spec;
     let host = match &args.host {
         Some(host) => host.clone(),
-        None => only_standby(spec).cloned().context("which standby? the spec has none or several; say `otr promote HOST`")?,
+        None => only_standby(spec)
+            .cloned()
+            .context("which standby? the spec has none or several; say `otr promote HOST` (`otr status` compares them)")?,
     };
     let old = old_production(spec, &host)?;
     let ready = session.ready(spec.with_production(&host));
@@ -32,7 +30,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         return nothing(global, "promote", &host);
     }
     if !args.dry_run {
-        if let Err((host, error)) = lock(&fleet, "promote", &[&host]) {
+        if let Err((host, error)) = lock(&fleet, &super::holder("promote"), &[&host]) {
             return locked(global, &host, &error);
         }
         if !args.yes {
@@ -62,6 +60,7 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
         old: &old,
         keep_diverged: true,
         despite_drift: false,
+        despite_better: args.despite_better.as_ref(),
         stated_down: stated.as_ref(),
         by: &by,
         snapshot: args.snapshot_command.as_deref(),
@@ -76,10 +75,22 @@ pub fn run(global: &Global, args: &PromoteArgs) -> Result<Exit> {
 
 /// Writes the spec's one line where asked to, prints the report, and chooses the exit code.
 pub(super) fn end(global: &Global, session: &Session, mut report: PromoteReport, write_spec: bool) -> Result<Exit> {
-    if report.promoted && write_spec {
-        crate::spec::edit::write_production(&session.loaded.path, &report.host)?;
-        report.next.retain(|line| !line.starts_with("change one line"));
-        report.next.insert(0, format!("{} now says `production: {}`", session.loaded.path.display(), report.host));
+    let path = session.loaded.path.display();
+    let says = |text: &str| crate::spec::load::parse(text).is_ok_and(|(spec, _)| spec.production == report.host);
+    let line = match write_spec && report.promoted {
+        true => match crate::spec::edit::write_production(&session.loaded.path, &report.host) {
+            Ok(()) => Some(format!("{path} now says `production: {}`", report.host)),
+            // What was done is told all the same.
+            Err(error) => Some(error.to_string()),
+        },
+        // The promoted host's own copy was changed with everything else there.
+        false if std::fs::read_to_string(&session.loaded.path).is_ok_and(|text| says(&text)) => {
+            Some(format!("{path} says `production: {}` by now", report.host))
+        }
+        false => None,
+    };
+    for next in report.next.iter_mut().filter(|next| next.starts_with(CHANGE)) {
+        *next = line.clone().unwrap_or_else(|| next.replace("the spec:", &format!("{path}:")));
     }
     match global.json {
         true => print(&serde_json::to_string_pretty(&report)?)?,
@@ -99,26 +110,6 @@ pub(super) fn nothing(global: &Global, verb: &str, host: &HostName) -> Result<Ex
         false => print(&said)?,
     }
     Ok(Exit::Done)
-}
-
-/// A timer's sync on the standby must not keep a promotion waiting: it is stopped. What it
-/// had copied stays; what it was copying never took its place.
-pub(super) fn lock(fleet: &Fleet, verb: &str, hosts: &[&HostName]) -> Result<(), (HostName, HostError)> {
-    let take = || fleet.lock(hosts.iter().copied(), &super::holder(verb));
-    let Err((_, HostError::Locked { .. })) = take() else { return take() };
-    for host in hosts {
-        for unit in TIMERS.into_iter().chain(SERVICES).filter_map(|name| name.parse().ok()) {
-            // A unit that is not there cannot be stopped, and need not be.
-            let _ = fleet.act(host, &Action::Unit { unit, verb: UnitVerb::Stop });
-        }
-    }
-    for _ in 0..20 {
-        if take().is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(250));
-    }
-    take()
 }
 
 /// Who was production: the spec's, or, where the spec was changed already, the other member.

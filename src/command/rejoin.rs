@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 
 use super::progress::Progress;
-use super::promote::{end, lock};
+use super::promote::end;
 use super::{Exit, Session, ask, locked, open_fleet, print};
 use crate::cli::{Global, RejoinArgs};
-use crate::promote::{Promotion, StepOutcome, Verb, promote};
+use crate::promote::{Promotion, StepOutcome, Verb, lock, promote};
 use crate::report::promotion::render;
 use crate::spec::Role;
 
@@ -28,7 +28,7 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
-    if let (false, Err((host, error))) = (args.dry_run, lock(&fleet, "rejoin", &[&host, old])) {
+    if let (false, Err((host, error))) = (args.dry_run, lock(&fleet, &super::holder("rejoin"), &[&host, old])) {
         return locked(global, &host, &error);
     }
     let (progress, by) = (Progress::new(global), super::holder("rejoin"));
@@ -42,6 +42,7 @@ pub fn run(global: &Global, args: &RejoinArgs) -> Result<Exit> {
         old,
         keep_diverged: args.keep_diverged,
         despite_drift: false,
+        despite_better: None,
         stated_down: None,
         by: &by,
         snapshot: None,

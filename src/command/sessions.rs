@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
-use super::{Exit, Session, locked, open_fleet, print};
+use super::{Exit, Session, locked, open_fleet, print, warn_of_stale_spec};
 use crate::cli::{Global, SessionsArgs};
 use crate::secret::{SecretSource, Secrets};
 use crate::sessions::{id_of, looks, place, report};
@@ -18,6 +18,7 @@ pub fn run(global: &Global, args: &SessionsArgs) -> Result<Exit> {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
+    warn_of_stale_spec(&fleet, spec);
     let uri = match &spec.sessions.uri {
         Some(Setting::Plain(text)) => Some(text.clone()),
         Some(Setting::Secret(reference)) => Some(session.secrets.get(&reference.secret)?.expose().to_owned()),

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
-use super::promote::{end, lock, nothing, old_production};
+use super::promote::{end, nothing, old_production};
 use super::{Exit, Session, ask, locked, open_fleet};
 use crate::cli::{Global, SwitchoverArgs};
-use crate::promote::{Promotion, Verb, nothing_to_do, only_standby, promote};
+use crate::promote::{Promotion, Verb, lock, nothing_to_do, only_standby, promote};
 
 pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
     let session = Session::open(global)?;
@@ -26,7 +26,7 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
         return nothing(global, "switchover", &host);
     }
     if !args.dry_run {
-        if let Err((host, error)) = lock(&fleet, "switchover", &[&host, &old]) {
+        if let Err((host, error)) = lock(&fleet, &super::holder("switchover"), &[&host, &old]) {
             return locked(global, &host, &error);
         }
         if !args.yes {
@@ -49,6 +49,7 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
         old: &old,
         keep_diverged: true,
         despite_drift: args.despite_drift,
+        despite_better: None,
         stated_down: None,
         by: &by,
         snapshot: args.snapshot_command.as_deref(),

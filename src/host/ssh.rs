@@ -1,5 +1,7 @@
-//! A machine behind SSH, by the client built into otr (libssh2): one connection, one
-//! long-lived shell, and one more session at most for a copy.
+//! A machine behind SSH, by the client built into otr (libssh2): one connection with a long-lived
+//! shell and one copy; a copy beside that one gets a connection of its own.
+
+use std::sync::Arc;
 
 use super::HostError;
 use super::shell::Shell;
@@ -21,16 +23,32 @@ mod proxy;
 pub fn open(spec: &HostSpec, accept_new: bool) -> Result<Shell, HostError> {
     let settings = config::settings(spec)?;
     let link = link::connect(&settings, accept_new)?;
-    Ok(Shell::new(Box::new(link), spec.becomes))
+    Ok(Shell::new(Box::new(Ssh { settings, accept_new, link }), spec.becomes))
 }
 
-impl Line for std::sync::Arc<link::Link> {
+/// A machine, and the connection to it that stays.
+struct Ssh {
+    settings: config::Settings,
+    accept_new: bool,
+    link: Arc<link::Link>,
+}
+
+impl Line for Ssh {
     fn name(&self) -> String {
-        self.name.clone()
+        self.link.name.clone()
     }
 
     fn open(&mut self, command: &str) -> Result<Box<dyn Wire>, HostError> {
-        Ok(Box::new(channel::open(self, command)?))
+        if let Some(wire) = channel::open(&self.link, command)? {
+            return Ok(Box::new(wire));
+        }
+        // Several standbys copy from one production at once, and each keeps its speed; how many sessions a
+        // server allows in one connection (MaxSessions) is its own affair. Ends with the copy.
+        let another = link::connect(&self.settings, self.accept_new)?;
+        match channel::open(&another, command)? {
+            Some(wire) => Ok(Box::new(wire)),
+            None => Err(unreachable(&self.settings.name, "a connection that was just made is in use")),
+        }
     }
 }
 

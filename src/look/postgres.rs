@@ -33,7 +33,7 @@ pub struct ClusterState {
     pub state: String,
     /// `Database system identifier`: equal on a primary and its standbys.
     pub system_identifier: String,
-    /// `Latest checkpoint's TimeLineID`.
+    /// `Latest checkpoint's TimeLineID`, or that of the minimum recovery ending location if it is higher.
     pub timeline: u32,
     /// `Latest checkpoint location`: where its record begins; `X/Y`.
     #[serde(default)]
@@ -79,7 +79,7 @@ pub struct Server {
     pub in_recovery: bool,
     /// `pg_control_system().system_identifier`.
     pub system_identifier: String,
-    /// The timeline it writes, or on a standby the last it is known to have replayed.
+    /// The timeline it writes, or on a standby the last it is known to have received or replayed.
     pub timeline: u32,
     /// Where WAL is written (primary), or up to where it was received (standby); `X/Y`.
     pub lsn: Option<String>,
@@ -116,6 +116,22 @@ pub struct Server {
     pub started_at: f64,
     /// Lines of its configuration files it could not read.
     pub file_errors: Vec<String>,
+}
+
+impl Server {
+    /// Up to where this standby has WAL. What it received alone does not say: a receiver that was
+    /// started again begins at the start of a segment.
+    pub fn reached(&self) -> Option<u64> {
+        let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+        position(&self.lsn).max(position(&self.replay_lsn))
+    }
+
+    /// The same without the beginning of a record whose end will not come: nobody sends it any more.
+    pub fn whole(&self) -> Option<u64> {
+        let replayed = self.replay_lsn.as_deref().and_then(lsn_bytes);
+        let sent = self.receiver.as_ref().is_some_and(|receiver| receiver.status == "streaming");
+        if self.starved && !sent { replayed } else { self.reached() }
+    }
 }
 
 /// pg_stat_wal_receiver.
@@ -190,7 +206,11 @@ pub(super) fn read_cluster(reply: &Reply, limit: u64) -> Result<Option<Cluster>,
         (Some(state), Some(id), Some(timeline)) => Some(ClusterState {
             state: state.to_owned(),
             system_identifier: id.to_owned(),
-            timeline: timeline.parse().map_err(|e| SightError::Unreadable(format!("timeline: {e}")))?,
+            timeline: timeline
+                .parse::<u32>()
+                .map_err(|e| SightError::Unreadable(format!("timeline: {e}")))?
+                // A standby that went over to a new one has made no restartpoint there yet.
+                .max(field("Min recovery ending loc's timeline").and_then(|timeline| timeline.parse().ok()).unwrap_or(0)),
             checkpoint: field("Latest checkpoint location").map(str::to_owned),
             replayed: field("Minimum recovery ending location").map(str::to_owned),
             rewindable: field("wal_log_hints setting") == Some("on") || field("Data page checksum version").is_some_and(|v| v != "0"),
@@ -260,7 +280,11 @@ SELECT pg_is_in_recovery() AS standby \gset
 \if :standby
   \set lsn 'coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())'
   \set paused 'pg_is_wal_replay_paused()'
-  \set timeline '(SELECT greatest(timeline_id, min_recovery_end_timeline) FROM pg_control_checkpoint(), pg_control_recovery())'
+  \set newest '0'
+  \if :super
+    \set newest '(SELECT max(($$x$$ || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE length(name) = 24)'
+  \endif
+  \set timeline '(SELECT greatest(timeline_id, min_recovery_end_timeline, ' :newest ') FROM pg_control_checkpoint(), pg_control_recovery())'
 \else
   \set lsn 'pg_current_wal_flush_lsn()'
   \set paused 'false'
@@ -302,6 +326,11 @@ pub(super) fn read_server(reply: &Reply, limit: u64) -> Result<ServerSight, Sigh
     serde_json::from_str(reply.text(limit)?)
         .map(|server| ServerSight::Up(Box::new(server)))
         .map_err(|e| SightError::Unreadable(e.to_string()))
+}
+
+/// A number of bytes as a log position.
+pub fn lsn_text(bytes: u64) -> String {
+    format!("{:X}/{:X}", bytes >> 32, bytes & 0xffff_ffff)
 }
 
 /// A log position as a number of bytes (`X/Y`, both hexadecimal).

@@ -42,6 +42,9 @@ pub enum Violation {
     /// Two hosts take writes, and nobody said which is right.
     #[error("{0}")]
     SplitBrain(String),
+    /// The spec says of a host that it is production, and another was promoted since.
+    #[error("{0}")]
+    StaleSpec(String),
     /// Data would be copied from a host onto itself.
     #[error("{host} would fetch data from itself")]
     FetchesFromItself {

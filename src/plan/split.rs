@@ -1,4 +1,5 @@
-//! Split brain: two hosts of one installation take writes. Seen by any verb, settled by a person.
+//! What any verb sees and a person settles: split brain, where two hosts of one installation take
+//! writes; and a spec that is older than a promotion.
 
 use crate::epoch::Epoch;
 use crate::facts::Facts;
@@ -43,4 +44,40 @@ pub fn split_brain(spec: &Spec, facts: &Facts) -> Option<(Vec<HostName>, String)
     let hosts: Vec<HostName> = split.iter().map(|(host, _)| (*host).clone()).collect();
     let words = format!("split brain: {} take writes. Nothing is changed until you name the survivor", each.join(" and "));
     Some((hosts, words))
+}
+
+/// A promotion that the spec does not know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// Who became production.
+    pub host: HostName,
+    /// With which epoch.
+    pub epoch: u64,
+    /// It takes writes.
+    pub done: bool,
+}
+
+impl Newer {
+    /// What is wrong, and what to write; `said` is whom the spec names.
+    pub fn words(&self, said: &HostName) -> String {
+        let Self { host, epoch, .. } = self;
+        // An epoch is the time of its promotion, where the clock was right.
+        #[allow(clippy::cast_precision_loss, reason = "seconds since 1970")]
+        let at = if *epoch > 1_000_000_000 { clock(*epoch as f64) } else { format!("epoch {epoch}") };
+        let finish = if self.done { String::new() } else { format!(", and if that was cut off, finish it: `otr promote {host}`") };
+        format!(
+            "this spec says `production: {said}`, and the newest promotion is that of {host} ({at}): it is older than that. \
+             Write `production: {host}`{finish}"
+        )
+    }
+}
+
+/// The newest promotion any member knows of, where it made another host production than the spec says.
+pub fn stale(spec: &Spec, facts: &Facts) -> Option<Newer> {
+    let cluster = spec.cluster()?;
+    let seen = spec.members().filter_map(|host| Epoch::seen(facts, host, spec.name.as_str()).ok());
+    let newest = seen.max_by_key(|epoch| epoch.number)?;
+    let host = newest.production.filter(|host| *host != spec.production && spec.members().any(|member| member == host))?;
+    let done = matches!(facts.server(&host, &cluster), Ok(ServerSight::Up(server)) if !server.in_recovery);
+    Some(Newer { host, epoch: newest.number, done })
 }

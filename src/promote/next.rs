@@ -1,12 +1,30 @@
 //! What only a person can do, at the end of each report.
 
-use super::{HookOutcome, Promotion, StepOutcome, StepReport, Verb};
+use super::{HookOutcome, Progress, Promotion, StepOutcome, StepReport, Verb};
 use crate::guard::{BootWithoutPeer, PRODUCTION_SINCE_BOOT};
+use crate::wanted::own_spec;
+
+/// How the line about the spec begins; who knows the file puts its name there.
+pub const CHANGE: &str = "change one line of the spec:";
+
+/// A spec that names the old production is refused from now on, whoever holds it.
+fn copies(promotion: &Promotion<'_>) -> String {
+    let (host, old) = (promotion.host, promotion.old);
+    let on_hosts = match (own_spec(promotion.inputs, host).is_some(), promotion.verb) {
+        (true, Verb::Promote) => format!("; /etc/otr/spec.yaml on {host} has it by now, on {old} `otr rejoin {old}` writes it"),
+        (true, _) => "; /etc/otr/spec.yaml on the hosts has it by now".into(),
+        (false, _) => String::new(),
+    };
+    format!("the same line in every other copy: the one in version control, the one that Ansible is given, a colleague's{on_hosts}")
+}
 
 /// The lines in order.
-pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], back: bool) -> Vec<String> {
+pub(super) fn next(promotion: &Promotion<'_>, steps: &[StepReport], progress: &Progress, back: bool) -> Vec<String> {
     let failed = steps.iter().any(|step| step.outcome == StepOutcome::Failed);
     let mut lines = lines(promotion, failed, back);
+    if !promotion.dry_run && !back {
+        lines.extend(progress.unled.iter().map(|(_, why)| why.clone()));
+    }
     for step in steps {
         for hook in step.hooks.iter().filter(|hook| matches!(hook.outcome, HookOutcome::Failed | HookOutcome::LeftOut)) {
             let how = if hook.outcome == HookOutcome::Failed { "failed" } else { "was left out" };
@@ -34,7 +52,8 @@ fn lines(promotion: &Promotion<'_>, failed: bool, back: bool) -> Vec<String> {
     let reboot = format!("until {old} is back, {host} waits after a reboot for your word there: touch {PRODUCTION_SINCE_BOOT}");
     match promotion.verb {
         Verb::Promote => [
-            format!("change one line of the spec: `production: {host}` (or run promote with --write-spec)"),
+            format!("{CHANGE} `production: {host}` (or run promote with --write-spec)"),
+            copies(promotion),
             format!(
                 "when {old} comes back: `otr rejoin {old}` makes it a standby and keeps what only it has; until then it must not take writes"
             ),
@@ -45,7 +64,8 @@ fn lines(promotion: &Promotion<'_>, failed: bool, back: bool) -> Vec<String> {
         .chain(waits.then_some(reboot))
         .collect(),
         Verb::Switchover => vec![
-            format!("change one line of the spec: `production: {host}` (or run switchover with --write-spec)"),
+            format!("{CHANGE} `production: {host}` (or run switchover with --write-spec)"),
+            copies(promotion),
             format!("point DNS and reverse proxies at {host}"),
         ],
         Verb::Rejoin => {

@@ -1,5 +1,6 @@
-//! Rejoin: an old production follows the new one. It attaches, is rewound or is copied anew,
-//! as timelines and ends of history say; what only it has is shown first and kept.
+//! Rejoin: an old production, or a standby that had more than the one which was promoted, follows
+//! production. It attaches, is rewound or is copied anew, as timelines and ends of history say; what
+//! only it has is shown first and kept.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,9 @@ use super::steps::{EPOCH, Seen, Step, changing, checkpointed, epoch, looking, ra
 use super::switchover::streams;
 use super::{Progress, Promotion, look};
 use crate::action::Action;
-use crate::look::{ClusterState, Look};
+use crate::look::postgres::lsn_text;
+use crate::look::{ClusterState, Look, Server};
+use crate::plan::split::{self, stale};
 use crate::resource::postgres::ClusterAt;
 use crate::resource::rejoin::{Joined, Kept, Marked, Recovered, Way, way};
 use crate::resource::switchover::Stopped;
@@ -20,8 +23,8 @@ use crate::wanted::{cluster_at, follows, on, resting};
 
 /// The steps in order.
 pub const REJOIN: &[Step] = &[
-    Step { guard: preflight, ..looking("preflight", "How the old production can follow is known.") },
-    Step { wanted: stopped, ..changing("stop", "Odoo and PostgreSQL of the old production are stopped.") },
+    Step { guard: preflight, ..looking("preflight", "How the host can follow production is known.") },
+    Step { wanted: stopped, ..changing("stop", "Its Odoo and PostgreSQL are stopped.") },
     Step { guard: decided, wanted: raised, ..EPOCH },
     Step { wanted: recovered, ..changing("recover", "A crash of its PostgreSQL is behind it.") },
     Step { wanted: marked, ..changing("mark", "It can start as a standby only.") },
@@ -62,6 +65,10 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     let Some((target, production)) = ends(promotion) else {
         return Err("the spec has no `replication:`, so there is nothing to follow".into());
     };
+    let seen = promotion.fleet.look(split::looks(spec));
+    if let Some(newer) = stale(spec, &seen) {
+        return Err(newer.words(host));
+    }
     for name in [host, old] {
         let facts = look(promotion, name, &[Look::Machine]);
         if let Some(why) = facts.unreachable(name) {
@@ -71,8 +78,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             return Err(format!("otr is not root on {name}; a rejoin changes both hosts: say `become: sudo`, or log in as root"));
         }
     }
-    let facts = look(promotion, host, &[Look::Server(production.cluster.clone())]);
-    match production.server(&facts).map_err(|e| e.to_string())? {
+    match production.server(&seen).map_err(|e| e.to_string())? {
         Some(server) if !server.in_recovery => {}
         Some(_) => return Err(format!("the spec says that {host} is production, but its PostgreSQL is a standby; `otr promote {host}`")),
         None => return Err(format!("PostgreSQL does not run on {host}, which {old} is to follow: systemctl start {}", production.unit())),
@@ -83,8 +89,10 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     }
     progress.promoted = false;
     let facts = look(promotion, old, &[Look::Server(target.cluster.clone())]);
-    let alive = target.server(&facts).is_ok_and(|server| server.is_some_and(|server| !server.in_recovery));
-    let mut parting = compare(promotion)?;
+    let server = target.server(&facts).ok().flatten();
+    let alive = server.is_some_and(|server| !server.in_recovery);
+    progress.reached = server.filter(|server| server.in_recovery).and_then(Server::reached).map(lsn_text);
+    let mut parting = compare(promotion, progress)?;
     if alive {
         parting.words = format!("{old} takes writes now and is stopped first; {}", parting.words);
     }
@@ -95,28 +103,35 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     Ok(Some(format!("{again}{words}")))
 }
 
-fn compare(promotion: &Promotion<'_>) -> Result<Parting, String> {
+fn compare(promotion: &Promotion<'_>, progress: &Progress) -> Result<Parting, String> {
     let (target, production) = ends(promotion).ok_or("the spec has no `replication:`")?;
     let clusters = [&target, &production].map(|at| (at.host.clone(), Look::Cluster(at.cluster.clone())));
     let facts = promotion.fleet.look(clusters.into_iter().chain([(production.host.clone(), Look::Server(production.cluster.clone()))]));
     let state = |at: &ClusterAt| crate::resource::switchover::state(&facts, at).cloned().map_err(|e| e.to_string());
-    let (is, mut right) = (state(&target)?, state(&production)?);
+    let (mut is, mut right) = (state(&target)?, state(&production)?);
+    let running = facts.cluster(&target.host, &target.cluster).is_ok_and(|cluster| cluster.as_ref().is_some_and(|c| c.running));
+    if let Some(reached) = progress.reached.as_ref().filter(|_| running) {
+        // As it will be once it has stopped in order.
+        (is.state, is.replayed) = ("shut down in recovery".into(), Some(reached.clone()));
+    }
     // Its control data is behind until the first checkpoint after a promotion.
     if let Ok(Some(server)) = production.server(&facts) {
         right.timeline = server.timeline;
     }
-    Ok(told(promotion, &is, &right))
+    Ok(told(promotion, progress.reached.as_deref(), &is, &right))
 }
 
-fn told(promotion: &Promotion<'_>, is: &ClusterState, right: &ClusterState) -> Parting {
+fn told(promotion: &Promotion<'_>, reached: Option<&str>, is: &ClusterState, right: &ClusterState) -> Parting {
     let old = promotion.old;
-    let end = is.checkpoint.clone().unwrap_or_default();
-    let (way, words, discards) = match way(is, right) {
+    let end = if is.was_primary() { is.checkpoint.clone() } else { reached.map(str::to_owned).or_else(|| is.replayed.clone()) };
+    let end = end.unwrap_or_default();
+    let (way, words, discards) = match way(is, right, reached) {
         Way::Attach => ("attach", format!("{old} has nothing that {} has not: it only follows", promotion.host), None),
         Way::Rewind { from } => {
             let beyond = if is.is_clean() { "up to" } else { "up to at least" };
+            let did = if is.was_primary() { "wrote" } else { "received" };
             let words =
-                format!("{old} left the common history at {from} (timeline {}) and wrote {beyond} {end}: it is rewound", is.timeline);
+                format!("{old} left the common history at {from} (timeline {}) and {did} {beyond} {end}: it is rewound", is.timeline);
             ("rewind", words, Some((from, end)))
         }
         Way::Rebuild { why } => ("rebuild", format!("{old} is copied anew: {why}"), Some(("unknown".into(), end))),
@@ -160,7 +175,7 @@ fn parting(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) 
     if progress.promoted {
         return Ok(None);
     }
-    let now = compare(promotion)?;
+    let now = compare(promotion, progress)?;
     let before = progress.parting.take();
     let words = now.words.clone();
     // A run that goes on after the rewind finds it done: what was discarded then stays on record.
@@ -206,7 +221,8 @@ fn kept(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     if !promotion.keep_diverged {
         return Vec::new();
     }
-    open(promotion, progress, |at, production| one(Kept { at, production }))
+    let reached = progress.reached.clone();
+    open(promotion, progress, |at, production| one(Kept { at, production, reached }))
 }
 
 /// With a checkpoint, for pg_rewind reads production's control data (PostgreSQL before 16), and so
@@ -227,7 +243,8 @@ fn source(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -
 
 fn joined(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let Some(follows) = follows(promotion.inputs, promotion.old) else { return Vec::new() };
-    open(promotion, progress, |at, _| one(Joined { at, follows, keep_old: promotion.keep_diverged }))
+    let reached = progress.reached.clone();
+    open(promotion, progress, |at, _| one(Joined { at, follows, keep_old: promotion.keep_diverged, reached }))
 }
 
 fn followed(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {

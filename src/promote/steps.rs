@@ -1,7 +1,8 @@
 //! The table of steps. A new step is a new row.
 
 use super::journal::Journal;
-use super::{Progress, Promotion, Verb, fence, look, loss, smoke};
+use super::others::{self, REPOINT};
+use super::{Progress, Promotion, Verb, fence, loss, smoke};
 use crate::action::Action;
 use crate::converge::plan;
 use crate::epoch::Epoch;
@@ -37,6 +38,8 @@ pub struct Step {
     pub trusting: bool,
     /// A dry run shows what would follow also where this fails.
     pub shown_beyond: bool,
+    /// What fails in it is told, and stops nothing.
+    pub aside: bool,
     /// Whether the step may begin.
     pub(crate) guard: fn(&Promotion<'_>, &mut Progress, &Journal<'_>) -> Seen,
     /// What must hold at its end.
@@ -68,8 +71,8 @@ pub fn drawn(verb: Verb) -> String {
 
 /// A step that only looks.
 pub(super) const fn looking(name: &'static str, about: &'static str) -> Step {
-    let (changes, undo, moving, trusting, shown_beyond) = (false, false, false, false, false);
-    Step { name, about, changes, undo, patience: 0, moving, trusting, shown_beyond, guard: pass, wanted: nothing, after: no_more }
+    let (changes, undo, moving, trusting, shown_beyond, aside) = (false, false, false, false, false, false);
+    Step { name, about, changes, undo, patience: 0, moving, trusting, shown_beyond, aside, guard: pass, wanted: nothing, after: no_more }
 }
 
 /// A step that changes something.
@@ -92,6 +95,7 @@ pub const PROMOTE: &[Step] = &[
     CHECKPOINT,
     WRITE,
     SMOKE,
+    REPOINT,
     COMPLETE,
 ];
 
@@ -132,7 +136,8 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     let Some(at) = cluster_at(spec, host) else {
         return Err("the spec has no `replication:`, so there is no standby to promote".into());
     };
-    let facts = look(promotion, host, &[Look::Server(at.cluster.clone()), Look::Cluster(at.cluster.clone()), Look::Machine]);
+    let own = [Look::Server(at.cluster.clone()), Look::Cluster(at.cluster.clone()), Look::Machine].map(|look| (host.clone(), look));
+    let facts = promotion.fleet.look(own.into_iter().chain(others::looks(promotion)));
     if let Some(why) = facts.unreachable(host) {
         return Err(format!("{host} cannot be reached: {why}"));
     }
@@ -176,13 +181,15 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if let Some(error) = server.file_errors.first() {
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
+    let compared = others::best(promotion, &facts, server)?;
     progress.left = Some(server.timeline);
     progress.seen = Some(loss::Position::of(server));
     let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
     let unsound = unsound(promotion);
     progress.sound = unsound.is_empty();
     let drift = if unsound.is_empty() { String::new() } else { format!("; not as the spec says, and mended: {}", unsound.join(", ")) };
-    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{drift}")))
+    let compared: String = compared.iter().map(|words| format!("; {words}")).collect();
+    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{compared}{drift}")))
 }
 
 pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {

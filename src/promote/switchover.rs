@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::journal::Journal;
 use super::loss::Position;
+use super::others::{self, REPOINT, running};
 use super::steps::{
     CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, slots,
     timers, unsound,
@@ -15,7 +16,7 @@ use crate::converge::plan;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Look, Server};
 use crate::plan::Verdict;
-use crate::plan::split::{self, split_brain};
+use crate::plan::split::{self, split_brain, stale};
 use crate::resource::postgres::ClusterAt;
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::rejoin::Marked;
@@ -45,6 +46,7 @@ pub const SWITCHOVER: &[Step] = &[
     WRITE,
     SMOKE,
     COMPLETE,
+    REPOINT,
     Step { wanted: follows, after: streams, patience: 120, moving: true, ..changing("follow", "The old production follows the new one.") },
 ];
 
@@ -55,31 +57,29 @@ const fn before(name: &'static str, about: &'static str) -> Step {
 /// How far behind the standby may be when it begins, in bytes: what is sent in seconds.
 const NEAR: u64 = 64 << 20;
 
-fn server<'a>(facts: &'a crate::facts::Facts, at: &ClusterAt) -> Result<&'a Server, String> {
-    let server = at.server(facts).map_err(|e| e.to_string())?;
-    server.ok_or_else(|| format!("PostgreSQL {} does not run on {}: systemctl start {}", at.cluster, at.host, at.unit()))
-}
-
 fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journal<'_>) -> Seen {
     let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
     let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else {
         return Err("the spec has no `replication:`, so there is no standby to switch to".into());
     };
-    for name in [host, old] {
-        let facts = look(promotion, name, &[Look::Machine]);
-        if let Some(why) = facts.unreachable(name) {
-            return Err(format!("{name} cannot be reached: {why}. Where production is lost, `otr promote {host}` is the way"));
-        }
-        if !facts.machine(name).map_err(|e| e.to_string())?.root {
-            return Err(format!("otr is not root on {name}; a switchover changes both hosts: say `become: sudo`, or log in as root"));
-        }
-    }
     let facts = promotion.fleet.look(
         split::looks(spec)
             .into_iter()
             .chain([(old.clone(), Look::Cluster(there.cluster.clone())), (host.clone(), Look::Cluster(here.cluster.clone()))]),
     );
-    let new = server(&facts, &here)?;
+    if let Some(newer) = stale(spec, &facts).filter(|newer| newer.host != *old) {
+        return Err(newer.words(old));
+    }
+    for name in [host, old] {
+        let machine = look(promotion, name, &[Look::Machine]);
+        if let Some(why) = machine.unreachable(name) {
+            return Err(format!("{name} cannot be reached: {why}. Where production is lost, `otr promote {host}` is the way"));
+        }
+        if !machine.machine(name).map_err(|e| e.to_string())?.root {
+            return Err(format!("otr is not root on {name}; a switchover changes both hosts: say `become: sudo`, or log in as root"));
+        }
+    }
+    let new = running(&facts, &here)?;
     progress.promoted = !new.in_recovery;
     if let Some((_, words)) = split_brain(spec, &facts) {
         return Err(words);
@@ -95,7 +95,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if progress.promoted {
         return Err(format!("{host} takes writes already (timeline {}), and no switchover to it is open", new.timeline));
     }
-    let primary = server(&facts, &there)?;
+    let primary = running(&facts, &there)?;
     if primary.in_recovery {
         return Err(format!("PostgreSQL on {old} is a standby, not production; correct `production:` in the spec"));
     }
@@ -145,11 +145,11 @@ fn arrives(promotion: &Promotion<'_>, here: &ClusterAt, there: &ClusterAt) -> Re
     promotion.fleet.act(old, &Action::ProveWrite { cluster: there.cluster.clone() }).map_err(|e| e.to_string())?;
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
     let facts = look(promotion, old, &[Look::Server(there.cluster.clone())]);
-    let written = position(&server(&facts, there)?.lsn);
+    let written = position(&running(&facts, there)?.lsn);
     let deadline = Instant::now() + promotion.patience(ARRIVAL);
     loop {
         let facts = look(promotion, host, &[Look::Server(here.cluster.clone())]);
-        if position(&server(&facts, here)?.replay_lsn) >= written {
+        if position(&running(&facts, here)?.replay_lsn) >= written {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -239,20 +239,7 @@ fn follows(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.old)
 }
 
-/// Streaming, on production's timeline, through its slot: `pg_is_in_recovery()` proves nothing.
+/// The old production streams from the new one.
 pub(super) fn streams(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> Seen {
-    let (spec, host, old) = (promotion.inputs.spec, promotion.host, promotion.old);
-    let (Some(here), Some(there)) = (cluster_at(spec, host), cluster_at(spec, old)) else { return Ok(None) };
-    let facts = promotion.fleet.look(split::looks(spec));
-    let (primary, standby) = (server(&facts, &here)?, server(&facts, &there)?);
-    let Some(receiver) = standby.receiver.as_ref().filter(|receiver| receiver.status == "streaming") else {
-        return Err(format!("{old} does not stream from {host}; its PostgreSQL log says why"));
-    };
-    if receiver.timeline != primary.timeline {
-        return Err(format!("{old} receives timeline {}, {host} is on {}", receiver.timeline, primary.timeline));
-    }
-    if let Some(slot) = crate::wanted::slot_of(spec, old).filter(|slot| !primary.slots.get(slot).is_some_and(|slot| slot.active)) {
-        return Err(format!("{old} streams, but slot {slot} on {host} is not in use: WAL it needs may be thrown away"));
-    }
-    Ok(Some(format!("{old} streams from {host} on timeline {}", primary.timeline)))
+    others::streams(promotion, promotion.old)
 }

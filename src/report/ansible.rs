@@ -198,7 +198,18 @@ mod tests {
         };
         let (summary, changed) = (summary(&resources), false);
         let hosts = vec![host("erp2", None), host("erp1", Some("no route".into())), host("seen", None)];
-        Report { format: 1, verb: "apply", spec: "acme".into(), hosts, resources, summary, changed, split_brain: false, notes: Vec::new() }
+        Report {
+            format: 1,
+            verb: "apply",
+            spec: "acme".into(),
+            hosts,
+            resources,
+            summary,
+            changed,
+            split_brain: false,
+            stale_spec: false,
+            notes: Vec::new(),
+        }
     }
 
     #[test]

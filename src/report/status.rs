@@ -31,6 +31,7 @@ pub fn render(status: &Status, style: Style) -> String {
         }
     }
     if status.ready {
+        more_standbys(&mut out, status, style);
         let _ = writeln!(out, "{}", paint(style, "32", "ready to promote"));
     } else {
         let _ = writeln!(out, "{} {}", paint(style, "31", "not ready to promote:"), status.obstacles.join("; "));
@@ -40,8 +41,12 @@ pub fn render(status: &Status, style: Style) -> String {
 
 /// What a person can do about a production that gives no answer.
 fn silent(out: &mut String, status: &Status, production: Option<&HostStatus>, style: Style) {
-    let Some((production, standby)) = production.zip(status.hosts.iter().find(|host| host.role == "standby")) else { return };
-    let (name, standby) = (&production.host, &standby.host);
+    let first = status.hosts.iter().find(|host| host.role == "standby").map(|host| host.host.clone());
+    let Some((production, standby)) = production.zip(status.best.as_ref().or(first.as_ref())) else { return };
+    let name = &production.host;
+    if status.ready {
+        more_standbys(out, status, style);
+    }
     let seen: Vec<&str> = status.production_lives.iter().map(|sign| sign.words.as_str()).collect();
     let _ = match &production.error {
         Some(why) if !seen.is_empty() => writeln!(
@@ -60,6 +65,16 @@ fn silent(out: &mut String, status: &Status, production: Option<&HostStatus>, st
         ),
         _ => Ok(()),
     };
+}
+
+/// What is said of standbys besides the one to promote.
+fn more_standbys(out: &mut String, status: &Status, style: Style) {
+    for less in &status.less {
+        let _ = writeln!(out, "{less}");
+    }
+    if !status.unready.is_empty() {
+        let _ = writeln!(out, "{} {}", paint(style, "33", "not so:"), status.unready.join("; "));
+    }
 }
 
 fn render_host(out: &mut String, host: &HostStatus, style: Style) {

@@ -1,4 +1,5 @@
-//! What a rejoin wants of an old production's cluster: marked as a standby, recovered, its own
+//! What a rejoin wants of a cluster that left production's history, as an old production or as a
+//! standby that had more than the one which was promoted: marked as a standby, recovered, its own
 //! data kept, and its history taken back to where it left production's. The decision is pure.
 
 use std::path::PathBuf;
@@ -9,11 +10,11 @@ use super::switchover::state;
 use super::{Decision, Difference, Kind, Resource, ResourceId, Shown};
 use crate::action::Action;
 use crate::facts::{FactError, Facts};
-use crate::look::postgres::lsn_bytes;
-use crate::look::{ClusterState, Look};
+use crate::look::postgres::{lsn_bytes, lsn_text};
+use crate::look::{ClusterState, Look, Server};
 use crate::name::HostName;
 
-/// How an old production can follow the new one.
+/// How a host can follow production.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// It has nothing that production has not: it only follows.
@@ -30,8 +31,22 @@ pub enum Way {
     },
 }
 
-/// Decides from control data alone: of a cluster that stopped in order, and of production.
-pub fn way(target: &ClusterState, production: &ClusterState) -> Way {
+/// Where production's history left a timeline.
+fn fork(timeline: u32, production: &ClusterState) -> Option<&String> {
+    production.history.iter().find(|(known, _)| *known == timeline).map(|(_, lsn)| lsn)
+}
+
+/// A standby that has more of an old timeline than production took over from it: where they parted, and
+/// how far it is. It cannot follow: PostgreSQL never goes back by itself.
+pub fn ahead(standby: &Server, production: &ClusterState) -> Option<(String, String)> {
+    let parted = fork(standby.timeline, production).filter(|_| standby.in_recovery)?;
+    let reached = standby.reached()?;
+    (reached > lsn_bytes(parted)?).then(|| (parted.clone(), lsn_text(reached)))
+}
+
+/// Decides from control data of a cluster that stopped in order, and of production; and from how far a
+/// standby was while it ran, which its control data need not say.
+pub fn way(target: &ClusterState, production: &ClusterState, reached: Option<&str>) -> Way {
     let rebuild = |why: String| Way::Rebuild { why };
     if target.system_identifier != production.system_identifier {
         return rebuild("it is another system, no copy of production".into());
@@ -46,19 +61,28 @@ pub fn way(target: &ClusterState, production: &ClusterState) -> Way {
     if target.timeline > production.timeline {
         return rebuild(format!("it is on timeline {}, above production's {}", target.timeline, production.timeline));
     }
-    let parted = production.history.iter().find(|(timeline, _)| *timeline == target.timeline).map(|(_, lsn)| lsn);
-    let Some(parted) = parted else {
+    let Some(parted) = fork(target.timeline, production) else {
         return rebuild(format!("its timeline {} is none that production came from", target.timeline));
     };
-    let position = |lsn: &str| lsn_bytes(lsn);
-    match (target.checkpoint.as_deref().and_then(position), position(parted)) {
+    let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
+    let (Some(last), Some(fork)) = (position(&target.checkpoint), lsn_bytes(parted)) else {
+        return rebuild("where it stopped cannot be seen".into());
+    };
+    let beyond = match target.was_primary() {
         // Its last record is the checkpoint; one that begins before the parting is common to both.
-        (Some(last), Some(fork)) if last < fork && target.is_clean() => Way::Attach,
-        (Some(_), Some(_)) if target.rewindable => Way::Rewind { from: parted.clone() },
-        (Some(_), Some(_)) => {
+        true => last >= fork || !target.is_clean(),
+        false => position(&target.replayed).is_some_and(|replayed| replayed > fork),
+    };
+    match (beyond, reached.and_then(lsn_bytes).is_some_and(|reached| reached > fork)) {
+        (false, false) => Way::Attach,
+        (false, true) => rebuild("it received more than its control data says, which pg_rewind would not find".into()),
+        (true, _) if !target.rewindable => {
             rebuild("it has neither checksums nor wal_log_hints, without which pg_rewind cannot tell what changed".into())
         }
-        _ => rebuild("where it stopped cannot be seen".into()),
+        (true, _) if !target.was_primary() && !target.is_clean() => {
+            rebuild("it was cut off while it replayed, and pg_rewind needs a server that stopped in order".into())
+        }
+        (true, _) => Way::Rewind { from: parted.clone() },
     }
 }
 
@@ -83,6 +107,8 @@ pub struct Kept {
     pub at: ClusterAt,
     /// Production's.
     pub production: ClusterAt,
+    /// How far it was while it ran as a standby; `X/Y`.
+    pub reached: Option<String>,
 }
 
 /// Its history is a part of production's.
@@ -94,6 +120,8 @@ pub struct Joined {
     pub follows: Follows,
     /// A copy that replaces it leaves the old data beside it.
     pub keep_old: bool,
+    /// How far it was while it ran as a standby; `X/Y`.
+    pub reached: Option<String>,
 }
 
 fn looks(at: &ClusterAt) -> Vec<(HostName, Look)> {
@@ -168,7 +196,7 @@ impl Resource for Kept {
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
         let is = state(facts, &self.at)?;
-        if !matches!(way(is, state(facts, &self.production)?), Way::Rewind { .. }) {
+        if !matches!(way(is, state(facts, &self.production)?, self.reached.as_deref()), Way::Rewind { .. }) {
             // A copy made anew leaves the old data beside it; attaching discards nothing.
             return Ok(Decision::Holds);
         }
@@ -203,7 +231,7 @@ impl Resource for Joined {
         let conninfo = self.follows.conninfo(facts)?;
         let way = match begun {
             true => Way::Rebuild { why: "a pg_rewind was cut off, so its data is neither old nor new".into() },
-            false => way(state(facts, &self.at)?, state(facts, &self.follows.production)?),
+            false => way(state(facts, &self.at)?, state(facts, &self.follows.production)?, self.reached.as_deref()),
         };
         let cluster = self.at.cluster.clone();
         Ok(match way {
@@ -245,12 +273,20 @@ mod tests {
     #[test]
     fn the_way_back_is_decided_by_timelines_and_ends() {
         let production = cluster("in production", 3, "0/9000028", &[(1, "0/5000000"), (2, "0/8000000")]);
-        let way = |target: &ClusterState| super::way(target, &production);
+        let way = |target: &ClusterState| super::way(target, &production, None);
         assert_eq!(way(&cluster("shut down", 2, "0/7FFFF88", &[])), Way::Attach);
         assert_eq!(way(&cluster("shut down", 2, "0/8000000", &[])), Way::Rewind { from: "0/8000000".into() });
         assert_eq!(way(&cluster("shut down", 1, "0/6000000", &[])), Way::Rewind { from: "0/5000000".into() });
         assert_eq!(way(&cluster("in archive recovery", 3, "0/8000060", &[])), Way::Attach);
+        // A standby of the one before: its checkpoint is common to both, and so is what it replayed, or not.
+        let standby = |state: &str, replayed: &str| ClusterState { replayed: Some(replayed.into()), ..cluster(state, 2, "0/7000028", &[]) };
+        assert_eq!(way(&standby("shut down in recovery", "0/8000000")), Way::Attach);
+        assert_eq!(way(&standby("in archive recovery", "0/7FFFFFF")), Way::Attach, "it goes on where it was cut off");
+        assert_eq!(way(&standby("shut down in recovery", "0/8000001")), Way::Rewind { from: "0/8000000".into() });
         let rebuilt = |target: &ClusterState| matches!(way(target), Way::Rebuild { .. });
+        assert!(rebuilt(&standby("in archive recovery", "0/8000001")), "pg_rewind needs a clean stop");
+        let hidden = super::way(&standby("shut down in recovery", "0/7FFFFFF"), &production, Some("0/8000001"));
+        assert!(matches!(hidden, Way::Rebuild { .. }), "{hidden:?}");
         assert!(rebuilt(&cluster("shut down", 3, "0/8000060", &[])), "standby.signal was deleted by hand: no fork, yet another history");
         assert!(rebuilt(&cluster("shut down", 4, "0/8000060", &[])));
         assert!(rebuilt(&ClusterState { rewindable: false, ..cluster("shut down", 2, "0/8000000", &[]) }));

@@ -52,7 +52,7 @@ pub(super) fn postgres_status(server: Option<&Server>, production: Option<&Serve
     let message = server.receiver.as_ref().and_then(|receiver| receiver.last_message_at);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds, not negative")]
     let since = now.and_then(|now| Some((now - message?).max(0.0) as u64));
-    let not_received = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(position(&server.lsn)?)));
+    let not_received = production.and_then(|production| Some(position(&production.lsn)?.saturating_sub(server.reached()?)));
     PostgresStatus {
         not_received_bytes: not_received.filter(|_| server.in_recovery),
         last_message_seconds: since.filter(|_| server.in_recovery),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Inputs, List};
+use crate::look::Server;
 use crate::name::HostName;
 use crate::resource::postgres::hba::Hba;
 use crate::resource::postgres::password::{PassFile, Password};
@@ -48,6 +49,14 @@ pub fn follows(inputs: Inputs<'_>, host: &HostName) -> Option<Follows> {
     })
 }
 
+/// The member a standby follows, by its connection string, or by where its WAL comes from.
+pub fn leader<'a>(spec: &'a Spec, server: &Server) -> Option<&'a HostName> {
+    let conninfo = server.settings.get("primary_conninfo").map(|setting| setting.value.as_str());
+    let said = conninfo.and_then(|text| text.split_whitespace().find_map(|word| word.strip_prefix("host=")));
+    let address = said.or(server.receiver.as_ref().and_then(|receiver| receiver.sender.as_deref()))?.trim_matches('\'');
+    spec.members().find(|host| host.as_str() == address || spec.hosts.get(*host).and_then(|host| host.reached_at()) == Some(address))
+}
+
 /// Everything of PostgreSQL on one host.
 pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let spec = list.spec().clone();
@@ -65,7 +74,7 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     let orderly = list.role == Role::Production && !list.inputs.promoting;
     let managed = standbys.iter().filter(|host| orderly && super::managed(&spec, host));
     let followers = managed.map(|host| ClusterAt { host: host.clone(), ..at.clone() }).collect();
-    let settings = Settings { at: at.clone(), fixed: fixed(replication), follows: follows.clone(), synchronous, followers };
+    let settings = Settings { at: at.clone(), fixed: fixed(replication, standbys.len()), follows: follows.clone(), synchronous, followers };
     let file = list.add(SettingsFile(settings.clone()), software);
     let mut done = vec![
         file.clone(),
@@ -120,13 +129,15 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
 
 /// The same on every host, so that a role needs no other file (its source: the documentation
 /// of each parameter; the reasons are in docs/replication.md).
-fn fixed(replication: &Replication) -> BTreeMap<String, String> {
+fn fixed(replication: &Replication, standbys: usize) -> BTreeMap<String, String> {
+    // All of them may copy at once: two connections each, and the one that was cut off lingers until its timeout.
+    let connections = (3 * standbys + 1).max(10).to_string();
     let mut settings: BTreeMap<String, String> = [
         ("listen_addresses", "*"),
         ("wal_level", "replica"),
         ("hot_standby", "on"),
-        ("max_wal_senders", "10"),
-        ("max_replication_slots", "10"),
+        ("max_wal_senders", connections.as_str()),
+        ("max_replication_slots", connections.as_str()),
         ("wal_log_hints", "on"),
         ("full_page_writes", "on"),
         ("wal_sender_timeout", "30s"),

@@ -1,10 +1,11 @@
 //! Timers that run otr on the standbys. On production they are stopped: a promotion ends them.
 
-use super::{Inputs, List, guarded};
+use super::{Inputs, List, guarded, managed};
 use crate::action::Attributes;
 use crate::action::transfer::PROGRAM;
 use crate::name::{HostName, Mode, UnitName};
 use crate::resource::file::File;
+use crate::resource::own_spec::OwnSpec;
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Kind, ResourceId, program};
 use crate::secret::Text;
@@ -64,6 +65,10 @@ pub fn timers(list: &mut List<'_>, program: Option<ResourceId>) {
         for unit in TIMERS.into_iter().chain(SERVICES).filter(wanted).filter_map(|name| name.parse::<UnitName>().ok()) {
             list.add(Unit { host: list.host.clone(), unit, state: UnitState::Stopped, reads: Vec::new(), reloads: false }, &[]);
         }
+        if let (Some(file), Role::Production, true) = (own_spec(list.inputs, list.host), list.role, managed(list.spec(), list.host)) {
+            let (installation, production) = (list.spec().name.clone(), list.host.clone());
+            list.add(OwnSpec { file, installation, production }, &[]);
+        }
         return;
     }
     if list.spec().hosts.get(list.host).is_none_or(|host| host.access == Access::Observe) {
@@ -116,7 +121,7 @@ pub fn own_spec(inputs: Inputs<'_>, host: &HostName) -> Option<File> {
     let root = "root".parse::<crate::name::Word>().ok()?;
     let attributes = Attributes { owner: root.clone(), group: root, mode: Mode(0o640) };
     let content = Ok(Text::Plain(inputs.text.to_owned()));
-    runs_there(inputs.spec).then(|| File { host: host.clone(), path: SPEC.into(), content, attributes })
+    (runs_there(inputs.spec) && !inputs.text.is_empty()).then(|| File { host: host.clone(), path: SPEC.into(), content, attributes })
 }
 
 /// Whether anything of otr's runs on the standbys by itself.

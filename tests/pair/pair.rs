@@ -73,9 +73,14 @@ pub enum Scene {
     Fresh19,
     /// [`Scene::Standby`] of the second generation (specs/pair19.yaml).
     Standby19,
+    /// otr made erp2 and erp3 the standbys of erp1, in one run (three.yaml).
+    Three,
     /// Three are bare, of a newer Debian; none of them was told anything.
     Newer(&'static str),
 }
+
+const ERP2: &str = "  erp2: {address: 10.77.0.12, user: root}\n";
+const STREAMING: &str = "select count(*) from pg_stat_replication where state = 'streaming'";
 
 /// Everything a step can use.
 pub struct Pair {
@@ -101,6 +106,8 @@ pub struct Notes {
     pub text: String,
 }
 
+const KEPT_THREE: &str = "three";
+
 impl Pair {
     /// Finds the program and the lab; boots nothing yet.
     pub fn new(reuse: bool) -> Result<Self> {
@@ -123,6 +130,7 @@ impl Pair {
                 Scene::Newer(suite) => {
                     self.boot(&["erp1", "erp2", "erp3"].map(|host| format!("{host}:{suite}")).each_ref().map(String::as_str))?
                 }
+                Scene::Three => self.three()?,
                 Scene::Standby | Scene::Standby19 if self.kept.iter().any(|name| name == self.generation.kept) => {
                     self.lab.call(&["restore", self.generation.kept])?;
                     self.otr.meet(&self.lab)?;
@@ -146,6 +154,26 @@ impl Pair {
     fn boot_production(&mut self) -> Result<()> {
         let Generation { production, bare, .. } = self.generation;
         self.boot(&[&format!("erp1:{production}"), &format!("erp2:{bare}")])
+    }
+
+    fn three(&mut self) -> Result<()> {
+        self.otr.vary("pair.yaml", "three.yaml", |spec| spec.replace(ERP2, &format!("{ERP2}{}", ERP2.replace('2', "3"))))?;
+        if self.reuse && self.lab.call(&["kept"])?.lines().any(|name| name == KEPT_THREE) {
+            self.lab.call(&["restore", KEPT_THREE])?;
+            self.otr.meet(&self.lab)?;
+            self.lab.wait("two standbys that stream", 60, |lab| Ok(lab.sql("erp1", "postgres", STREAMING)? == "2"))?;
+            self.lab.wait("Odoo on erp1", 60, |lab| lab.holds("erp1", "exec 3<>/dev/tcp/127.0.0.1/8069"))?;
+            self.otr.run("three.yaml", "apply --yes --json")?.ended(0)?;
+            return Ok(());
+        }
+        self.boot(&["erp1:prod", "erp2:min", "erp3:min"])?;
+        let run = self.otr.run("three.yaml", "apply --yes --json")?;
+        run.ended(0)?;
+        if self.reuse {
+            self.lab.call(&["save", KEPT_THREE])?;
+            self.lab.wait("two standbys that stream", 60, |lab| Ok(lab.sql("erp1", "postgres", STREAMING)? == "2"))?;
+        }
+        Ok(())
     }
 
     fn boot(&mut self, hosts: &[&str]) -> Result<()> {

@@ -20,3 +20,4 @@ mod records;
 mod refusals;
 mod stage;
 mod storage;
+mod three;

@@ -97,6 +97,7 @@ fn planned(stage: &Stage) -> Report {
         resources,
         changed: false,
         split_brain: false,
+        stale_spec: false,
         notes,
     }
 }

@@ -6,6 +6,7 @@ use otr::host::simulated::World;
 use otr::plan::Verdict;
 use otr::report::{Outcome, State};
 
+use crate::failover::failed;
 use crate::stage::{Stage, erp1, erp2, main_cluster, troubles};
 
 /// erp2 becomes a second primary behind otr's back, and takes a write.
@@ -87,29 +88,39 @@ fn promoted_and_not_written_down() -> Stage {
 }
 
 #[test]
-fn a_spec_that_does_not_know_of_a_promotion_stops_nothing() {
+fn a_spec_that_does_not_know_of_a_promotion_changes_nothing() {
     for old_is_back in [false, true] {
         let stage = promoted_and_not_written_down();
         if old_is_back {
             stage.world.boot(&erp1());
         }
-        let before = (stage.data(&erp2()), stage.world.files(&erp2()).text("/etc/odoo/odoo.conf").to_owned());
         stage.world.clear_actions();
-        let reports = stage.apply().unwrap();
-        let odoo = reports.iter().find(|r| r.id().to_string() == "erp2 unit odoo.service").unwrap();
-        assert!(odoo.discards.as_ref().unwrap().contains("write `production: erp2`"), "{odoo:#?}");
-        assert_eq!(odoo.outcome, Some(Outcome::NotReached));
+        let refused = stage.apply().unwrap_err().to_string();
+        assert!(refused.contains("the newest promotion is that of erp2") && refused.contains("Write `production: erp2`"), "{refused}");
+        assert!(stage.sync().unwrap_err().to_string().contains("Write `production: erp2`"));
+        assert_eq!(stage.world.actions(), []);
         assert!(stage.world.mutate(&erp2(), |m| m.is_active("odoo.service")).unwrap(), "users work there");
-        assert_eq!((stage.data(&erp2()), stage.world.files(&erp2()).text("/etc/odoo/odoo.conf").to_owned()), before);
+        let rejoin = failed(&stage.rejoin());
+        assert!(rejoin[0].contains("Write `production: erp2`"), "{rejoin:?}");
         assert_eq!(stage.writes(&erp2()), Some(true));
-        let odoo_conf_or_postgres: Vec<_> = stage
-            .world
-            .actions()
-            .into_iter()
-            .filter(|(host, t)| *host == erp2() && (t.contains("odoo") || t.contains("PostgreSQL")))
-            .collect();
-        assert_eq!(odoo_conf_or_postgres, []);
     }
+}
+
+/// A copy of the spec that nobody writes anew: production's own.
+#[test]
+fn productions_own_copy_of_the_spec_is_put_right() {
+    let stage = Stage::converged();
+    assert!(stage.switchover().promoted);
+    let stage = stage.with_production(&erp2());
+    let text = |production: &str| {
+        format!("version: 1\nname: acme # ours\nproduction: {production}\nhosts: {{erp1: {{address: a}}, erp2: {{address: b}}}}\n")
+    };
+    stage.world.mutate(&erp2(), |m| {
+        let now = m.tick();
+        m.files.write("/etc/otr/spec.yaml", text("erp1"), ("root", "root", 0o640), now);
+    });
+    stage.apply().unwrap();
+    assert_eq!(stage.world.files(&erp2()).text("/etc/otr/spec.yaml"), text("erp2"));
 }
 
 #[test]

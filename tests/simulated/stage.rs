@@ -18,6 +18,7 @@ use otr::resource::{Kind, Wanted};
 use otr::secret::{SecretSource, Secrets};
 use otr::spec::load::parse;
 use otr::spec::{Access, Spec};
+use otr::status::{Status, looks, status};
 use otr::sync::{Stores, stores, sync};
 use otr::template::{Rendered, Templates};
 use otr::wanted::{Inputs, Program, all, data};
@@ -170,6 +171,32 @@ impl Stage {
         })
     }
 
+    /// Promotes one of several standbys, production being stated to be down.
+    pub fn promote_host(&self, new: &HostName, despite_better: Option<&HostName>) -> PromoteReport {
+        let old = self.spec.production.clone();
+        let spec = self.spec.with_production(new);
+        let fleet = Fleet::open(&self.world, spec.members());
+        self.with_inputs(&spec, true, |inputs| {
+            promote(&Promotion {
+                stated_down: Some(&old),
+                despite_better,
+                connect: Some(&self.world),
+                ..promotion(Verb::Promote, &fleet, inputs, (new, &old))
+            })
+        })
+    }
+
+    /// One of several hosts follows production.
+    pub fn rejoin_host(&self, host: &HostName) -> PromoteReport {
+        let fleet = self.fleet();
+        self.with_inputs(&self.spec, true, |inputs| promote(&promotion(Verb::Rejoin, &fleet, inputs, (&self.spec.production, host))))
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        status(&self.spec, &self.fleet().look(looks(&self.spec)))
+    }
+
     /// The two change places; does not change this stage's spec.
     pub fn switchover(&self) -> PromoteReport {
         self.switchover_with(false)
@@ -261,6 +288,7 @@ fn promotion<'a>(verb: Verb, fleet: &'a Fleet, inputs: Inputs<'a>, (host, old): 
         old,
         keep_diverged: true,
         despite_drift: false,
+        despite_better: None,
         stated_down: None,
         by: "a test",
         snapshot: None,

@@ -1,4 +1,4 @@
-//! Worlds to begin with: two bare machines, or a running production beside a bare one.
+//! Worlds to begin with: two bare machines, or a running production beside one or two bare ones.
 
 use std::path::Path;
 
@@ -53,6 +53,17 @@ impl World {
                 state.now = machine.now;
             }
         });
+        world
+    }
+
+    /// The same with erp3, a second bare machine.
+    pub fn trio() -> World {
+        let world = World::pair();
+        if let Ok(name) = "erp3".parse() {
+            let mut machine = debian(name, "10.77.0.13");
+            machine.now = world.with(|state| state.now);
+            world.add(machine);
+        }
         world
     }
 

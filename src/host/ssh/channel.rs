@@ -20,12 +20,12 @@ const PACKET: u32 = 32 * 1024;
 /// A shell and one copy.
 const MOST: usize = 2;
 
-/// Starts a command.
-pub(super) fn open(link: &Arc<Link>, command: &str) -> Result<Remote, HostError> {
+/// Starts a command; `None` where the connection carries a shell and a copy already.
+pub(super) fn open(link: &Arc<Link>, command: &str) -> Result<Option<Remote>, HostError> {
     let fail = |why: String| unreachable(&link.name, why);
     if link.channels.fetch_add(1, Ordering::SeqCst) >= MOST {
         link.channels.fetch_sub(1, Ordering::SeqCst);
-        return Err(fail("a copy is under way already".into()));
+        return Ok(None);
     }
     let mut remote = Remote {
         link: link.clone(),
@@ -45,7 +45,7 @@ pub(super) fn open(link: &Arc<Link>, command: &str) -> Result<Remote, HostError>
     }
     drop(shell);
     remote.channel = Some(channel);
-    Ok(remote)
+    Ok(Some(remote))
 }
 
 /// A running command.

@@ -112,6 +112,7 @@ pub fn report(name: &str, value: &str) -> Report {
         resources,
         changed: true,
         split_brain: false,
+        stale_spec: false,
         notes: vec![value.to_owned()],
     }
 }

@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::facts::{FactError, Facts};
 use crate::look::{Cluster, ClusterState, Look, Server};
 use crate::name::HostName;
+use crate::resource::rejoin::ahead;
 use crate::resource::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
 
 /// A standby's server.
@@ -28,7 +29,9 @@ impl Resource for Standby {
             .into_iter()
             .map(|look| (self.at.host.clone(), look))
             .collect();
-        looks.push((self.follows.production.host.clone(), Look::Server(self.follows.production.cluster.clone())));
+        let production = &self.follows.production;
+        looks.push((production.host.clone(), Look::Server(production.cluster.clone())));
+        looks.push((production.host.clone(), Look::Cluster(production.cluster.clone())));
         if self.follows.reach.said.is_none() {
             looks.push((self.follows.reach.host.clone(), Look::Machine));
         }
@@ -99,6 +102,14 @@ impl Standby {
                 Some(format!("it is on timeline {}, {} on {}", server.timeline, self.follows.production.host, primary.timeline)),
             );
         }
+        if let Some((parted, reached)) = self.ahead(server, facts) {
+            let (host, production) = (&self.at.host, &self.follows.production.host);
+            return Err(FactError::Refused(format!(
+                "{host} has WAL of timeline {} up to {reached}, and {production} left that timeline at {parted}: it cannot follow as it is. \
+                 `otr rejoin {host}` keeps what only it has and makes it a standby again",
+                server.timeline
+            )));
+        }
         if !cluster.standby_signal {
             // It runs as a standby now and would start as a second primary.
             return Ok(self.follow(cluster, Difference::new("standby.signal", Shown::Absent, "present")));
@@ -110,9 +121,18 @@ impl Standby {
             )));
         }
         Ok(match &server.receiver {
-            Some(receiver) if receiver.status == "streaming" => Decision::Holds,
+            // One that still follows the production before has the timeline before.
+            Some(receiver) if receiver.status == "streaming" && receiver.timeline >= primary.timeline => Decision::Holds,
             _ => Decision::settles(format!("streaming from {}", self.follows.production.host)),
         })
+    }
+
+    /// Where the server left production's history, and how far it is. Production's control data may be
+    /// hidden (an observed host): then PostgreSQL's log alone says why nothing streams.
+    fn ahead(&self, server: &Server, facts: &Facts) -> Option<(String, String)> {
+        let production = &self.follows.production;
+        let state = facts.cluster(&production.host, &production.cluster).ok()?.as_ref()?.state.as_ref()?;
+        ahead(server, state)
     }
 
     /// Same system, and both take writes.

@@ -7,12 +7,26 @@ use crate::spec::{FailoverVerb, Span, Spec, StepName};
 pub const STEPS: [(FailoverVerb, &[StepName]); 3] = {
     use StepName::{
         Bundles, Checkpoint, Complete, Epoch, FenceCommand, Files, Follow, Join, Keep, LastFiles, Mark, ProductionMode, Promote, Proof,
-        PutBack, Recover, Replay, Slot, SmokeTest, Snapshot, Source, Stop, StopOdoo, StopPostgresql, Timers, Write,
+        PutBack, Recover, Replay, Repoint, Slot, SmokeTest, Snapshot, Source, Stop, StopOdoo, StopPostgresql, Timers, Write,
     };
     [
         (
             FailoverVerb::Promote,
-            &[FenceCommand, Timers, Replay, Snapshot, Epoch, Promote, Bundles, ProductionMode, Checkpoint, Write, SmokeTest, Complete],
+            &[
+                FenceCommand,
+                Timers,
+                Replay,
+                Snapshot,
+                Epoch,
+                Promote,
+                Bundles,
+                ProductionMode,
+                Checkpoint,
+                Write,
+                SmokeTest,
+                Repoint,
+                Complete,
+            ],
         ),
         (
             FailoverVerb::Switchover,
@@ -32,6 +46,7 @@ pub const STEPS: [(FailoverVerb, &[StepName]); 3] = {
                 Write,
                 SmokeTest,
                 Complete,
+                Repoint,
                 Follow,
                 PutBack,
             ],

@@ -30,6 +30,7 @@ mod storage;
 mod switchover;
 mod tamper;
 mod tamperings;
+mod three;
 
 use crate::runner::Chapter;
 
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Chapter> {
         records::chapter(),         // 25
         own_unit::chapter(),        // 26
         nineteen::chapter(),        // 27
+        three::chapter(),           // 28
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
