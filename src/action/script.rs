@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Action, Attributes, DebconfAnswer, RedisServer, UnitVerb};
 use crate::guard::PRODUCTION_SINCE_BOOT;
+use crate::look::content::bytes_of;
 use crate::look::postgres::psql;
 use crate::look::redis::client;
 use crate::look::{ClusterName, Site, quote, quote_path};
@@ -263,7 +264,7 @@ fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
     let new = quote_path(&beside(path));
     let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
     // 76 columns: a line of a here-document has no useful limit, but a person may read it.
-    let encoded = STANDARD.encode(content.expose());
+    let encoded = STANDARD.encode(bytes_of(content.expose()));
     let lines: Vec<&str> =
         (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
     format!(

@@ -13,10 +13,50 @@ pub const LIMIT: usize = 1 << 20;
 /// A file's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Content {
-    /// Its bytes as text; those that are not UTF-8 as U+FFFD.
+    /// Its bytes as text; those that are not UTF-8 as [`text_of`] writes them.
     pub text: String,
-    /// Whether all of it was UTF-8, so that `text` is exact.
+    /// Whether all of it was UTF-8.
     pub exact: bool,
+}
+
+/// A byte that is not UTF-8 is this character and its value: private to who uses it (Unicode, plane 16), so
+/// a file in Latin-1 comes back to the byte.
+const BYTE: u32 = 0x10_FE00;
+
+/// Bytes as text, and whether they were UTF-8; [`bytes_of`] gives them back.
+pub fn text_of(bytes: &[u8]) -> (String, bool) {
+    let own = |byte: &u8| char::from_u32(BYTE + u32::from(*byte));
+    let mut text = String::with_capacity(bytes.len());
+    let mut exact = true;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if byte_of(c).is_some() {
+                exact = false;
+                text.extend(c.encode_utf8(&mut [0; 4]).as_bytes().iter().filter_map(own));
+            } else {
+                text.push(c);
+            }
+        }
+        exact &= chunk.invalid().is_empty();
+        text.extend(chunk.invalid().iter().filter_map(own));
+    }
+    (text, exact)
+}
+
+/// The bytes of a text that [`text_of`] made.
+pub fn bytes_of(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match byte_of(c) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
+fn byte_of(c: char) -> Option<u8> {
+    u32::from(c).checked_sub(BYTE).and_then(|byte| u8::try_from(byte).ok())
 }
 
 impl From<&str> for Content {
@@ -85,10 +125,8 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Option<Content>, SightEr
     if reply.stdout.len() > LIMIT {
         return Err(SightError::Failed(format!("larger than {LIMIT} bytes")));
     }
-    Ok(Some(match std::str::from_utf8(&reply.stdout) {
-        Ok(text) => Content { text: text.to_owned(), exact: true },
-        Err(_) => Content { text: String::from_utf8_lossy(&reply.stdout).into_owned(), exact: false },
-    }))
+    let (text, exact) = text_of(&reply.stdout);
+    Ok(Some(Content { text, exact }))
 }
 
 /// As [`script`], for the SHA-256 alone. OpenSSL uses what the processor has for it; `sha256sum`, which
@@ -168,6 +206,14 @@ mod tests {
             assert_eq!(read_digest(&sh(&digest_script(&dir.path().join("gone")), path), 1), Ok(None), "{path:?}");
             assert!(read_digest(&sh(&digest_script(dir.path()), path), 1).is_err(), "{path:?}: a directory has no digest");
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_back() {
+        for bytes in [&b"r\xe4ka = \xff\n"[..], "räka \u{10FEE4}".as_bytes(), &[0xc3], b"plain"] {
+            assert_eq!(bytes_of(&text_of(bytes).0), bytes);
+        }
+        assert_eq!((text_of("räka".as_bytes()), text_of(&[0xe4]).1), (("räka".into(), true), false));
     }
 
     fn run_many(paths: &[&Path]) -> Reply {

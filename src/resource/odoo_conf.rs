@@ -99,7 +99,10 @@ impl Resource for OdooConf {
                 changes.insert(key.to_owned(), None);
             }
         }
-        let text = Text::Sensitive(Secret::new(ini.edited(SECTION, &changes)));
+        let edited = ini
+            .edited(SECTION, &changes)
+            .map_err(|why| FactError::Refused(format!("{}: {} cannot be edited: {why}", self.host, self.path.display())))?;
+        let text = Text::Sensitive(Secret::new(edited));
         file::settle(&self.host, &self.path, differences, &text, &self.attributes, facts)
     }
 }
@@ -150,7 +153,7 @@ fn equal(key: &str, is: &str, wanted: &Text) -> bool {
 }
 
 /// Options that are switches in every version; elsewhere `False` means "unset".
-const SWITCHES: [&str; 14] = [
+const SWITCHES: [&str; 16] = [
     "list_db",
     "proxy_mode",
     "http_enable",
@@ -163,18 +166,54 @@ const SWITCHES: [&str; 14] = [
     "import_partial",
     "test_enable",
     "with_demo",
+    "default_productivity_apps",
+    "overwrite_existing_translations",
     "without_demo",
     "skip_auto_install",
 ];
 
-/// A value as Odoo `version` reads it (source: odoo/tools/config.py of 14 and 19). 14 takes
-/// `False` for "unset"; 19 warns and skips it unless the option is a switch, and wants it
-/// empty, except `db_replica_host`, where empty switches a development mode on: 18 needs
-/// `false`, 19 `None`.
+/// Options that 19 reads as a number or one word of several: an empty one stops its start.
+const TYPED: [&str; 29] = [
+    "db_maxconn",
+    "db_maxconn_gevent",
+    "db_port",
+    "db_replica_port",
+    "db_sslmode",
+    "gevent_port",
+    "http_port",
+    "import_file_maxbytes",
+    "import_file_timeout",
+    "limit_memory_hard",
+    "limit_memory_hard_gevent",
+    "limit_memory_soft",
+    "limit_memory_soft_gevent",
+    "limit_request",
+    "limit_time_cpu",
+    "limit_time_real",
+    "limit_time_real_cron",
+    "limit_time_worker_cron",
+    "log_level",
+    "longpolling_port",
+    "max_cron_threads",
+    "osv_memory_count_limit",
+    "smtp_port",
+    "transient_age_limit",
+    "websocket_keep_alive_timeout",
+    "websocket_rate_limit_burst",
+    "websocket_rate_limit_delay",
+    "workers",
+    "xmlrpc_port",
+];
+
+/// A value as Odoo `version` reads it (source: odoo/tools/config.py of 14 and 19). 14 takes `False` for
+/// "unset"; 19 warns and skips it unless the option is a switch, and wants it empty, or `None` where
+/// empty is an error. For `db_replica_host` empty switches a development mode on: 18 needs `false`,
+/// 19 `None`.
 pub fn rendered(key: &str, value: &OptionValue, version: Option<u32>) -> String {
     let new = version.is_some_and(|v| v >= 19);
     match value {
         OptionValue::Bool(false) if key == "db_replica_host" => if new { "None" } else { "false" }.into(),
+        OptionValue::Bool(false) if new && TYPED.contains(&key) => "None".into(),
         OptionValue::Bool(false) if new && !SWITCHES.contains(&key) => String::new(),
         OptionValue::Bool(true) => "True".into(),
         OptionValue::Bool(false) => "False".into(),
@@ -195,6 +234,7 @@ mod tests {
         let off = OptionValue::Bool(false);
         assert_eq!(rendered("db_host", &off, Some(14)), "False");
         assert_eq!(rendered("db_host", &off, Some(19)), "");
+        assert_eq!((rendered("db_port", &off, Some(14)), rendered("db_port", &off, Some(19))), ("False".into(), "None".into()));
         assert_eq!(rendered("list_db", &off, Some(19)), "False");
         assert_eq!(rendered("db_replica_host", &off, Some(18)), "false");
         assert_eq!(rendered("db_replica_host", &off, Some(19)), "None");

@@ -12,6 +12,7 @@ use super::rejoin::rewind;
 use super::streaming::{Backup, base_backup};
 use crate::action::{Action, Attributes};
 use crate::host::HostError;
+use crate::look::content::bytes_of;
 use crate::look::debconf::Answer;
 use crate::name::HostName;
 use crate::record::{KEPT, LARGE, Record};
@@ -40,7 +41,7 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
 impl Machine {
     fn perform(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::WriteFile { path, content, attributes } => self.write_file(path, content.expose().into(), attributes),
+            Action::WriteFile { path, content, attributes } => self.write_file(path, bytes_of(content.expose()), attributes),
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
             Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
             Action::Mount { at, unit } => self.mount_and_see(at, unit.as_str()),

@@ -10,7 +10,7 @@ use super::files::Node;
 use super::machine::Machine;
 use crate::look::bucket::BucketSight;
 use crate::look::command::Answer;
-use crate::look::content::{Content, LIMIT};
+use crate::look::content::{Content, LIMIT, text_of};
 use crate::look::elsewhere::ElsewhereSight;
 use crate::look::folder::{Piece, What};
 use crate::look::{Folder, Look, SentinelSight, Sight, SightError};
@@ -115,10 +115,8 @@ impl Machine {
         if bytes.len() > LIMIT {
             return Err(SightError::Failed(format!("larger than {LIMIT} bytes")));
         }
-        Ok(Some(match std::str::from_utf8(bytes) {
-            Ok(text) => Content { text: text.to_owned(), exact: true },
-            Err(_) => Content { text: String::from_utf8_lossy(bytes).into_owned(), exact: false },
-        }))
+        let (text, exact) = text_of(bytes);
+        Ok(Some(Content { text, exact }))
     }
 
     fn record(&self, path: &Path) -> Result<Option<Record>, SightError> {
