@@ -2,7 +2,7 @@
 //!
 //! [`script`] turns an action into POSIX shell; [`transfer`] does the two ends of a copy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -289,10 +289,24 @@ impl Action {
         }
     }
 
-    /// Whether users of a running Odoo notice it.
+    /// The file it writes, links or removes.
+    pub fn writes(&self) -> Option<&Path> {
+        match self {
+            Action::WriteFile { path, .. }
+            | Action::WriteBytes { path, .. }
+            | Action::MakeLink { path, .. }
+            | Action::RemoveFile { path } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether users of a running Odoo notice it. They notice neither a reload nor otr's own services.
     pub fn interrupts(&self) -> bool {
         match self {
-            Action::Unit { verb, .. } => matches!(verb, UnitVerb::Restart | UnitVerb::Stop | UnitVerb::Reload),
+            Action::Unit { unit, verb } => {
+                let own = unit.as_str().starts_with("otr-");
+                matches!(verb, UnitVerb::Restart | UnitVerb::Stop) && !own && !unit.as_str().ends_with(".timer")
+            }
             Action::BaseBackup { .. } | Action::Promote { .. } | Action::Unmount { .. } => true,
             _ => false,
         }

@@ -203,6 +203,9 @@ pub struct ApplyArgs {
     /// Agree that a copy of production replaces data on this host (repeatable)
     #[arg(long, value_name = "HOST")]
     pub replace_data: Vec<HostName>,
+    /// Agree that production's services are restarted, which interrupts its users
+    #[arg(long)]
+    pub restarts: bool,
 }
 
 /// Options of `sync`.

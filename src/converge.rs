@@ -13,7 +13,7 @@ use crate::host::HostError;
 use crate::look::Look;
 use crate::name::HostName;
 use crate::plan::check::{Violation, check};
-use crate::plan::{Item, Plan, Verdict, split};
+use crate::plan::{Item, Plan, Verdict, interruption, split};
 use crate::report::{Outcome, ResourceReport, State};
 use crate::resource::{Change, ResourceId, Wanted};
 use crate::spec::{Role, Spec};
@@ -29,6 +29,8 @@ pub struct Limits<'a> {
     pub consent: &'a BTreeSet<HostName>,
     /// The host a promotion is under way for.
     pub promoting: Option<&'a HostName>,
+    /// What interrupts the users of a live production may be done.
+    pub restarts: bool,
     /// Users wait: what was done without an error counts as true, and is looked at later.
     pub trusting: bool,
 }
@@ -72,12 +74,14 @@ pub fn plan(fleet: &Fleet, wanted: &[Wanted]) -> Plan {
 /// # Errors
 /// The plan breaks a rule that no plan may break; nothing was done in that round.
 pub fn converge(fleet: &Fleet, wanted: &[Wanted], limits: &Limits<'_>, watch: &dyn Watch) -> Result<Vec<ResourceReport>, Violation> {
-    let mut run = Run { fleet, wanted, limits, watch, held: BTreeSet::new(), records: BTreeMap::new() };
+    let mut run = Run { fleet, wanted, limits, watch, held: BTreeSet::new(), records: BTreeMap::new(), agreed: None };
     let mut deadline = Instant::now() + limits.patience;
     let mut rounds = 0;
     while rounds < ROUNDS {
         let full = run.held.is_empty();
         let (plan, facts) = run.look();
+        // As it was at the beginning: what a package of this very run started has no users.
+        run.agreed.get_or_insert_with(|| limits.agrees(&facts));
         if let Some(words) = run.split_brain(&facts).filter(|_| full) {
             return Err(Violation::SplitBrain(words));
         }
@@ -137,6 +141,15 @@ struct Run<'a> {
     watch: &'a dyn Watch,
     held: BTreeSet<ResourceId>,
     records: BTreeMap<ResourceId, Record>,
+    /// Users of production may be interrupted, or there are none.
+    agreed: Option<bool>,
+}
+
+impl Limits<'_> {
+    /// Whether users of production may be interrupted, or nobody works there.
+    fn agrees(&self, facts: &Facts) -> bool {
+        self.restarts || self.promoting.is_some() || !interruption::is_live(self.spec, facts) || interruption::in_window(self.spec, facts)
+    }
 }
 
 impl Run<'_> {
@@ -145,7 +158,16 @@ impl Run<'_> {
         let open: Vec<&Wanted> = self.wanted.iter().filter(|w| !self.held.contains(&w.resource.id())).collect();
         let split = if self.held.is_empty() && self.limits.promoting.is_none() { split::looks(self.limits.spec) } else { Vec::new() };
         let facts = self.fleet.look(open.iter().flat_map(|w| w.resource.looks()).chain(split));
-        (Plan::make(open, &facts), facts)
+        (self.marked(open, &facts), facts)
+    }
+
+    /// A plan that says what is left because it interrupts users.
+    fn marked(&self, wanted: Vec<&Wanted>, facts: &Facts) -> Plan {
+        let mut plan = Plan::make(wanted.iter().copied(), facts);
+        if self.agreed == Some(false) {
+            interruption::mark(&mut plan, wanted, self.limits.spec, facts);
+        }
+        plan
     }
 
     /// Two productions, none of which a person gave up.
@@ -171,7 +193,13 @@ impl Run<'_> {
     }
 
     fn look_at_all(&self) -> Plan {
-        plan(self.fleet, self.wanted)
+        let facts = self.fleet.look(self.wanted.iter().flat_map(|w| w.resource.looks()));
+        self.marked(self.wanted.iter().collect(), &facts)
+    }
+
+    /// It interrupts users of a live production, and nobody agreed.
+    fn is_left(&self, id: &ResourceId, action: &Action) -> bool {
+        self.agreed == Some(false) && id.host == self.limits.spec.production && action.interrupts()
     }
 
     /// Does what this round's plan allows; whether anything was tried.
@@ -239,10 +267,17 @@ impl Run<'_> {
                 touched.push((item.id.clone(), record));
                 continue;
             }
+            let (left, actions): (Vec<Action>, _) = change.actions.iter().cloned().partition(|action| self.is_left(&item.id, action));
+            // All else was done before, or there is nothing else.
+            if !left.is_empty() && (actions.is_empty() || record.acted) {
+                continue;
+            }
+            let change = &Change { actions, ..change.clone() };
             record.attempts += 1;
             record.acted = true;
             merge(&mut record.change, change);
             match self.carry_out(&item.id, change, &mut record) {
+                Ok(()) if !left.is_empty() => {}
                 Ok(()) => {
                     done.insert(item.id.clone());
                 }
@@ -309,7 +344,9 @@ impl Run<'_> {
             .map(|item| {
                 let mut report = ResourceReport::new(item, !self.manages(&item.id.host));
                 let record = self.records.get(&item.id);
-                if let Some(record) = record.filter(|r| r.acted) {
+                let left =
+                    matches!(&item.verdict, Verdict::Change(change) if change.actions.iter().any(|action| self.is_left(&item.id, action)));
+                if let Some(record) = record.filter(|r| r.acted && (!left || r.error.is_some())) {
                     report.differences = record.change.differences.clone();
                     report.actions =
                         ResourceReport::new(&Item { verdict: Verdict::Change(record.change.clone()), ..item.clone() }, false).actions;
@@ -318,6 +355,7 @@ impl Run<'_> {
                 }
                 report.outcome = match (record, report.state) {
                     (Some(record), _) if record.error.is_some() => Some(Outcome::Failed),
+                    _ if left && self.manages(&item.id.host) => Some(Outcome::Left),
                     (Some(record), State::Holds) if record.acted => Some(Outcome::Changed),
                     (Some(record), _) if record.acted && item.is_settled() => Some(Outcome::Changed),
                     (_, State::Holds) => None,

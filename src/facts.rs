@@ -14,12 +14,13 @@ use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
 use crate::look::life::{Answers as PortAnswers, Ask};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
+use crate::look::paths::{Entry, Kind};
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
     RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
     TreeSums, UnitSight, Vitals,
 };
-use crate::name::{DatabaseName, HostName, UnitName};
+use crate::name::{DatabaseName, HostName, Mode, UnitName};
 use crate::record::Record;
 use crate::secret::{Secret, SecretError};
 
@@ -78,6 +79,21 @@ impl Facts {
     /// Facts of hosts: what each sent, or why it sent nothing.
     pub fn new(hosts: BTreeMap<HostName, Result<Seen, String>>) -> Self {
         Self { hosts }
+    }
+
+    /// The same, as if what stands at these paths were written now.
+    pub fn as_if_written(&self, host: &HostName, paths: &[Look]) -> Self {
+        let mut facts = self.clone();
+        let now = self.machine(host).map_or(f64::MAX, |machine| machine.now + 1.0);
+        if let Some(Ok(seen)) = facts.hosts.get_mut(host) {
+            for look in paths {
+                if let Some(Ok(Sight::Path(sight))) = seen.get_mut(look) {
+                    let new = Entry { kind: Kind::File, owner: String::new(), group: String::new(), mode: Mode(0), size: 0, mtime: now };
+                    *sight = Some(Entry { mtime: now, ..sight.take().unwrap_or(new) });
+                }
+            }
+        }
+        facts
     }
 
     /// Why a host gave no answer, if it gave none.

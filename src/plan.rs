@@ -4,6 +4,7 @@ use crate::facts::{FactError, Facts};
 use crate::resource::{Change, Decision, ResourceId, Wanted};
 
 pub mod check;
+pub mod interruption;
 pub mod life;
 pub mod split;
 

@@ -237,7 +237,11 @@ fn planned(promotion: &Promotion<'_>, step: &'static Step, progress: &Progress, 
     let plan = Plan::make(&(step.wanted)(promotion, progress), facts);
     for item in plan.items {
         if let Verdict::Change(change) = item.verdict {
-            report.done.extend(change.actions.iter().map(|action| format!("{}: {}", item.id.host, action.title())));
+            let host = &item.id.host;
+            let odoo = promotion.inputs.spec.odoo.as_ref();
+            let live = odoo.is_some_and(|odoo| facts.unit(host, &odoo.unit).is_ok_and(|unit| unit.active));
+            let felt = |action: &Action| if live && action.interrupts() { " (interrupts users)" } else { "" };
+            report.done.extend(change.actions.iter().map(|action| format!("{host}: {}{}", action.title(), felt(action))));
         }
     }
     report.hooks = hooks::planned(promotion, step.name);
@@ -321,7 +325,8 @@ fn carry_out(
         return Ok(());
     }
     let consent = BTreeSet::new();
-    let limits = Limits { spec, patience: promotion.patience(step.patience), consent: &consent, promoting, trusting: step.trusting };
+    let limits =
+        Limits { spec, patience: promotion.patience(step.patience), consent: &consent, promoting, restarts: true, trusting: step.trusting };
     let reports = converge(promotion.fleet, wanted, &limits, promotion.watch).map_err(|violation| violation.to_string())?;
     let mut wrong = Vec::new();
     for resource in &reports {

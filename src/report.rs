@@ -90,6 +90,8 @@ pub enum Outcome {
     Failed,
     /// Nothing was tried: something before it did not hold.
     NotReached,
+    /// All was done but what interrupts users of production, which nobody agreed to.
+    Left,
 }
 
 /// One resource.
@@ -124,6 +126,9 @@ pub struct ResourceReport {
     /// Data that is lost by it, which needs consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discards: Option<String>,
+    /// What interrupts users of production by it or right after it, why, and for how long; it needs consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interruption: Option<String>,
     /// Who else makes it so; otr changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_to: Option<String>,
@@ -153,6 +158,7 @@ pub struct Summary {
     pub changed: usize,
     pub failed: usize,
     pub not_reached: usize,
+    pub left: usize,
 }
 
 impl ResourceReport {
@@ -171,6 +177,7 @@ impl ResourceReport {
             error: None,
             still_differs: false,
             discards: None,
+            interruption: None,
             left_to: None,
         };
         match &item.verdict {
@@ -179,6 +186,7 @@ impl ResourceReport {
                 report.state = State::Change;
                 report.differences = change.differences.clone();
                 report.discards = change.discards.clone();
+                report.interruption = change.interruption.clone();
                 report.left_to = change.left_to.clone();
                 report.actions = change
                     .actions
@@ -227,6 +235,7 @@ pub fn summary(resources: &[ResourceReport]) -> Summary {
             Some(Outcome::Changed) => summary.changed += 1,
             Some(Outcome::Failed) => summary.failed += 1,
             Some(Outcome::NotReached) => summary.not_reached += 1,
+            Some(Outcome::Left) => summary.left += 1,
             None => {}
         }
     }

@@ -211,6 +211,10 @@ pub struct Change {
     pub actions: Vec<Action>,
     /// Data that is replaced by it and would be missed, in words; such a change needs consent.
     pub discards: Option<String>,
+    /// What the next look will ask for once this is done, as far as it is known.
+    pub foreseen: Vec<Action>,
+    /// What interrupts the users of a live production, in words; such an action needs consent.
+    pub interruption: Option<String>,
     /// Who else makes it so, in words: otr shows such a difference, and never acts on it.
     pub left_to: Option<String>,
 }

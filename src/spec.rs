@@ -13,6 +13,7 @@ pub mod edit;
 pub mod failover;
 pub mod host;
 pub mod load;
+pub mod maintenance;
 pub mod memcached;
 pub mod odoo;
 pub mod problem;
@@ -31,6 +32,7 @@ pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replica
 pub use drill::Drill;
 pub use failover::{BootWithoutPeer, Failover, FailoverVerb, Fence, Hook, HookHost, IfItFails, StepName};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};
+pub use maintenance::{Maintenance, Window};
 pub use memcached::Memcached;
 pub use odoo::{Odoo, Unmanaged};
 pub use redis::{EvictionPolicy, Redis, RedisSoftware, RedisTls};
@@ -92,6 +94,9 @@ pub struct Spec {
     /// Timers that run otr on the standbys (systemd.time(7) calendar events).
     #[serde(default)]
     pub schedule: Schedule,
+    /// When production's services may be restarted without `--restarts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// Promotion, switchover, and the guard that keeps an old production down.
     #[serde(default)]
     pub failover: Failover,

@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 
 use super::{Exit, Session, consent, holder, report, select};
 use crate::cli::{Global, Selection};
-use crate::converge::{Limits, Silent, converge, plan};
+use crate::converge::{Limits, Silent, converge};
 use crate::fleet::Fleet;
 use crate::name::HostName;
+use crate::plan::interruption;
 use crate::report::ansible::{Answer, of_report};
 use crate::report::of_plan;
 use crate::resource::Wanted;
@@ -201,14 +202,15 @@ fn converged(params: &Params, session: &Session, here: &HostName) -> Result<Answ
         }
         let replaced: &[HostName] = if params.replace_data { std::slice::from_ref(here) } else { &[] };
         let consent = consent(spec, replaced)?;
-        let limits = Limits { spec, patience: PATIENCE, consent: &consent, promoting: None, trusting: false };
+        let limits = Limits { spec, patience: PATIENCE, consent: &consent, promoting: None, restarts: params.restarts, trusting: false };
         match converge(&fleet, &wanted, &limits, &Silent) {
             Ok(resources) => resources,
             Err(violation) => bail!("this plan must not be carried out: {violation}"),
         }
     } else {
         let observed = spec.machines().map(|host| (host.clone(), !crate::plan::check::may_change(spec, host))).collect();
-        of_plan(&plan(&fleet, &wanted), &observed)
+        let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()));
+        of_plan(&interruption::planned(&wanted, spec, &facts), &observed)
     };
     let verb = match (changes, params.state) {
         (true, State::Applied) => "apply",

@@ -33,6 +33,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Result<Exit> {
     };
     let wanted = select(all(ready.inputs(&session, false)), &selection, &ready.spec)?;
     let mut consent = consent(&ready.spec, &args.replace_data)?;
+    let mut restarts = args.restarts;
     let fleet = match open_fleet(&session, &ready.spec, (!args.dry_run).then_some("apply")) {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
@@ -59,9 +60,10 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Result<Exit> {
             None => anyhow::bail!("there is no terminal to ask on; say --yes"),
         }
         ask_for_data(&planned, &mut consent)?;
+        restarts = restarts || ask_for_restarts(&planned)?;
     }
     let progress = Progress::new(global);
-    let limits = Limits { spec: &ready.spec, patience: PATIENCE, consent: &consent, promoting: None, trusting: false };
+    let limits = Limits { spec: &ready.spec, patience: PATIENCE, consent: &consent, promoting: None, restarts, trusting: false };
     let resources = match converge(&fleet, &wanted, &limits, &progress) {
         Ok(resources) => resources,
         Err(violation) => anyhow::bail!("this plan must not be carried out: {violation}"),
@@ -83,8 +85,18 @@ fn ask_for_data(planned: &Report, consent: &mut BTreeSet<HostName>) -> Result<()
     Ok(())
 }
 
+/// What interrupts users of production is asked for by itself; all else is done without it.
+fn ask_for_restarts(planned: &Report) -> Result<bool> {
+    let interruptions: Vec<&str> = planned.resources.iter().filter_map(|resource| resource.interruption.as_deref()).collect();
+    if interruptions.is_empty() {
+        return Ok(false);
+    }
+    let answer = ask(&format!("On production: {}.\nDo that too? [y/N]", interruptions.join("; ")))?;
+    Ok(matches!(answer.as_deref(), Some("y" | "Y" | "yes")))
+}
+
 fn exit(report: &Report) -> Exit {
-    let failed = |r: &crate::report::ResourceReport| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached));
+    let failed = |r: &crate::report::ResourceReport| matches!(r.outcome, Some(Outcome::Failed | Outcome::NotReached | Outcome::Left));
     let unreachable = report.hosts.iter().any(|h| h.error.is_some());
     let observed_only = |r: &crate::report::ResourceReport| r.state != State::Holds && r.outcome.is_none();
     match unreachable || report.resources.iter().any(|r| failed(r) && !observed_only(r)) {

@@ -112,8 +112,14 @@ impl Stage {
     fn sync(&self) -> Result<Report> {
         let ready = self.ready();
         let fleet = self.open(&ready, Some("sync"))?;
-        let limits =
-            Limits { spec: &ready.spec, patience: Duration::from_secs(1), consent: &BTreeSet::new(), promoting: None, trusting: false };
+        let limits = Limits {
+            spec: &ready.spec,
+            patience: Duration::from_secs(1),
+            consent: &BTreeSet::new(),
+            promoting: None,
+            restarts: true,
+            trusting: false,
+        };
         let wanted: Vec<_> =
             data(ready.inputs(&self.session, false)).into_iter().filter(|w| w.resource.id().kind != Kind::Filestore).collect();
         let synced = sync(&fleet, &wanted, &stores(&ready.spec, Stores::default()), &limits, &Silent)?;
@@ -125,8 +131,14 @@ impl Stage {
 
     fn converge(&self, verb: &'static str, ready: &Ready, wanted: &[Wanted]) -> Result<Report> {
         let fleet = self.open(ready, Some(verb))?;
-        let limits =
-            Limits { spec: &ready.spec, patience: Duration::from_secs(1), consent: &BTreeSet::new(), promoting: None, trusting: false };
+        let limits = Limits {
+            spec: &ready.spec,
+            patience: Duration::from_secs(1),
+            consent: &BTreeSet::new(),
+            promoting: None,
+            restarts: true,
+            trusting: false,
+        };
         let resources = converge(&fleet, wanted, &limits, &Silent)?;
         Ok(report(verb, &ready.spec, &fleet, resources))
     }

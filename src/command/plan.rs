@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::{Exit, Ready, Session, locked, open_fleet, print, report, select, show, style};
 use crate::cli::{Format, Global, PlanArgs, Selection};
 use crate::fleet::Fleet;
-use crate::plan::{Plan, split};
+use crate::plan::{interruption, split};
 use crate::report::{Report, State, junit, markdown, of_plan, text};
 use crate::resource::Wanted;
 use crate::wanted::all;
@@ -42,7 +42,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Resul
 /// Looks once and makes the report of a plan.
 pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
     let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&ready.spec)));
-    let plan = Plan::make(wanted, &facts);
+    let plan = interruption::planned(wanted, &ready.spec, &facts);
     let observed = ready.spec.machines().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));
     let split = split::split_brain(&ready.spec, &facts).map(|(_, words)| words);

@@ -68,8 +68,14 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
         return locked(global, &host, &error);
     }
     let progress = Progress::new(global);
-    let limits =
-        Limits { spec: &ready.spec, patience: Duration::from_secs(10), consent: &BTreeSet::new(), promoting: None, trusting: false };
+    let limits = Limits {
+        spec: &ready.spec,
+        patience: Duration::from_secs(10),
+        consent: &BTreeSet::new(),
+        promoting: None,
+        restarts: false,
+        trusting: false,
+    };
     wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
     let said = ready.spec.filestore.scrub.map_or(100.0, |share| share.0);
     let scrub = (args.what == Data::Scrub).then(|| Share::percent(args.share.unwrap_or(said)));

@@ -10,6 +10,7 @@ fn machine() -> Machine {
         user: "root".into(),
         root: true,
         now: 0.0,
+        ahead: 0,
         uptime: 0.0,
         memory: 0,
         addresses: vec!["192.0.2.11".into()],

@@ -19,6 +19,9 @@ pub struct Machine {
     pub root: bool,
     /// The wall clock, seconds since the epoch.
     pub now: f64,
+    /// Seconds its wall clock is ahead of UTC.
+    #[serde(default)]
+    pub ahead: i64,
     /// Seconds since boot, as systemd's monotonic timestamps count.
     pub uptime: f64,
     /// Its memory, bytes.
@@ -28,7 +31,7 @@ pub struct Machine {
 }
 
 pub(super) fn script() -> String {
-    r#"uname -n; uname -m; (. /etc/os-release; echo "$ID $VERSION_ID"); id -un; id -u; date +%s.%N; cut -d' ' -f1 /proc/uptime; awk '$1 == "MemTotal:" {print $2}' /proc/meminfo; hostname -I 2>/dev/null || true"#.into()
+    r#"uname -n; uname -m; (. /etc/os-release; echo "$ID $VERSION_ID"); id -un; id -u; date '+%s.%N %z'; cut -d' ' -f1 /proc/uptime; awk '$1 == "MemTotal:" {print $2}' /proc/meminfo; hostname -I 2>/dev/null || true"#.into()
 }
 
 pub(super) fn read(reply: &Reply, limit: u64) -> Result<Machine, SightError> {
@@ -44,7 +47,8 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Machine, SightError> {
         system: system.trim().to_owned(),
         user: (*user).to_owned(),
         root: *uid == "0",
-        now: number(now)?,
+        now: number(now.split(' ').next().unwrap_or_default())?,
+        ahead: now.split_once(' ').and_then(|(_, zone)| ahead(zone)).unwrap_or(0),
         uptime: number(uptime)?,
         memory: memory.parse::<u64>().map_err(|e| SightError::Unreadable(format!("{memory:?}: {e}")))? << 10,
         addresses: rest
@@ -54,4 +58,21 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Machine, SightError> {
             .map(str::to_owned)
             .collect(),
     })
+}
+
+/// Seconds of an offset such as `+0130`.
+fn ahead(zone: &str) -> Option<i64> {
+    let (hours, minutes) = zone.get(1..)?.split_at_checked(2)?;
+    let seconds = (hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?) * 60;
+    Some(if zone.starts_with('-') { -seconds } else { seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_read_with_its_sign() {
+        assert_eq!((ahead("+0130"), ahead("-0500"), ahead("+0000"), ahead("")), (Some(5400), Some(-18_000), Some(0), None));
+    }
 }

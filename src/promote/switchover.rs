@@ -174,7 +174,7 @@ fn as_the_spec_says(promotion: &Promotion<'_>) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!(
             "the pair is not as the spec says, so it is not known that both hosts can do the other's work: {}. \
-             `otr apply` mends it; --despite-drift goes on as it is",
+             `otr apply` mends it, with --restarts also what interrupts users; --despite-drift goes on as it is",
             drift.join(", ")
         )),
     }

@@ -108,6 +108,7 @@ pub fn of_report(report: &Report, changes: bool, diff: bool) -> Answer {
 fn failure(resource: &ResourceReport) -> Option<String> {
     let why = match (resource.outcome?, &resource.error, &resource.on, &resource.discards) {
         (Outcome::Changed, ..) => return None,
+        (Outcome::Left, ..) => format!("left: {}; agree with `restarts: true`", resource.interruption.as_deref().unwrap_or_default()),
         (_, _, _, Some(discards)) => format!("{discards}; agree with `replace_data: true`"),
         (_, Some(error), ..) => error.clone(),
         (_, _, Some(on), _) => format!("waits for {on}"),
@@ -184,6 +185,7 @@ mod tests {
             error: (outcome == Some(Outcome::Failed)).then(|| "disk full".to_owned()),
             still_differs: false,
             discards: None,
+            interruption: None,
             left_to: None,
         }
     }

@@ -79,6 +79,9 @@ fn item(resource: &ResourceReport) -> String {
         let _ =
             writeln!(out, "  - **data at stake:** {}; agree with {}", span(discards), span(&format!("--replace-data {}", resource.host)));
     }
+    if let Some(interruption) = &resource.interruption {
+        let _ = writeln!(out, "  - **interruption:** {}; agree with {}", span(interruption), span("--restarts"));
+    }
     if let Some(who) = &resource.left_to {
         let _ = writeln!(out, "  - left to {}", span(who));
     }

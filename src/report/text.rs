@@ -87,7 +87,7 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
     let (mark, colour) = match (resource.outcome, resource.state) {
         (Some(Outcome::Changed), _) => ("✓", GREEN),
         (Some(Outcome::Failed), _) | (_, State::Refused | State::Unseen) => ("✗", RED),
-        (Some(Outcome::NotReached), _) | (_, State::Waits) => ("…", YELLOW),
+        (Some(Outcome::NotReached | Outcome::Left), _) | (_, State::Waits) => ("…", YELLOW),
         (_, State::Change) => ("~", YELLOW),
         (_, State::Holds) => ("=", GREEN),
     };
@@ -119,6 +119,10 @@ fn render_resource(out: &mut String, resource: &ResourceReport, observed: bool, 
     if let Some(discards) = &resource.discards {
         let _ = writeln!(out, "      {} {discards}", paint(style, RED, "data at stake:"));
         let _ = writeln!(out, "      agree with --replace-data {}", resource.host);
+    }
+    if let Some(interruption) = &resource.interruption {
+        let _ = writeln!(out, "      {} {interruption}", paint(style, YELLOW, "interruption:"));
+        let _ = writeln!(out, "      agree with --restarts");
     }
     if let Some(who) = &resource.left_to {
         let _ = writeln!(out, "      {} left to {who}", paint(style, DIM, "→"));
@@ -212,6 +216,7 @@ pub fn summary(report: &Report) -> String {
     part(s.changed, "changed");
     part(s.failed, "failed");
     part(s.not_reached, "not reached");
+    part(s.left, "left, for they interrupt users");
     let left = |resource: &&ResourceReport, state| resource.state == state && resource.outcome.is_none();
     let count = |state| report.resources.iter().filter(|r| left(r, state)).count();
     part(count(State::Change), "to change");

@@ -137,12 +137,12 @@ impl Pair {
                     self.settle()?;
                     if self.reuse {
                         // An earlier run's binary stands on the standby.
-                        self.otr.run(self.generation.spec, "apply --yes --json")?.ended(0)?;
+                        self.otr.run(self.generation.spec, "apply --yes --restarts --json")?.ended(0)?;
                     }
                 }
                 Scene::Standby | Scene::Standby19 => {
                     self.boot_production()?;
-                    self.otr.run(self.generation.spec, "apply --yes --json")?.ended(0)?;
+                    self.otr.run(self.generation.spec, "apply --yes --restarts --json")?.ended(0)?;
                     self.keep()?;
                 }
             }
@@ -163,11 +163,11 @@ impl Pair {
             self.otr.meet(&self.lab)?;
             self.lab.wait("two standbys that stream", 60, |lab| Ok(lab.sql("erp1", "postgres", STREAMING)? == "2"))?;
             self.lab.wait("Odoo on erp1", 60, |lab| lab.holds("erp1", "exec 3<>/dev/tcp/127.0.0.1/8069"))?;
-            self.otr.run("three.yaml", "apply --yes --json")?.ended(0)?;
+            self.otr.run("three.yaml", "apply --yes --restarts --json")?.ended(0)?;
             return Ok(());
         }
         self.boot(&["erp1:prod", "erp2:min", "erp3:min"])?;
-        let run = self.otr.run("three.yaml", "apply --yes --json")?;
+        let run = self.otr.run("three.yaml", "apply --yes --restarts --json")?;
         run.ended(0)?;
         if self.reuse {
             self.lab.call(&["save", KEPT_THREE])?;

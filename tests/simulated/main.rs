@@ -18,6 +18,7 @@ mod random;
 mod random_failover;
 mod records;
 mod refusals;
+mod restarts;
 mod stage;
 mod storage;
 mod three;

@@ -138,7 +138,14 @@ impl Stage {
     pub fn sync_comparing(&self, checksum: bool) -> Result<Vec<ResourceReport>, Violation> {
         let mut wanted = self.with_inputs(&self.spec, false, |inputs| data(Inputs { checksum, ..inputs }));
         wanted.retain(|w| w.resource.id().kind != Kind::Filestore);
-        let limits = Limits { spec: &self.spec, patience: Duration::ZERO, consent: &BTreeSet::new(), promoting: None, trusting: false };
+        let limits = Limits {
+            spec: &self.spec,
+            patience: Duration::ZERO,
+            consent: &BTreeSet::new(),
+            promoting: None,
+            restarts: true,
+            trusting: false,
+        };
         Ok(sync(&self.fleet(), &wanted, &stores(&self.spec, Stores::default()), &limits, &Silent)?.resources)
     }
 
@@ -147,7 +154,7 @@ impl Stage {
         converge(
             &self.fleet(),
             wanted,
-            &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None, trusting: false },
+            &Limits { spec: &self.spec, patience: Duration::ZERO, consent, promoting: None, restarts: true, trusting: false },
             &Silent,
         )
     }

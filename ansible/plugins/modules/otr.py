@@ -33,6 +33,12 @@ options:
     description: Agree that a copy of production replaces the PostgreSQL data of this standby.
     type: bool
     default: false
+  restarts:
+    description:
+      - Agree that services of production are restarted, which interrupts its users. Without it, and outside the
+        spec's C(maintenance.window), all else is done and the task fails with what is left.
+    type: bool
+    default: false
   secrets:
     description:
       - Values of the spec's secrets, by their reference (C(env:REDIS_PASSWORD)) or by the NAME
@@ -96,6 +102,7 @@ def main():
                 only=dict(type="list", elements="str"),
                 secrets=dict(type="dict", no_log=True),
                 replace_data=dict(type="bool", default=False),
+                restarts=dict(type="bool", default=False),
                 spec=dict(type="raw"),
                 spec_file=dict(type="path"),
                 host=dict(type="str"),

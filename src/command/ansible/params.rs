@@ -60,6 +60,8 @@ pub struct Params {
     pub secrets: BTreeMap<String, Secret>,
     /// Data on this host may be replaced by production's.
     pub replace_data: bool,
+    /// Production's services may be restarted.
+    pub restarts: bool,
     /// Keys of hosts seen for the first time are learned.
     pub accept_new: bool,
     /// A statement for `otr_promote`.
@@ -83,7 +85,7 @@ impl Module {
 
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Module::Otr => &["spec", "host", "state", "only", "secrets", "replace_data", "accept_new"],
+            Module::Otr => &["spec", "host", "state", "only", "secrets", "replace_data", "restarts", "accept_new"],
             Module::Status => &["spec", "host", "secrets", "accept_new"],
             Module::Promote => &["spec", "host", "production_is_down", "write_spec", "accept_new"],
         }
@@ -118,6 +120,7 @@ impl Params {
             only: kinds(own("only"))?,
             secrets: secrets(own("secrets"))?,
             replace_data: flag("replace_data")?,
+            restarts: flag("restarts")?,
             accept_new: flag("accept_new")?,
             production_is_down: host("production_is_down", own("production_is_down"))?,
             write_spec: flag("write_spec")?,
@@ -247,7 +250,7 @@ mod tests {
     fn what_is_wrong_is_told_with_what_is_near() {
         assert_eq!(
             wrong(r#"{"sepc": "/x"}"#),
-            "unknown parameter `sepc` (did you mean `spec`?); there are spec, host, state, only, secrets, replace_data, accept_new"
+            "unknown parameter `sepc` (did you mean `spec`?); there are spec, host, state, only, secrets, replace_data, restarts, accept_new"
         );
         assert!(wrong(r#"{"only": ["pakages"]}"#).contains("did you mean `packages`?"));
         assert!(wrong(r#"{"state": "present"}"#).contains("it must be planned, applied or synced"));

@@ -243,6 +243,7 @@ impl Machine {
             user: self.login.clone(),
             root: self.is_root(),
             now: self.now,
+            ahead: 0,
             uptime: self.uptime(),
             memory: 8 << 30,
             addresses: self.addresses.clone(),

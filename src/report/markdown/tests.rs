@@ -68,6 +68,7 @@ pub fn report(name: &str, value: &str) -> Report {
         error: None,
         still_differs: false,
         discards: None,
+        interruption: None,
         left_to: None,
     };
     let said = |text: &str| Some(text.to_owned());
@@ -88,6 +89,7 @@ pub fn report(name: &str, value: &str) -> Report {
             differences: vec![Difference::new(value, value, "x"), content, secret],
             actions: vec![action(None)],
             discards: said(value),
+            interruption: said(value),
             left_to: said(value),
             on: said(value),
             ..resource("erp2", "changed", State::Change)

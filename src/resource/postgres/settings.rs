@@ -140,7 +140,12 @@ impl Settings {
             .collect();
         for follower in self.followers.iter().filter(|_| !raised.is_empty()) {
             let names: Vec<String> = raised.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            let first = || Some(Decision::waits(format!("{} to run with {} first", follower.host, names.join(", "))));
+            let first = || {
+                let (host, names) = (&follower.host, names.join(", "));
+                Some(Decision::waits(format!(
+                    "{host} to run with {names} first; then PostgreSQL is restarted here, which interrupts users"
+                )))
+            };
             match follower.server(facts) {
                 Ok(Some(server)) if server.in_recovery && below(&five(&server.settings), &raised).is_empty() => {}
                 // Not a standby yet: its copy of production begins with production's values.
@@ -223,7 +228,7 @@ impl Resource for LiveSettings {
             Err(waits) => return Ok(waits),
         };
         let mut change = Change::default();
-        let mut restart = false;
+        let (mut restart, mut anew) = (false, false);
         for path in [at.settings_file(), at.hba_file()] {
             // Without the right to see it (an observed host) the values below still tell.
             let Ok(Some(entry)) = facts.path(&at.host, &path) else { continue };
@@ -252,6 +257,7 @@ impl Resource for LiveSettings {
             let wish = if live.pending_restart { format!("{value} (needs a restart)") } else { value.clone() };
             change.differences.push(Difference::new(name, shown(name, &live.value), shown(name, &wish)));
             restart |= live.pending_restart;
+            anew |= live.context == "postmaster";
             match &live.source_file {
                 Some(file) if file.ends_with("/postgresql.auto.conf") => {
                     change.actions.push(Action::ResetSetting { cluster: at.cluster.clone(), name: name.clone() })
@@ -275,11 +281,14 @@ impl Resource for LiveSettings {
         if change.differences.is_empty() {
             return Ok(Decision::Holds);
         }
-        change.actions.push(if restart {
-            Action::Unit { unit: at.unit(), verb: UnitVerb::Restart }
+        let start_anew = Action::Unit { unit: at.unit(), verb: UnitVerb::Restart };
+        if restart {
+            change.actions.push(start_anew);
         } else {
-            Action::ReloadPostgres { cluster: at.cluster.clone() }
-        });
+            // The server reads the values first: one that it does not take must not keep it from starting.
+            change.actions.push(Action::ReloadPostgres { cluster: at.cluster.clone() });
+            change.foreseen.extend(anew.then_some(start_anew));
+        }
         Ok(Decision::Change(change))
     }
 }

@@ -80,7 +80,7 @@ impl Standby {
         };
         let discards =
             discards.map(|what| format!("PostgreSQL {} on {}: {what}; it would be kept beside the copy", self.at.cluster, self.at.host));
-        Ok(Decision::Change(Change { differences: vec![difference], actions: vec![action], discards, left_to: None }))
+        Ok(Decision::Change(Change { differences: vec![difference], actions: vec![action], discards, ..Change::default() }))
     }
 
     fn follow(&self, cluster: &Cluster, difference: Difference) -> Decision {

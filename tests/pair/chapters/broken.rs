@@ -11,7 +11,7 @@ use crate::pair::{Pair, Scene};
 use crate::runner::Chapter;
 
 const SPEC: &str = "pair.yaml";
-const APPLY: &str = "apply --yes --json";
+const APPLY: &str = "apply --yes --restarts --json";
 const PROMOTE: &str = "promote erp2 --yes --production-is-down erp1 --json";
 
 pub fn apply() -> Chapter {
@@ -20,7 +20,7 @@ pub fn apply() -> Chapter {
             let mut otr = pair.otr.start(SPEC, APPLY)?;
             let busy = |lab: &crate::lab::Lab| lab.call(&["in", "erp2", "pgrep", "-x", "dpkg"]).map(|_| true).or(Ok(false));
             pair.lab.wait("dpkg at work on erp2", 60, busy)?;
-            let second = pair.otr.run(SPEC, "apply --yes")?.ended(75)?.said();
+            let second = pair.otr.run(SPEC, "apply --yes --restarts")?.ended(75)?.said();
             ensure!(second.contains("another otr works on it") && second.contains("since"), "it does not say who is at work:\n{second}");
             pair.lab.call(&["link", "erp2", "down"])?;
             let begun = Instant::now();

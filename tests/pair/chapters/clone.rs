@@ -98,7 +98,7 @@ pub fn chapter() -> Chapter {
 fn cloned(pair: &mut Pair) -> Result<()> {
     pair.lab.call(&["debs", "git"])?;
     pair.lab.sh("erp1", BUILT)?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     let said = pair.lab.sh("erp2", CHECKOUTS)?;
     ensure!(said.lines().count() == 2 && said.lines().all(|line| line.starts_with("two (HEAD -> 14.0")), "not whole checkouts: {said}");
@@ -119,7 +119,7 @@ fn round(name: &str, rows: &[Cloning], pair: &mut Pair) -> Result<()> {
     let verbs: &[&str] = match name {
         "added" => &["sync packages", "sync pip", "sync addons", "sync config"],
         "changed" => &["sync all"],
-        _ => &["apply --yes"],
+        _ => &["apply --yes --restarts"],
     };
     for verb in verbs {
         let run = pair.otr.run(SPEC, &format!("{verb} --json"))?;
@@ -191,7 +191,7 @@ fn settings(pair: &mut Pair) -> Result<()> {
     ] {
         ensure!(text.contains(word), "plan does not say {word:?}: {text}");
     }
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     ensure!(
         !pair.lab.holds("erp2", "getent passwd acme || test -e /etc/security/limits.d/acme.conf")?,
         "apply made a user or a limit by itself"

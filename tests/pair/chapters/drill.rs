@@ -22,7 +22,7 @@ pub fn chapter() -> Chapter {
                 let key = format!("  environment: {{AWS_HOST: 'https://10.77.0.1', AWS_SECRET_ACCESS_KEY: {PRODUCTIONS}}}\n");
                 format!("{}drill: {{environment: {{RUNNING_ENV: test}}}}\n", text.replacen("\nodoo:\n", &format!("\nodoo:\n{key}"), 1))
             })?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.lab.wait("Odoo on erp1 with the key", 60, |lab| {
                 lab.holds("erp1", &format!("exec 3<>/dev/tcp/127.0.0.1/8069; tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value odoo)/environ | grep -q {PRODUCTIONS}"))
             })

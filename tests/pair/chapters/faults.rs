@@ -41,7 +41,7 @@ pub fn kills() -> Chapter {
             for host in ["erp1", "erp2"] {
                 pair.lab.put(host, "/usr/local/bin/otr-hold", "0755", HOLD.as_bytes())?;
             }
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             writer::start(&pair.lab, "erp1")?;
             let made = odoo::create(&pair.lab, "erp1", "before-all.txt")?;
             pair.notes.attachments.push(made);
@@ -177,13 +177,13 @@ pub fn refused() -> Chapter {
             pair.lab.sql("erp1", "postgres", "select pg_drop_replication_slot('otr_erp2')")?;
             pair.lab.sh("erp2", "systemctl start postgresql@13-main")?;
             refuses(pair, "switchover erp2 --yes", "erp2")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             streams(pair)
         })
         .step("parameters_raised_by_apply_are_raised_on_the_standby_first", |pair| {
             pair.otr.vary("pair.yaml", SPEC, |text| text.replace("max_connections: 120", "max_connections: 150"))?;
             let before = pair.lab.sh("erp2", "journalctl -q --no-pager -u postgresql@13-main | wc -l")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             for host in ["erp1", "erp2"] {
                 ensure!(pair.lab.sql(host, "postgres", "show max_connections")? == "150", "{host} was not raised (journal: {before})");
             }

@@ -62,7 +62,7 @@ fn installed(pair: &mut Pair) -> Result<()> {
     for (path, fact) in [("/root/.ssh/id_ed25519", "KEY"), ("/root/.ssh/known_hosts", "KNOWN_HOSTS")] {
         pair.lab.put("erp2", path, "0600", &std::fs::read(pair.lab.fact(fact))?)?;
     }
-    pair.otr.run(SPEC, "apply --yes")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts")?.ended(0)?;
     pair.lab.sh("erp2", "systemctl is-active -q otr-follow.service; systemctl is-enabled -q otr-follow.service")?;
     let status = pair.otr.run(SPEC, "status --json")?.json()?.0;
     let compared = |host: &serde_json::Value| host["syncs"].as_array().is_some_and(|all| all.iter().any(|ran| ran["what"] == "follow"));

@@ -32,7 +32,7 @@ pub fn chapter() -> Chapter {
             let set = "gluster --mode=script volume set acme network.ping-timeout 5; gluster --mode=script volume start acme";
             pair.lab.sh("erp1", set)?;
             pair.otr.vary("pair.yaml", SPEC, |text| text + MOUNTS)?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             crosses(pair, "erp1", "erp2", "first")
         })
@@ -77,7 +77,7 @@ pub fn chapter() -> Chapter {
             pair.lab.sh("erp2", &format!("kill -9 $(pgrep -f -- '--process-name fuse.*{AT}')"))?;
             let plan = pair.otr.run(SPEC, "plan --json")?;
             ensure!(plan.said().contains("its program ended"), "plan does not see it: {}", plan.said());
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)
         })
 }

@@ -58,7 +58,7 @@ pub fn debian() -> Chapter {
         .step("with_replicate_apply_makes_the_pair", |pair| {
             let answer = init(pair, WHOLE, "root@ERP1 --standby root@ERP2 --secrets secrets --replicate --yes --json")?;
             ensure!(answer["differs"].as_array().is_some_and(|differs| !differs.is_empty()), "nothing would change on production");
-            pair.otr.run(WHOLE, "apply --yes --json --replace-data erp2")?.ended(0)?;
+            pair.otr.run(WHOLE, "apply --yes --restarts --json --replace-data erp2")?.ended(0)?;
             pair.nothing_differs(WHOLE)?;
             super::standby::it_streams(&pair.lab)?;
             odoo::login_page_is_whole(&pair.lab, "erp1")

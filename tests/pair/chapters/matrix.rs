@@ -164,7 +164,7 @@ fn comes_back(pair: &mut Pair) -> Result<()> {
 /// `apply` makes everything right again.
 fn mended(pair: &mut Pair) -> Result<()> {
     // Its last round is an empty plan.
-    writer::quietly(pair, |pair| pair.otr.run(SPEC, "apply --yes --json")?.ended(0).map(drop))?;
+    writer::quietly(pair, |pair| pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0).map(drop))?;
     streams(pair)
 }
 

@@ -21,6 +21,7 @@ mod own_unit;
 mod power_cut;
 mod records;
 mod rejoin;
+mod restarts;
 mod sentinel;
 mod session_servers;
 mod sessions;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Chapter> {
         own_unit::chapter(),        // 26
         nineteen::chapter(),        // 27
         three::chapter(),           // 28
+        restarts::chapter(),        // 29
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

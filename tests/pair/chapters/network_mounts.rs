@@ -20,7 +20,7 @@ pub fn chapter() -> Chapter {
             pair.lab.call(&["debs", "nfs-common", "cifs-utils"])?;
             ensure!(pair.lab.holds("erp1", "! grep -qw -e nfs4 -e cifs /proc/filesystems")?, "this kernel has a client: write a real walk");
             pair.otr.vary("pair.yaml", SPEC, |text| text + MOUNTS)?;
-            let apply = pair.otr.run(SPEC, "apply --yes --json")?;
+            let apply = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             apply.ended(1)?;
             for words in
                 ["mount /srv/acme-nfs failed", "mount.nfs4: No such device", "mount /srv/acme-cifs failed", "this kernel has no client"]
@@ -45,7 +45,7 @@ pub fn chapter() -> Chapter {
         .step("odoo_that_runs_is_left_alone_and_one_that_is_stopped_is_not_started", |pair| {
             ensure!(pair.lab.holds("erp1", "systemctl is-active -q odoo")?, "apply stopped production's Odoo");
             pair.lab.sh("erp1", "systemctl stop odoo")?;
-            let apply = pair.otr.run(SPEC, "apply --yes --json")?;
+            let apply = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             apply.ended(1)?;
             ensure!(!pair.lab.holds("erp1", "systemctl is-active -q odoo")?, "otr started Odoo without its files");
             pair.lab.sh("erp1", "chattr -i /srv/acme-nfs /srv/acme-cifs").map(drop)

@@ -74,7 +74,7 @@ impl Server {
 fn comes(server: Server, pair: &mut Pair) -> Result<()> {
     pair.otr.vary("newer.yaml", SPEC, |text| text.replace("valkey", server.software) + "# varied\n")?;
     ensure!(!pair.otr.run(SPEC, "plan --json")?.json()?.drift().is_empty(), "plan finds nothing to do on a bare machine");
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     server.is_linked(pair, "erp2")?;
     let info = server.cli(pair, "erp1", "info server")?;
@@ -156,7 +156,7 @@ fn tampered(server: Server, pair: &mut Pair) -> Result<()> {
     }
     ensure!(!plan.said().contains("guessed"), "plan tells a password");
     ensure!(plan.json()?.drift().iter().any(|line| line.contains("redis users")), "plan does not see the users");
-    pair.otr.run(SPEC, "apply --yes --replace-data erp2 --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --replace-data erp2 --json")?.ended(0)?;
     server.is_linked(pair, "erp2")?;
     pair.nothing_differs(SPEC)?;
     ensure!(server.cli(pair, "erp1", "config get maxmemory-policy")?.ends_with("volatile-lru"), "it was not repaired");
@@ -181,7 +181,7 @@ fn full(server: Server, pair: &mut Pair) -> Result<()> {
     let line = status.lines().find(|line| line.contains("used (peak")).with_context(|| format!("status: {status}"))?;
     println!("({}) ", line.trim());
     ensure!(status.contains("keys evicted"), "status does not count the evicted: {status}");
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     server.cli(pair, "erp1", "flushall")?;
     pair.nothing_differs(SPEC)
 }
@@ -223,7 +223,7 @@ fn tls(server: Server, pair: &mut Pair) -> Result<()> {
     ensure!(made.success(), "no certificates");
     let keys = server.cli(pair, "erp1", "dbsize")?;
     pair.otr.vary(SPEC, "tls.yaml", |text| text.replace("redis:\n", TLS))?;
-    pair.otr.run("tls.yaml", "apply --yes --json")?.ended(0)?;
+    pair.otr.run("tls.yaml", "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs("tls.yaml")?;
     ensure!(!pair.lab.holds("erp1", &format!("timeout 5 {} | grep -q PONG", server.client("ping")))?, "it still answers without TLS");
     let secure = "--tls --cacert /etc/ssl/otr-redis-ca.crt";
@@ -233,7 +233,7 @@ fn tls(server: Server, pair: &mut Pair) -> Result<()> {
     // And back: a port that still speaks TLS is drift where the spec knows none.
     let drift = pair.otr.run(SPEC, "plan --json")?.json()?.drift();
     ensure!(drift.iter().any(|line| line.contains("redis")), "plan does not see that it speaks TLS: {drift:?}");
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     ensure!(server.cli(pair, "erp1", "dbsize")? == keys, "keys were lost on the way back");
     server.is_linked(pair, "erp2")
@@ -249,7 +249,7 @@ fn sentinels(server: Server, pair: &mut Pair) -> Result<()> {
         let text = text.replace("  erp2: {address: 10.77.0.12, user: root}\n", WITNESS).replace("redis:\n", SENTINEL);
         text + &TELL.replace("SOFTWARE", server.software)
     })?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     let status = pair.otr.run(SPEC, "status")?.said();
     ensure!(status.matches("primary erp1, 1 replicas, 3 sentinels, quorum").count() == 3, "status: {status}");
@@ -324,7 +324,7 @@ fn comes_back(server: Server, pair: &mut Pair) -> Result<()> {
 
 fn otr_decides(server: Server, pair: &mut Pair) -> Result<()> {
     pair.otr.vary(SPEC, SPEC, |text| text.replace("decides: sentinel", "decides: otr"))?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     ensure!(server.cli(pair, "erp2", "config get replica-priority")?.ends_with("\n0"), "Sentinel could still choose erp2");
     pair.lab.call(&["kill", "erp1"])?;

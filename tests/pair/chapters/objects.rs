@@ -51,7 +51,7 @@ pub fn s3fs() -> Chapter {
             ensure!(!pair.lab.holds("erp1", "systemctl start odoo")?, "Odoo started without its files");
             ensure!(pair.lab.sh("erp1", "ls -A /srv/acme-s3")?.is_empty(), "something was written into the bare directory");
             pair.lab.call(&["objects", "start", "s3"])?;
-            pair.otr.run("s3fs.yaml", "apply --yes --json")?.ended(0)?;
+            pair.otr.run("s3fs.yaml", "apply --yes --restarts --json")?.ended(0)?;
             pair.settle()?;
             pair.nothing_differs("s3fs.yaml")
         })
@@ -76,7 +76,7 @@ fn walk(name: &'static str, store: Store) -> Chapter {
                 pair.lab.sh(host, "update-ca-certificates >/dev/null 2>&1; echo 10.77.0.1 acme.blob.lab >>/etc/hosts")?;
             }
             pair.otr.vary("pair.yaml", store.spec, |text| text + store.mounts)?;
-            pair.otr.run(store.spec, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(store.spec, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(store.spec)?;
             pair.lab.sh("erp1", &format!("echo of erp1 >{}/first", store.at))?;
             reads(pair, store, "first", 30)?;
@@ -108,13 +108,13 @@ fn walk(name: &'static str, store: Store) -> Chapter {
             pair.lab.sh("erp2", &format!("umount {}", store.at))?;
             ensure!(!pair.lab.holds("erp2", &format!("touch {}/stray", store.at))?, "root wrote into the bare directory");
             pair.lab.call(&["objects", "stop", store.server])?;
-            let apply = pair.otr.run(store.spec, "apply --yes --host erp2 --json")?;
+            let apply = pair.otr.run(store.spec, "apply --yes --restarts --host erp2 --json")?;
             apply.ended(1)?;
             ensure!(apply.said().contains("is its server there"), "apply does not say it: {}", apply.said());
             let bare = format!("! findmnt {at} && [ -z \"$(ls -A {at})\" ] && ! touch {at}/stray", at = store.at);
             ensure!(pair.lab.holds("erp2", &bare)?, "it is mounted, or the bare directory was written");
             pair.lab.call(&["objects", "start", store.server])?;
-            pair.otr.run(store.spec, "apply --yes --host erp2 --json")?.ended(0)?;
+            pair.otr.run(store.spec, "apply --yes --restarts --host erp2 --json")?.ended(0)?;
             pair.nothing_differs(store.spec)?;
             reads(pair, store, "first", 10)
         })
@@ -122,7 +122,7 @@ fn walk(name: &'static str, store: Store) -> Chapter {
             pair.lab.sh("erp1", &format!("kill -9 $(pidof {})", store.program))?;
             let plan = pair.otr.run(store.spec, "plan --json")?;
             ensure!(plan.said().contains("its program ended"), "plan does not see it: {}", plan.said());
-            pair.otr.run(store.spec, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(store.spec, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(store.spec)?;
             crate::odoo::login_page_is_whole(&pair.lab, "erp1")
         })

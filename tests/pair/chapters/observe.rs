@@ -23,7 +23,7 @@ pub fn chapter() -> Chapter {
         })
         .step("production_receives_no_action", |pair| {
             let before = pair.snapshot()?;
-            let run = pair.otr.run(SPEC, "apply --yes --json")?;
+            let run = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             let touched: Vec<String> =
                 run.json()?.touched().into_iter().filter(|line| line.starts_with("erp1 ") && line.contains("(changed)")).collect();
             ensure!(touched.is_empty(), "{touched:?}");
@@ -31,7 +31,7 @@ pub fn chapter() -> Chapter {
         })
         .step("its_admin_runs_them", |pair| admin_does_what_plan_prints(pair, |pair| pair.otr.run(SPEC, "plan --json")?.json()))
         .step("apply_makes_a_standby", |pair| {
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             it_streams(&pair.lab)?;
             filestore_is_whole(&pair.lab)?;
             pair.odoo_never_ran_on_erp2()
@@ -47,7 +47,7 @@ pub fn chapter() -> Chapter {
             let report = pair.otr.run(SPEC, "plan --json")?.ended(0)?.json()?;
             let commands = commands(&report, "erp1").join("\n");
             ensure!(commands.contains("/etc/odoo/odoo.conf"), "the commands for erp1 are:\n{commands}");
-            pair.otr.run(SPEC, "apply --yes --json")?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             pair.lab.sh("erp1", "grep -qx 'limit_time_cpu = 9' /etc/odoo/odoo.conf").map(drop)
         })
         .step("sync_works", |pair| {

@@ -21,7 +21,7 @@ pub fn chapter() -> Chapter {
             })
         })
         .step("apply_makes_itself_a_standby", |pair| {
-            pair.lab.sh("erp2", &format!("{OTR} apply --yes"))?;
+            pair.lab.sh("erp2", &format!("{OTR} apply --yes --restarts"))?;
             it_streams(&pair.lab)?;
             filestore_is_whole(&pair.lab)?;
             pair.odoo_never_ran_on_erp2()

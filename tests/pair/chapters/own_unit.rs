@@ -83,7 +83,7 @@ pub fn chapter() -> Chapter {
             })?;
             // As an earlier otr left it.
             pair.lab.sh("erp2", &format!("rm {UNIT} {REST}; systemctl daemon-reload; systemctl mask odoo 2>/dev/null"))?;
-            pair.otr.run(CARRIED, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(CARRIED, "apply --yes --restarts --json")?.ended(0)?;
             is_whole(pair, CARRIED)?;
             rests(pair, "erp2")
         })

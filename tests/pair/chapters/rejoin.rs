@@ -68,7 +68,7 @@ pub fn chapter() -> Chapter {
             pair.lab.sh("erp2", "systemctl stop postgresql@13-main; rm /var/lib/postgresql/13/main/standby.signal; mv /etc/systemd/system/postgresql@13-main.service.d/otr-guard.conf /root; systemctl daemon-reload; systemctl start postgresql@13-main")?;
             pair.lab.sql("erp2", "acme", "create table second_production (n int)")?;
             pair.lab.sh("erp2", "mv /root/otr-guard.conf /etc/systemd/system/postgresql@13-main.service.d/; systemctl daemon-reload")?;
-            for verb in ["plan", "apply --yes", "sync", "switchover erp2 --yes --despite-drift", "status"] {
+            for verb in ["plan", "apply --yes --restarts", "sync", "switchover erp2 --yes --despite-drift", "status"] {
                 let run = pair.otr.run(SPEC, verb)?;
                 ensure!(run.code == Some(1) && run.said().contains("split brain"), "{verb} does not name the split brain: {}", run.said());
             }

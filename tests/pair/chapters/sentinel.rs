@@ -30,7 +30,7 @@ pub fn chapter() -> Chapter {
         .step("three_sentinels_watch_one_redis_and_one_host_is_only_a_witness", |pair| {
             three(pair)?;
             pair.otr.vary("pair.yaml", SPEC, |text| spec(&text))?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             let status = pair.otr.run(SPEC, "status")?.said();
             ensure!(status.matches("primary erp1, 1 replicas, 3 sentinels, quorum").count() == 3, "status: {status}");
@@ -43,7 +43,7 @@ pub fn chapter() -> Chapter {
             pair.lab.sh("erp3", "systemctl stop redis-sentinel; sed -i 's/^bind .*/bind 127.0.0.1/' /etc/redis/sentinel.conf; systemctl start redis-sentinel")?;
             let drift = pair.otr.run(SPEC, "plan --json")?.json()?.drift();
             ensure!(drift.iter().filter(|line| line.contains("sentinel acme")).count() == 2, "plan sees {drift:?}");
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             let after = pair.lab.sh("erp2", "grep -E 'myid|known|epoch' /etc/redis/sentinel.conf | sort")?;
             ensure!(before == after, "it lost what Sentinel wrote:\n{before}\n{after}");
@@ -71,7 +71,7 @@ pub fn chapter() -> Chapter {
         })
         .step("where_otr_decides_the_sentinels_only_tell", |pair| {
             pair.otr.vary(SPEC, SPEC, |text| text.replace("decides: sentinel", "decides: otr"))?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             pair.lab.call(&["kill", "erp1"])?;
             // Three times `down_after`: Sentinel would have moved it long ago.
@@ -101,7 +101,7 @@ pub fn cookie() -> Chapter {
             pair.otr.vary("pair.yaml", SPEC, |text| {
                 spec(&text) + "sessions: {store: redis, module: session_redis, prefix: acme, expiration: 1h}\n"
             })?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             odoo::log_in(&pair.lab, "erp1", &folder_of(pair)?)?;
             ensure!(pair.lab.redis("erp1", "--raw keys session::acme:*")?.lines().count() > 0, "the session is not in Redis");

@@ -50,7 +50,7 @@ pub fn chapter() -> Chapter {
                 pair.lab.put(host, &format!("{at}/__manifest__.py"), "0644", b"{'name': 'acme', 'depends': ['base']}\n")?;
             }
             vary(pair, "sessions: {store: memcached, module: acme_session_store, memcached: {memory: 16mb}, environment: {ACME_SESSIONS: \"127.0.0.1:11211\"}}\n")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             odoo::log_in(&pair.lab, "erp1", &folder(pair)?)?;
             odoo::still_logged_in(&pair.lab, "erp1", &folder(pair)?)?;
@@ -64,7 +64,7 @@ pub fn chapter() -> Chapter {
             let drift = pair.otr.run(SPEC, "plan --json")?.json()?.drift();
             ensure!(drift.iter().any(|line| line.contains("unit memcached.service")), "plan sees {drift:?}");
             ensure!(pair.otr.run(SPEC, "status")?.said().contains("memcached   down"), "status does not see it");
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.otr.run(SPEC, "sync --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             ensure!(odoo::still_logged_in(&pair.lab, "erp1", &folder(pair)?).is_err(), "memcached kept a session over its restart");
@@ -75,7 +75,7 @@ pub fn chapter() -> Chapter {
             pair.lab.wait("the cluster", 20, |lab| Ok(lab.sh("erp1", "redis-cli -p 7000 -a cluster-word --no-auth-warning cluster info")?.contains("cluster_state:ok")))?;
             std::fs::write(folder(pair)?.join("cluster-word"), "cluster-word")?;
             vary(pair, CLUSTER)?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             let status = pair.otr.run(SPEC, "status")?.said();
             ensure!(status.matches("cluster ok, 3 primaries of 3 nodes, 16384 of 16384 slots").count() == 2, "status: {status}");

@@ -54,7 +54,7 @@ pub fn redis() -> Chapter {
                 pair.lab.sh(host, &format!("pip3 install -q mangono-addon-redis-session-store==2.4.1\n{PATCH}"))?;
             }
             vary(pair, "sessions: {store: redis, module: mangono-addon-redis-session-store, version: 2.4.1, prefix: acme, expiration: 1h, patched: true}\n")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             ensure!(pair.lab.holds("erp1", "test $(stat -c %a:%U /etc/otr/odoo-sessions.env) = 600:root")?, "others may read the password");
             ensure!(pair.lab.holds("erp1", "! runuser -u admin -- systemctl show odoo -p Environment | grep -q keys-to")?, "systemd tells it");
@@ -78,14 +78,14 @@ pub fn redis() -> Chapter {
             pair.lab.sh("erp1", "REDISCLI_AUTH=keys-to-the-shop redis-cli config set requirepass guess >/dev/null")?;
             let status = pair.otr.run(SPEC, "status --json")?;
             ensure!(status.said().contains("\"refused\""), "status: {}", status.said());
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             still(pair, "erp1")
         })
         .step("redis_is_full_and_refuses_or_forgets_as_its_policy_says", full)
         .step("its_file_is_deleted_and_comes_back", |pair| {
             pair.lab.sh("erp1", "rm /etc/redis/redis.conf")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             ensure!(pair.lab.holds("erp1", "grep -q '^requirepass' /etc/redis/redis.conf && test $(stat -c %a /etc/redis/redis.conf) = 640")?, "it is not whole");
             still(pair, "erp1")
@@ -161,7 +161,7 @@ pub fn database() -> Chapter {
                 pair.lab.sh(host, &format!("pip3 install -q odoo14-addon-session-db\n{VENDORED}"))?;
             }
             vary(pair, "sessions: {store: database, module: session_db, patched: true}\n")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)
         })
         .step("a_browser_logs_in_and_its_session_replicates", |pair| {
@@ -228,7 +228,7 @@ fn full(pair: &mut Pair) -> Result<()> {
     odoo::log_in(&pair.lab, "erp1", &jar).context("at the limit with volatile-lru")?;
     let status = pair.otr.run(SPEC, "status")?.said();
     ensure!(status.contains("keys evicted") && status.contains("of 3072 KiB used (peak"), "status does not count: {status}");
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.lab
         .sh("erp1", "export REDISCLI_AUTH=keys-to-the-shop; redis-cli --raw keys 'session::other:*' | xargs -r redis-cli del >/dev/null")?;
     // The least recently used went: ours may be among them.
@@ -251,7 +251,7 @@ fn secure(pair: &mut Pair) -> Result<()> {
     pair.otr.vary("pair.yaml", SPEC, |text| {
         text.replace("redis:\n", tls).replace("maxmemory: 64mb", "maxmemory: 2%") + MODULE.replace("}", ", user: odoo}").as_str()
     })?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     ensure!(!pair.lab.holds("erp1", "timeout 5 redis-cli ping")?, "it still answers without TLS");
     let total: u64 = pair.lab.sh("erp1", "awk '$1 == \"MemTotal:\" {print $2}' /proc/meminfo")?.trim().parse()?;

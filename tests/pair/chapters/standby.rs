@@ -14,7 +14,7 @@ pub fn chapter() -> Chapter {
         .step("the_specs_are_right", |pair| pair.otr.run(SPEC, "check pair.yaml bare.yaml observe.yaml local.yaml").and_then(|run| run.ended(0).map(drop)))
         .step("plan_shows_both_and_leaves_production_alone", plan_leaves_production_alone)
         .step("apply_makes_a_standby", |pair| {
-            let run = pair.otr.run(SPEC, "apply --yes --json")?;
+            let run = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             let report = run.json()?;
             for bad in ["failed", "not_reached", "refused", "unseen"] {
                 ensure!(report.count(bad)? == 0, "{bad}: {}", report.0["summary"]);
@@ -42,7 +42,7 @@ pub fn chapter() -> Chapter {
         .step("plan_is_empty", |pair| pair.nothing_differs(SPEC))
         .step("a_second_apply_does_nothing", |pair| {
             let before = pair.snapshot()?;
-            let run = pair.otr.run(SPEC, "apply --yes --json")?;
+            let run = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
             let report = run.ended(0)?.json()?;
             ensure!(report.count("changed")? == 0 && report.0["changed"] == false, "it changed {}", report.touched().join("\n"));
             pair.unchanged_since(&before)
@@ -64,6 +64,11 @@ fn plan_leaves_production_alone(pair: &mut Pair) -> Result<()> {
     let report = run.ended(0)?.json()?;
     let hosts: Vec<&str> = report.resources().filter_map(|r| r["host"].as_str()).collect();
     ensure!(hosts.contains(&"erp1") && hosts.contains(&"erp2"), "plan shows only {hosts:?}");
+    // The first apply restarts a production that works: that is said.
+    for unit in ["restart odoo.service", "restart postgresql@13-main.service"] {
+        let says = |r: &serde_json::Value| r["host"] == "erp1" && r["interruption"].as_str().is_some_and(|words| words.contains(unit));
+        ensure!(report.resources().any(says), "the plan does not say {unit:?}");
+    }
     ensure!(report.count("change")? > 0 && report.count("unseen")? == 0, "{}", report.0["summary"]);
     pair.otr.run(SPEC, "plan --detailed-exitcode")?.ended(2)?;
     pair.unchanged_since(&before)

@@ -18,7 +18,7 @@ pub fn chapter() -> Chapter {
                 pair.lab.sh(host, "truncate -s 16M /var/lib/acme.img && mkfs.ext4 -q -F /var/lib/acme.img")?;
             }
             pair.otr.vary("pair.yaml", SPEC, |text| text + MOUNTS)?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             both_are_there(pair, "erp1")?;
             both_are_there(pair, "erp2")
@@ -75,7 +75,7 @@ pub fn chapter() -> Chapter {
             pair.lab.wait("the end of Odoo on erp1", 20, |lab| Ok(!lab.holds("erp1", "systemctl is-active -q odoo")?))?;
             let start = "sed -i '/acme.img/d' /etc/fstab; systemctl daemon-reload; systemctl start odoo";
             ensure!(!pair.lab.holds("erp1", start)?, "Odoo started without its disk");
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             crate::odoo::login_page_is_whole(&pair.lab, "erp1")
         })
@@ -99,7 +99,7 @@ fn own_disk(pair: &mut Pair) -> Result<()> {
     }
     let mount = format!("    - {{at: {AT}, from: /var/lib/store.img, type: ext4, options: [loop]}}\n");
     pair.otr.vary(SPEC, SPEC, |text| text + &mount)?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC)?;
     pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
     let refused = |pair: &mut Pair, word: &str| -> Result<()> {
@@ -116,7 +116,7 @@ fn own_disk(pair: &mut Pair) -> Result<()> {
     )?;
     refused(pair, "is not the store that was there before")?;
     pair.lab.sh("erp2", &format!("umount {AT}"))?;
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.otr.run(SPEC, "sync filestore --json")?.ended(0)?;
     pair.nothing_differs(SPEC)
 }
@@ -133,6 +133,6 @@ fn repaired(pair: &mut Pair, what: &str, word: &str) -> Result<()> {
     let said = plan.said();
     plan.ended(2)?;
     ensure!(said.contains(what) && said.contains(word), "plan does not name {what} and {word}: {said}");
-    pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+    pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
     pair.nothing_differs(SPEC).context("after the repair")
 }

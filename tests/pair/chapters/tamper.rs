@@ -23,9 +23,9 @@ fn round(row: &Tampering, pair: &mut Pair) -> Result<()> {
     names(row, &plan.json()?)?;
     plan.ended(2)?;
     if !row.consent.is_empty() {
-        pair.otr.run(SPEC, "apply --yes --json")?.ended(1)?;
+        pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(1)?;
     }
-    let apply = pair.otr.run(SPEC, &format!("apply --yes --json {}", row.consent))?;
+    let apply = pair.otr.run(SPEC, &format!("apply --yes --restarts --json {}", row.consent))?;
     let strangers: Vec<String> = apply.json()?.resources().filter(|r| r["outcome"].is_string() && !expected(row, r)).map(line).collect();
     apply.ended(0)?;
     ensure!(strangers.is_empty(), "apply touched what was not tampered with:\n{}", strangers.join("\n"));

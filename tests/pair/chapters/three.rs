@@ -94,7 +94,7 @@ pub fn chapter() -> Chapter {
             pair.otr.finish(SPEC, "rejoin erp1 --yes --json")?;
             follows(pair, "erp1", "erp2")?;
             // What names production in a comment is left to it.
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)
         })
         .step("another_is_promoted_while_the_best_is_out_of_reach", |pair| {
@@ -132,7 +132,7 @@ pub fn chapter() -> Chapter {
             for host in ["erp2", "erp3"] {
                 follows(pair, host, "erp1")?;
             }
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             pair.nothing_differs(SPEC)?;
             ready(pair, true, "ready to promote")
         })
