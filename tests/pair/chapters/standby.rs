@@ -64,11 +64,10 @@ fn plan_leaves_production_alone(pair: &mut Pair) -> Result<()> {
     let report = run.ended(0)?.json()?;
     let hosts: Vec<&str> = report.resources().filter_map(|r| r["host"].as_str()).collect();
     ensure!(hosts.contains(&"erp1") && hosts.contains(&"erp2"), "plan shows only {hosts:?}");
-    // The first apply restarts a production that works: that is said.
-    for unit in ["restart odoo.service", "restart postgresql@13-main.service"] {
-        let says = |r: &serde_json::Value| r["host"] == "erp1" && r["interruption"].as_str().is_some_and(|words| words.contains(unit));
-        ensure!(report.resources().any(says), "the plan does not say {unit:?}");
-    }
+    // The first apply restarts the PostgreSQL of a production that works: that is said.
+    let restart = "restart postgresql@13-main.service";
+    let says = |r: &serde_json::Value| r["host"] == "erp1" && r["interruption"].as_str().is_some_and(|words| words.contains(restart));
+    ensure!(report.resources().any(says), "the plan does not say {restart:?}");
     ensure!(report.count("change")? > 0 && report.count("unseen")? == 0, "{}", report.0["summary"]);
     pair.otr.run(SPEC, "plan --detailed-exitcode")?.ended(2)?;
     pair.unchanged_since(&before)
