@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::look::apt::{AptRun, Step};
 use crate::look::{ClusterName, CommandLine, Site};
 use crate::name::{DatabaseName, HostName, Mode, PackageName, UnitName, Word};
 use crate::secret::{Secret, Text};
@@ -22,13 +23,28 @@ pub use keep::{Keep, Kept, Moved};
 pub use sentinel::SentinelAction;
 pub use transfer::{Gift, GiftKind, Taken, Transfer};
 
-/// A package to install, at a version if one is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct PackageVersion {
-    /// The package.
-    pub name: PackageName,
-    /// Exactly this version.
-    pub version: Option<String>,
+/// A run of pip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PipInstall {
+    /// Where.
+    pub site: Site,
+    /// What pip is asked for.
+    pub requirements: Vec<String>,
+    /// Of them, those that are put over a module which pip does not keep: it stays where it is.
+    pub over: Vec<String>,
+    /// Modules that must stay as they are, `name===version`.
+    pub keep: Vec<String>,
+    /// The requirements are all that it needs, seen beforehand.
+    pub whole: bool,
+    /// Pass `--break-system-packages`.
+    pub break_system_packages: bool,
+}
+
+impl PipInstall {
+    fn title(&self) -> String {
+        let over = if self.over.is_empty() { String::new() } else { format!(", over what apt installed: {}", self.over.join(" ")) };
+        format!("pip install {}{over}", self.requirements.join(" "))
+    }
 }
 
 /// An answer for debconf.
@@ -136,24 +152,25 @@ pub enum Action {
     RemovePlaces { root: PathBuf, places: Vec<String> },
     /// Remove a file; it is kept as a backup.
     RemoveFile { path: PathBuf },
-    /// Install or change versions of packages, all in one run of apt.
-    InstallPackages { packages: Vec<PackageVersion> },
+    /// Install, remove or change versions of packages, all in one run of apt.
+    /// It is refused where apt would by now do other steps than these.
+    ChangePackages { run: AptRun, steps: Vec<Step>, restarts: Vec<String> },
+    /// Finish what a run that was cut off left unpacked (`dpkg --configure -a`).
+    ConfigurePackages,
     /// Answer questions of debconf's (`debconf-set-selections`).
     AnswerDebconf { answers: Vec<DebconfAnswer> },
-    /// Remove packages, keeping their configuration.
-    RemovePackages { packages: Vec<PackageName> },
     /// `apt-mark hold`.
     HoldPackages { packages: Vec<PackageName> },
     /// `apt-mark unhold`.
     UnholdPackages { packages: Vec<PackageName> },
     /// Say that packages were asked for, or came as dependencies (`apt-mark`).
     MarkPackages { packages: Vec<PackageName>, automatic: bool },
-    /// Fetch the lists of all sources anew (`apt-get update`).
-    UpdatePackageLists,
+    /// Fetch the lists of all sources anew (`apt-get update`), of these architectures too.
+    UpdatePackageLists { architectures: Vec<String> },
     /// Make a virtual environment that sees the system's modules.
     MakeVenv { path: PathBuf },
     /// Install modules.
-    PipInstall { site: Site, requirements: Vec<String>, break_system_packages: bool },
+    PipInstall { install: PipInstall },
     /// Install exactly these modules, whatever is there, and nothing with them.
     PipReplace { site: Site, requirements: Vec<String>, break_system_packages: bool },
     /// Uninstall modules.
@@ -237,21 +254,18 @@ impl Action {
                 many => format!("remove {} places of {}", many.len(), root.display()),
             },
             Action::RemoveFile { path } => format!("remove {}", path.display()),
-            Action::InstallPackages { packages } => {
-                let one = |p: &PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
-                format!("install {}", packages.iter().map(one).collect::<Vec<_>>().join(" "))
-            }
+            Action::ChangePackages { run, .. } => run.title(),
+            Action::ConfigurePackages => "finish what dpkg has unpacked".into(),
             Action::AnswerDebconf { answers } => {
                 format!("answer debconf's {}", answers.iter().map(|answer| answer.question.as_str()).collect::<Vec<_>>().join(" "))
             }
-            Action::RemovePackages { packages } => format!("remove {}", list(packages)),
             Action::HoldPackages { packages } => format!("hold {}", list(packages)),
             Action::UnholdPackages { packages } => format!("unhold {}", list(packages)),
             Action::MarkPackages { packages, automatic: true } => format!("mark as dependencies {}", list(packages)),
             Action::MarkPackages { packages, automatic: false } => format!("mark as asked for {}", list(packages)),
-            Action::UpdatePackageLists => "fetch the package lists".into(),
+            Action::UpdatePackageLists { .. } => "fetch the package lists".into(),
             Action::MakeVenv { path } => format!("make the virtual environment {}", path.display()),
-            Action::PipInstall { requirements, .. } => format!("pip install {}", requirements.join(" ")),
+            Action::PipInstall { install } => install.title(),
             Action::PipReplace { requirements, .. } => format!("pip install --force-reinstall --no-deps {}", requirements.join(" ")),
             Action::PipUninstall { modules, .. } => format!("pip uninstall {}", modules.join(" ")),
             Action::DaemonReload => "reload systemd".into(),
@@ -308,6 +322,7 @@ impl Action {
                 matches!(verb, UnitVerb::Restart | UnitVerb::Stop) && !own && !unit.as_str().ends_with(".timer")
             }
             Action::BaseBackup { .. } | Action::Promote { .. } | Action::Unmount { .. } => true,
+            Action::ChangePackages { restarts, .. } => !restarts.is_empty(),
             _ => false,
         }
     }

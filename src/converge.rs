@@ -66,7 +66,14 @@ const ROUNDS: u32 = 40;
 
 /// Looks once and decides.
 pub fn plan(fleet: &Fleet, wanted: &[Wanted]) -> Plan {
-    Plan::make(wanted, &fleet.look(wanted.iter().flat_map(|w| w.resource.looks())))
+    Plan::make(wanted, &look(fleet, wanted, Vec::new()))
+}
+
+/// Everything that some resources ask for, and besides.
+pub fn look<'a>(fleet: &Fleet, wanted: impl IntoIterator<Item = &'a Wanted> + Clone, also: Vec<(HostName, Look)>) -> Facts {
+    let facts = fleet.look(wanted.clone().into_iter().flat_map(|w| w.resource.looks()).chain(also));
+    let further: Vec<(HostName, Look)> = wanted.into_iter().flat_map(|w| w.resource.further(&facts)).collect();
+    if further.is_empty() { facts } else { facts.and(fleet.look(further)) }
 }
 
 /// Makes everything hold, as far as it can be.
@@ -157,7 +164,7 @@ impl Run<'_> {
     fn look(&self) -> (Plan, Facts) {
         let open: Vec<&Wanted> = self.wanted.iter().filter(|w| !self.held.contains(&w.resource.id())).collect();
         let split = if self.held.is_empty() && self.limits.promoting.is_none() { split::looks(self.limits.spec) } else { Vec::new() };
-        let facts = self.fleet.look(open.iter().flat_map(|w| w.resource.looks()).chain(split));
+        let facts = look(self.fleet, open.iter().copied(), split);
         (self.marked(open, &facts), facts)
     }
 
@@ -305,36 +312,10 @@ impl Run<'_> {
                         return Err(complaint);
                     }
                 }
-                Err(error) => return Err(self.explained(id, action, error.to_string())),
+                Err(error) => return Err(explained(action, error.to_string())),
             }
         }
         Ok(())
-    }
-
-    /// What apt could not do here, with where production got it; what a mount's helper said, with what to do.
-    fn explained(&self, id: &ResourceId, action: &Action, error: String) -> String {
-        if let Action::Mount { .. } = action {
-            return crate::storage::advice(&error).map_or(error.clone(), |advice| format!("{error}; {advice}"));
-        }
-        let Action::InstallPackages { packages } = action else { return error };
-        let exact = packages.iter().filter_map(|package| Some((package.name.to_string(), package.version.clone()?)));
-        let asked: Vec<(String, String)> = exact.filter(|(name, _)| error.contains(name.as_str())).collect();
-        if asked.is_empty() {
-            return error;
-        }
-        let production = &self.limits.spec.production;
-        let facts = self.fleet.look([production, &id.host].map(|host| (host.clone(), Look::Origins(asked.clone()))));
-        let (Ok(there), Ok(here)) = (facts.origins(production, &asked), facts.origins(&id.host, &asked)) else { return error };
-        let missing = asked.iter().filter(|(name, version)| !here.get(name).is_some_and(|origin| origin.versions.contains(version)));
-        let told = missing.map(|(name, version)| {
-            let from = there.get(name).map(|origin| origin.sources.join(", ")).filter(|from| !from.is_empty());
-            let from = from
-                .map_or("none of its sources has it now (it was installed from a file, or the source has gone on)".into(), |from| {
-                    format!("it is from {from}")
-                });
-            format!("; {name} {version} cannot be had on {}: on {production} {from}", id.host)
-        });
-        error + &told.collect::<String>()
     }
 
     /// Everything, with what became of it.
@@ -370,6 +351,14 @@ impl Run<'_> {
                 report
             })
             .collect()
+    }
+}
+
+/// What a mount's helper said, with what to do.
+fn explained(action: &Action, error: String) -> String {
+    match (action, crate::storage::advice(&error)) {
+        (Action::Mount { .. }, Some(advice)) => format!("{error}; {advice}"),
+        _ => error,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::look::accounts::Accounts;
 use crate::look::addons::AddonTree;
+use crate::look::apt::{AptRun, AptSight};
 use crate::look::bucket::BucketSight;
 use crate::look::command::{Answer, CommandLine};
 use crate::look::content::Content;
@@ -15,6 +16,7 @@ use crate::look::life::{Answers as PortAnswers, Ask};
 use crate::look::memcached::MemcachedSight;
 use crate::look::origins::Origin;
 use crate::look::paths::{Entry, Kind};
+use crate::look::pip::{PipRun, PipSight};
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
     RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
@@ -94,6 +96,17 @@ impl Facts {
             }
         }
         facts
+    }
+
+    /// These, and what was asked for later because of them.
+    pub fn and(mut self, later: Self) -> Self {
+        for (host, seen) in later.hosts {
+            match (self.hosts.get_mut(&host), seen) {
+                (Some(Ok(all)), Ok(seen)) => all.extend(seen),
+                (_, seen) => drop(self.hosts.insert(host, seen)),
+            }
+        }
+        self
     }
 
     /// Why a host gave no answer, if it gave none.
@@ -219,6 +232,14 @@ impl Facts {
     question!(
         /// A small tree with its contents.
         folder(root: &Path) -> Folder, Folder, Look::Folder(root.to_owned())
+    );
+    question!(
+        /// What a run of apt would do.
+        apt(run: &AptRun) -> AptSight, Apt, Look::Apt(run.clone())
+    );
+    question!(
+        /// What a run of pip would bring.
+        pip(run: &PipRun) -> PipSight, Pip, Look::Pip(run.clone())
     );
     question!(
         /// Where packages of these versions can be had.

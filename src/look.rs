@@ -12,6 +12,7 @@ use crate::name::{DatabaseName, Mode, UnitName, Word};
 
 pub mod accounts;
 pub mod addons;
+pub mod apt;
 pub mod batch;
 pub mod bucket;
 pub mod command;
@@ -30,6 +31,7 @@ pub mod odoo;
 pub mod origins;
 pub mod packages;
 pub mod paths;
+pub mod pip;
 pub mod postgres;
 pub mod python;
 pub mod record;
@@ -152,6 +154,10 @@ pub enum Look {
     },
     /// A small tree with its contents, in custody.
     Folder(PathBuf),
+    /// What a run of apt would do.
+    Apt(apt::AptRun),
+    /// What a run of pip would bring.
+    Pip(pip::PipRun),
     /// Where packages of these versions can be had.
     Origins(Vec<(String, String)>),
     /// What Odoo and PostgreSQL depend on besides: ids, locales, time zone, kernel settings, limits.
@@ -225,6 +231,8 @@ impl std::fmt::Display for Look {
             | Look::Sums(path)
             | Look::Addons(path)
             | Look::Folder(path) => path.display().fmt(f),
+            Look::Apt(_) => f.write_str("what apt would do"),
+            Look::Pip(_) => f.write_str("what pip would bring"),
             Look::Origins(_) => f.write_str("where packages can be had"),
             Look::System => f.write_str("ids, locales, time zone, kernel settings and limits"),
             Look::Unit(unit) => unit.fmt(f),
@@ -279,6 +287,8 @@ pub enum Sight {
     Tree(TreeListing),
     Sums(TreeSums),
     Folder(Folder),
+    Apt(apt::AptSight),
+    Pip(pip::PipSight),
     Origins(BTreeMap<String, origins::Origin>),
     System(BTreeMap<String, String>),
     Redis(RedisSight),

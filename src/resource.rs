@@ -256,6 +256,10 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn id(&self) -> ResourceId;
     /// What it must see; it may ask about another host too.
     fn looks(&self) -> Vec<(HostName, Look)>;
+    /// What it must see besides, which only what was seen can say: a second trip, asked for where something differs.
+    fn further(&self, _: &Facts) -> Vec<(HostName, Look)> {
+        Vec::new()
+    }
     /// Compares what was seen with what must be.
     ///
     /// # Errors

@@ -13,11 +13,13 @@ use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::content::bytes_of;
 use crate::look::postgres::psql;
 use crate::look::redis::client;
-use crate::look::{ClusterName, Site, quote, quote_path};
+use crate::look::{ClusterName, quote, quote_path};
 use crate::name::PackageName;
 use crate::secret::{REDACTED, Text};
 
 mod clone;
+mod packages;
+mod pip;
 mod record;
 mod rejoin;
 
@@ -45,30 +47,19 @@ pub fn script(action: &Action) -> String {
         Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
         Action::RemovePlaces { root, places } => clone::remove_places(root, places),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
-        Action::InstallPackages { packages } => {
-            let one = |p: &super::PackageVersion| p.version.as_ref().map_or(p.name.to_string(), |v| format!("{}={v}", p.name));
-            let list: Vec<String> = packages.iter().map(|p| quote(&one(p))).collect();
-            install_packages(&list.join(" "))
-        }
+        Action::ChangePackages { run, steps, .. } => packages::change(run, steps),
+        Action::ConfigurePackages => packages::configure(),
         Action::AnswerDebconf { answers } => clone::answer_debconf(answers),
-        Action::RemovePackages { packages } => format!("{APT} remove -y -- {}", names(packages)),
         Action::HoldPackages { packages } => format!("apt-mark hold {}", names(packages)),
         Action::UnholdPackages { packages } => format!("apt-mark unhold {}", names(packages)),
         Action::MarkPackages { packages, automatic } => {
             format!("apt-mark {} {} >/dev/null", if *automatic { "auto" } else { "manual" }, names(packages))
         }
-        Action::UpdatePackageLists => format!("{APT} update"),
+        Action::UpdatePackageLists { architectures } => packages::update(architectures),
         Action::MakeVenv { path } => format!("python3 -m venv --system-site-packages -- {}", quote_path(path)),
-        Action::PipInstall { site, requirements, break_system_packages } => {
-            pip_install(site, requirements, *break_system_packages, "")
-        }
-        Action::PipReplace { site, requirements, break_system_packages } => {
-            pip_install(site, requirements, *break_system_packages, " --force-reinstall --no-deps")
-        }
-        Action::PipUninstall { site, modules, break_system_packages } => {
-            let list: Vec<String> = modules.iter().map(|m| quote(m)).collect();
-            format!("{} uninstall{} -y {}", pip(site), break_flag(*break_system_packages), list.join(" "))
-        }
+        Action::PipInstall { install } => pip::install(install),
+        Action::PipReplace { site, requirements, break_system_packages } => pip::replace(site, requirements, *break_system_packages),
+        Action::PipUninstall { site, modules, break_system_packages } => pip::uninstall(site, modules, *break_system_packages),
         Action::DaemonReload => "systemctl daemon-reload".into(),
         Action::Unit { unit, verb: UnitVerb::Mask } => {
             // Before the package is there systemctl knows no such unit and may refuse: the link says the same.
@@ -197,44 +188,8 @@ pub fn shown(action: &Action) -> String {
     }
 }
 
-const APT: &str =
-    "DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300";
-
 fn names(packages: &[PackageName]) -> String {
     packages.iter().map(|name| quote(name.as_str())).collect::<Vec<_>>().join(" ")
-}
-
-/// A half-configured package of an earlier, killed run is finished first. The lists are
-/// fetched again only if apt does not know what is asked for.
-fn install_packages(list: &str) -> String {
-    let foreign = "for a in $(printf '%s\\n' LIST | cut -d= -f1 | sed -n 's/.*://p' | sort -u); do dpkg --print-foreign-architectures | grep -qx \"$a\" || dpkg --add-architecture \"$a\"; done";
-    let foreign = foreign.replace("LIST", list);
-    let flags = "install -y --no-install-recommends --allow-downgrades --allow-change-held-packages";
-    format!(
-        "dpkg --configure -a\n{foreign}\n{APT} -s {flags} {list} >/dev/null 2>&1 || {APT} update\n{APT} {flags} {list}\napt-mark manual $(printf '%s\\n' {list} | cut -d= -f1) >/dev/null"
-    )
-}
-
-fn pip(site: &Site) -> String {
-    match site {
-        Site::System => "pip3".into(),
-        Site::Venv(path) => quote_path(&path.join("bin/pip")),
-    }
-}
-
-fn pip_install(site: &Site, requirements: &[String], break_system_packages: bool, how: &str) -> String {
-    let list: Vec<String> = requirements.iter().map(|r| quote(r)).collect();
-    let flag = break_flag(break_system_packages);
-    // A repository that asks for a password must fail, not wait.
-    format!(
-        "export PIP_ROOT_USER_ACTION=ignore GIT_TERMINAL_PROMPT=0\n{} install{flag}{how} --disable-pip-version-check --no-input {}",
-        pip(site),
-        list.join(" ")
-    )
-}
-
-fn break_flag(flag: bool) -> &'static str {
-    if flag { " --break-system-packages" } else { "" }
 }
 
 fn service(cluster: &ClusterName) -> String {

@@ -41,7 +41,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Resul
 
 /// Looks once and makes the report of a plan.
 pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
-    let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&ready.spec)));
+    let facts = crate::converge::look(fleet, wanted, split::looks(&ready.spec));
     let plan = interruption::planned(wanted, &ready.spec, &facts);
     let observed = ready.spec.machines().map(|host| (host.clone(), !crate::plan::check::may_change(&ready.spec, host))).collect();
     let mut report = report("plan", &ready.spec, fleet, of_plan(&plan, &observed));

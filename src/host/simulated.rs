@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Connect, Give, Host, HostError};
 use crate::action::{Action, Gift, Keep, Kept, Moved, Taken, Transfer};
-use crate::look::{Look, Seen};
+use crate::look::{Look, Seen, Sight};
 use crate::name::HostName;
 
 mod actions;
@@ -299,8 +299,13 @@ impl Host for SimulatedHost {
             state.reach(&self.connection)?;
             state.advance(0.05);
             state.settle();
+            let archive = looks.iter().any(|look| matches!(look, Look::Apt(_))).then(|| state.archive.clone());
             let machine = state.reach(&self.connection)?;
-            Ok(looks.iter().map(|look| (look.clone(), machine.see(look))).collect::<BTreeMap<_, _>>())
+            let mut see = |look: &Look| match (look, &archive) {
+                (Look::Apt(run), Some(archive)) => Ok(Sight::Apt(machine.simulate(run, archive))),
+                _ => machine.see(look),
+            };
+            Ok(looks.iter().map(|look| (look.clone(), see(look))).collect::<BTreeMap<_, _>>())
         })
     }
 

@@ -10,8 +10,7 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, addons, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo,
-    origins, packages, paths, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
+    accounts, addons, apt, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo, origins, packages, paths, pip, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -50,7 +49,7 @@ impl Question {
             Question::One(Look::Drill(look)) => look.limit(),
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
             // It hashes what pip installed.
-            Question::One(Look::Python(_)) => 120,
+            Question::One(Look::Python(_) | Look::Apt(_) | Look::Pip(_)) => 120,
             Question::One(Look::Sessions(_)) => 120,
             // Its own limit is to end it first.
             Question::One(Look::Command(command)) => command.seconds + 10,
@@ -87,6 +86,8 @@ impl Question {
                 Look::Tree(directory) => filestore::tree_script(directory),
                 Look::Sums(directory) => filestore::sums_script(directory),
                 Look::Folder(root) => folder::script(root),
+                Look::Apt(run) => apt::script(run),
+                Look::Pip(run) => pip::script(run),
                 Look::Origins(packages) => origins::script(packages),
                 Look::System => system::script(),
                 Look::Redis { config, port } => redis::script(config, *port),
@@ -156,6 +157,8 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Tree(_) => Sight::Tree(filestore::read_tree(reply, limit)?),
         Look::Sums(_) => Sight::Sums(filestore::read_sums(reply, limit)?),
         Look::Folder(root) => Sight::Folder(folder::read(reply, limit, root)?),
+        Look::Apt(_) => Sight::Apt(apt::read(reply, limit)?),
+        Look::Pip(_) => Sight::Pip(pip::read(reply, limit)?),
         Look::Origins(packages) => Sight::Origins(origins::read(reply, limit, packages)?),
         Look::System => Sight::System(system::read(reply, limit)?),
         Look::Redis { .. } => Sight::Redis(redis::read(reply, limit)?),

@@ -11,12 +11,15 @@ use super::{Reply, SightError};
 pub struct Package {
     /// Its version.
     pub version: String,
-    /// Fully installed; otherwise half-configured or removed with files left.
+    /// Fully installed; otherwise half-installed, half-configured or removed with files left.
     pub installed: bool,
     /// `apt-mark hold`.
     pub held: bool,
     /// Installed because somebody asked for it, not as a dependency.
     pub manual: bool,
+    /// Unpacked and not configured, or with triggers left: a run of dpkg was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half: bool,
 }
 
 /// Every package by name; foreign architectures as `name:arch`.
@@ -40,11 +43,13 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<Packages, SightError> {
         let [name, architecture, version, want, status] = fields.as_slice() else {
             return Err(SightError::Unreadable(format!("line {line:?}")));
         };
+        let half = matches!(*status, "unpacked" | "half-configured" | "triggers-awaited" | "triggers-pending");
         let package = Package {
             version: (*version).to_owned(),
             installed: *status == "installed",
             held: *want == "hold",
-            manual: *status == "installed",
+            manual: *status == "installed" || half,
+            half,
         };
         packages.insert(key(name, architecture, native), package);
     }

@@ -2,18 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
-use crate::action::{Action, PackageVersion};
+use super::sources::Sources;
+use super::{Decision, Difference, Kind, Resource, ResourceId, Shown};
+use crate::action::Action;
 use crate::facts::{FactError, Facts};
-use crate::look::{Look, Package};
+use crate::look::apt::{AptRun, PackageVersion};
+use crate::look::{self, Look, Package};
 use crate::name::{HostName, PackageName};
 use crate::spec::PackagesClone;
 use crate::spec::requirement::PackageSpec;
 
+mod apt;
 mod nixos;
 
+pub use apt::Obtainable;
+
 /// The packages of one host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Packages {
     /// Where.
     pub host: HostName,
@@ -25,8 +30,21 @@ pub struct Packages {
     pub remove: Vec<PackageName>,
     /// Take production's set and versions.
     pub clone: Option<(HostName, PackagesClone)>,
+    /// The sources that come first where they are taken too: apt is asked when they are as they will be.
+    pub sources: Option<Sources>,
+    /// What apt may do besides what is asked for.
+    pub allowed: Allowed,
     /// What a NixOS calls a package; `None` where it needs none.
     pub nixos: BTreeMap<PackageName, Option<String>>,
+}
+
+/// Packages that apt may remove or make older to reach what is asked for; `*` stands for any characters.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// May be removed.
+    pub removals: Vec<String>,
+    /// May get an older version.
+    pub downgrades: Vec<String>,
 }
 
 impl Packages {
@@ -84,28 +102,31 @@ impl Packages {
     }
 }
 
-impl Resource for Packages {
-    fn id(&self) -> ResourceId {
-        ResourceId::new(&self.host, Kind::Packages, "debian")
-    }
+/// How the packages of a host differ from what is wanted, by dpkg's lists alone.
+struct Differing {
+    differences: Vec<Difference>,
+    /// What apt is asked for.
+    run: AptRun,
+    hold: BTreeSet<PackageName>,
+    unhold: BTreeSet<PackageName>,
+    marks: Vec<(PackageName, bool)>,
+    /// An earlier run was cut off between unpacking and configuring.
+    half: bool,
+}
 
-    fn looks(&self) -> Vec<(HostName, Look)> {
-        let hosts = std::iter::once(&self.host).chain(self.clone.iter().map(|(production, _)| production));
-        hosts.flat_map(|host| [Look::Nixos, Look::Packages].map(|look| (host.clone(), look))).collect()
-    }
-
-    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
-        if let Some(system) = facts.nixos(&self.host)? {
-            return Ok(nixos::verify(self, system));
-        }
+impl Packages {
+    fn differing(&self, facts: &Facts) -> Result<Differing, FactError> {
         let here = facts.packages(&self.host)?;
         let there = self.clone.as_ref().map(|(production, _)| debian(facts, production)).transpose()?;
         let wanted = self.wanted(here, there);
         let mut differences = Vec::new();
         let (mut install, mut hold, mut unhold) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for (name, package) in here.iter().filter(|(_, package)| package.half) {
+            differences.push(Difference::new(format!("{name} {}", package.version), "unpacked, not configured", "configured"));
+        }
         for (name, version) in &wanted {
             let Ok(package_name) = name.parse::<PackageName>() else { continue };
-            let is = here.get(name).filter(|p| p.installed);
+            let is = here.get(name).filter(|p| p.installed || p.half);
             let differs = match (is, version) {
                 (None, _) => true,
                 (Some(package), Some(version)) => package.version != *version,
@@ -116,17 +137,16 @@ impl Resource for Packages {
                 differences.push(Difference::new(name, is.map(|p| p.version.clone()), wish));
                 install.push(PackageVersion { name: package_name.clone(), version: version.clone() });
             }
-            let held_there = there.and_then(|there| there.get(name)).is_some_and(|p| p.held);
-            let wants_hold = held_there || self.hold.contains(&package_name);
+            let there = there.and_then(|there| there.get(name)).filter(|p| p.installed);
+            let wants_hold = there.is_some_and(|p| p.held) || self.hold.contains(&package_name);
             let held = is.is_some_and(|p| p.held);
-            if held != wants_hold {
-                let word = |held| if held { "held" } else { "not held" };
-                differences.push(Difference::new(format!("{name} hold"), word(held), word(wants_hold)));
-                if held {
-                    unhold.insert(package_name.clone())
-                } else {
-                    hold.insert(package_name.clone())
-                };
+            // Only production's packages say that a hold is to go; who set one here had a reason.
+            if held && !wants_hold && there.is_some() {
+                differences.push(Difference::new(format!("{name} hold"), "held", "not held"));
+                unhold.insert(package_name.clone());
+            } else if wants_hold && !held {
+                differences.push(Difference::new(format!("{name} hold"), "not held", "held"));
+                hold.insert(package_name.clone());
             } else if held && differs {
                 // apt changes a held package when asked by name; the hold itself is set again.
                 hold.insert(package_name.clone());
@@ -149,43 +169,62 @@ impl Resource for Packages {
                 differences.push(Difference::new(format!("{name} mark"), word(!is.manual), word(*automatic)));
             }
         }
-        if differences.is_empty() {
-            return Ok(Decision::Holds);
-        }
+        let half = here.values().any(|package| package.half);
+        Ok(Differing { differences, run: AptRun { install, remove }, hold, unhold, marks, half })
+    }
+
+    /// What is done once apt changed the packages.
+    fn afterwards(&self, differing: &Differing, here: &look::Packages, install: &[PackageVersion]) -> Vec<Action> {
         let mut actions = Vec::new();
-        if !unhold.is_empty() {
-            actions.push(Action::UnholdPackages { packages: unhold.into_iter().collect() });
-        }
-        if !install.is_empty() {
-            actions.push(Action::InstallPackages { packages: install.clone() });
-        }
-        if !remove.is_empty() {
-            // A hold is about versions; apt would refuse, and that production has none of it is known.
-            let held: Vec<PackageName> = remove.iter().filter(|name| here.get(name.as_str()).is_some_and(|p| p.held)).cloned().collect();
-            if !held.is_empty() {
-                actions.push(Action::UnholdPackages { packages: held });
-            }
-            actions.push(Action::RemovePackages { packages: remove });
+        if !differing.unhold.is_empty() {
+            actions.push(Action::UnholdPackages { packages: differing.unhold.iter().cloned().collect() });
         }
         for automatic in [false, true] {
-            let packages: Vec<PackageName> = marks
-                .iter()
-                .filter(|(name, mark)| {
-                    let installs = install.iter().any(|package| package.name == *name);
-                    *mark == automatic
-                        && (installs && automatic || here.get(name.as_str()).is_some_and(|p| p.installed && p.manual == automatic))
-                })
-                .map(|(name, _)| name.clone())
-                .collect();
+            let takes = |name: &PackageName| {
+                let installs = install.iter().any(|package| package.name == *name);
+                installs && automatic || here.get(name.as_str()).is_some_and(|p| p.installed && p.manual == automatic)
+            };
+            let marks = differing.marks.iter().filter(|(name, mark)| *mark == automatic && takes(name));
+            let packages: Vec<PackageName> = marks.map(|(name, _)| name.clone()).collect();
             if !packages.is_empty() {
                 actions.push(Action::MarkPackages { packages, automatic });
             }
         }
+        let there = |name: &&PackageName| {
+            here.get(name.as_str()).is_some_and(|p| p.installed || p.half) || install.iter().any(|package| package.name == **name)
+        };
+        let hold: Vec<PackageName> = differing.hold.iter().filter(there).cloned().collect();
         if !hold.is_empty() {
-            actions.push(Action::HoldPackages { packages: hold.into_iter().collect() });
+            actions.push(Action::HoldPackages { packages: hold });
         }
-        let left_to = actions.is_empty().then(|| "a person: production does without it, and clone.remove is not set".to_owned());
-        Ok(Decision::Change(Change { differences, actions, left_to, ..Change::default() }))
+        actions
+    }
+}
+
+impl Resource for Packages {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(&self.host, Kind::Packages, "debian")
+    }
+
+    fn looks(&self) -> Vec<(HostName, Look)> {
+        let hosts = std::iter::once(&self.host).chain(self.clone.iter().map(|(production, _)| production));
+        let looks = hosts.flat_map(|host| [Look::Nixos, Look::Packages].map(|look| (host.clone(), look)));
+        looks.chain(self.sources.iter().flat_map(Resource::looks)).collect()
+    }
+
+    fn further(&self, facts: &Facts) -> Vec<(HostName, Look)> {
+        self.apt_looks(facts).unwrap_or_default()
+    }
+
+    fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
+        if let Some(system) = facts.nixos(&self.host)? {
+            return Ok(nixos::verify(self, system));
+        }
+        let differing = self.differing(facts)?;
+        if differing.differences.is_empty() {
+            return Ok(Decision::Holds);
+        }
+        self.decide_apt(differing, facts)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
-use crate::action::Action;
+use crate::action::{Action, PipInstall};
 use crate::facts::{FactError, Facts};
 use crate::format::credentials::holds_password;
+use crate::look::pip::{PipRun, PipSight};
 use crate::look::python::{Source, normalise};
-use crate::look::{Look, Site};
+use crate::look::{Look, PythonSight, Site};
 use crate::name::HostName;
 use crate::spec::SetClone;
 use crate::spec::requirement::Requirement;
@@ -53,6 +54,107 @@ fn files(edited: Option<&BTreeMap<String, String>>) -> Shown {
 /// What a venv brings itself.
 const OWN: [&str; 4] = ["pip", "setuptools", "wheel", "pkg-resources"];
 
+/// How the modules of a place differ from what is wanted.
+#[derive(Default)]
+struct Differing {
+    differences: Vec<Difference>,
+    /// Name → requirement.
+    wanted: BTreeMap<String, String>,
+    replace: Vec<String>,
+    remove: Vec<String>,
+    /// Of the wanted ones, those over a module that pip does not keep.
+    over: Vec<String>,
+    left: bool,
+}
+
+impl Pip {
+    fn differing(&self, facts: &Facts) -> Result<Differing, FactError> {
+        let here = facts.python(&self.host, &self.site)?;
+        let mut all = Differing::default();
+        let beneath = |name: &str| here.from_apt.get(name).filter(|_| !here.modules.contains_key(name));
+        if let Some((production, clone)) = &self.clone {
+            let there = facts.python(production, &self.site)?;
+            let taken = |name: &&String| clone.takes(name) && !OWN.contains(&name.as_str());
+            for (name, version) in there.modules.iter().filter(|(name, _)| taken(name)) {
+                let (is, source) = (here.modules.get(name), there.sources.get(name));
+                let same_source = here.sources.get(name) == source;
+                let (edited, as_edited) = (here.edited.get(name), there.edited.get(name));
+                let same = is == Some(version) && same_source;
+                if same && edited == as_edited {
+                    continue;
+                }
+                if !same {
+                    let below = beneath(name).map(|version| format!("{version} of apt's, which stays beneath").into());
+                    all.differences.push(Difference {
+                        what: name.clone(),
+                        is: is.map_or(below.unwrap_or(Shown::Absent), |is| shown(is, here.sources.get(name))),
+                        wanted: shown(version, source),
+                    });
+                }
+                if same || as_edited.is_some() {
+                    all.differences.push(Difference::new(format!("{name} edited in place"), files(edited), files(as_edited)));
+                }
+                all.left |= as_edited.is_some();
+                if same && as_edited.is_some() {
+                    continue;
+                }
+                match source.map(|source| source.requirement(name)) {
+                    // pip tells two sources of one version apart only since 23.1.
+                    None if is == Some(version) => all.replace.push(format!("{name}=={version}")),
+                    None => {
+                        let requirement = format!("{name}=={version}");
+                        all.over.extend(beneath(name).map(|_| requirement.clone()));
+                        all.wanted.insert(name.clone(), requirement);
+                    }
+                    Some(Some(requirement)) if !holds_password(&requirement) && beneath(name).is_some() => {
+                        all.over.push(requirement.clone());
+                        all.wanted.insert(name.clone(), requirement);
+                    }
+                    Some(Some(requirement)) if !holds_password(&requirement) => all.replace.push(requirement),
+                    Some(_) => all.left = true,
+                }
+            }
+            let known = |name: &&String| {
+                there.modules.contains_key(*name) || self.install.iter().any(|requirement| normalise(&requirement.name) == **name)
+            };
+            for (name, version) in here.modules.iter().filter(|(name, _)| taken(name) && !known(name)) {
+                all.differences.push(Difference { what: name.clone(), is: shown(version, here.sources.get(name)), wanted: Shown::Absent });
+                if clone.remove { all.remove.push(name.clone()) } else { all.left = true }
+            }
+        }
+        for requirement in &self.install {
+            let name = normalise(&requirement.name);
+            let is = here.modules.get(&name).or_else(|| here.from_apt.get(&name));
+            if !is.is_some_and(|version| requirement.matches(version)) && !all.wanted.contains_key(&name) {
+                let below = beneath(&name).map(|version| format!("{version} of apt's, which stays beneath"));
+                all.over.extend(below.iter().map(|_| requirement.to_string()));
+                all.differences.push(Difference::new(&name, below.or(is.cloned()), requirement.to_string()));
+                all.wanted.insert(name, requirement.to_string());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Modules beneath which pip must not touch: it would delete their files (Debian 13), or fail at them.
+    fn keep(&self, here: &PythonSight, wanted: &BTreeMap<String, String>) -> Vec<String> {
+        if self.site != Site::System {
+            return Vec::new();
+        }
+        let kept = here.from_apt.iter().filter(|(name, _)| !here.modules.contains_key(*name) && !wanted.contains_key(*name));
+        kept.map(|(name, version)| format!("{name}==={version}")).collect()
+    }
+
+    /// What pip is asked whether it would bring more.
+    fn run(&self, here: &PythonSight, wanted: &BTreeMap<String, String>) -> Option<PipRun> {
+        (!wanted.is_empty() && here.pip).then(|| PipRun {
+            site: self.site.clone(),
+            requirements: wanted.values().cloned().collect(),
+            keep: self.keep(here, wanted),
+            break_system_packages: self.break_system_packages && here.externally_managed,
+        })
+    }
+}
+
 impl Resource for Pip {
     fn id(&self) -> ResourceId {
         let name = match &self.site {
@@ -68,61 +170,16 @@ impl Resource for Pip {
         std::iter::once((self.host.clone(), look.clone())).chain(there).collect()
     }
 
+    fn further(&self, facts: &Facts) -> Vec<(HostName, Look)> {
+        let run = self.differing(facts).ok().zip(facts.python(&self.host, &self.site).ok());
+        let run = run.and_then(|(all, here)| self.run(here, &all.wanted));
+        run.map(|run| (self.host.clone(), Look::Pip(run))).into_iter().collect()
+    }
+
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
         let here = facts.python(&self.host, &self.site)?;
-        let mut differences = Vec::new();
+        let Differing { mut differences, wanted, replace, remove, over, left } = self.differing(facts)?;
         let mut actions = Vec::new();
-        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
-        let (mut replace, mut remove, mut left) = (Vec::new(), Vec::new(), false);
-        if let Some((production, clone)) = &self.clone {
-            let there = facts.python(production, &self.site)?;
-            let taken = |name: &&String| clone.takes(name) && !OWN.contains(&name.as_str());
-            for (name, version) in there.modules.iter().filter(|(name, _)| taken(name)) {
-                let (is, source) = (here.modules.get(name), there.sources.get(name));
-                let same_source = here.sources.get(name) == source;
-                let (edited, as_edited) = (here.edited.get(name), there.edited.get(name));
-                let same = is == Some(version) && same_source;
-                if same && edited == as_edited {
-                    continue;
-                }
-                if !same {
-                    differences.push(Difference {
-                        what: name.clone(),
-                        is: is.map_or(Shown::Absent, |is| shown(is, here.sources.get(name))),
-                        wanted: shown(version, source),
-                    });
-                }
-                if same || as_edited.is_some() {
-                    differences.push(Difference::new(format!("{name} edited in place"), files(edited), files(as_edited)));
-                }
-                left |= as_edited.is_some();
-                if same && as_edited.is_some() {
-                    continue;
-                }
-                match source.map(|source| source.requirement(name)) {
-                    // pip tells two sources of one version apart only since 23.1.
-                    None if is == Some(version) => replace.push(format!("{name}=={version}")),
-                    None => drop(wanted.insert(name.clone(), format!("{name}=={version}"))),
-                    Some(Some(requirement)) if !holds_password(&requirement) => replace.push(requirement),
-                    Some(_) => left = true,
-                }
-            }
-            let known = |name: &&String| {
-                there.modules.contains_key(*name) || self.install.iter().any(|requirement| normalise(&requirement.name) == **name)
-            };
-            for (name, version) in here.modules.iter().filter(|(name, _)| taken(name) && !known(name)) {
-                differences.push(Difference { what: name.clone(), is: shown(version, here.sources.get(name)), wanted: Shown::Absent });
-                if clone.remove { remove.push(name.clone()) } else { left = true }
-            }
-        }
-        for requirement in &self.install {
-            let name = normalise(&requirement.name);
-            let is = here.modules.get(&name).or_else(|| here.from_apt.get(&name));
-            if !is.is_some_and(|version| requirement.matches(version)) && !wanted.contains_key(&name) {
-                differences.push(Difference::new(&name, is.cloned(), requirement.to_string()));
-                wanted.insert(name, requirement.to_string());
-            }
-        }
         let asks = !wanted.is_empty() || !replace.is_empty() || !remove.is_empty();
         match &self.site {
             Site::System if !here.pip && asks => return Ok(Decision::waits("pip3 (install the package python3-pip)")),
@@ -136,16 +193,35 @@ impl Resource for Pip {
                 differences.insert(0, Difference::new("virtual environment", Shown::Absent, path.display().to_string()));
                 actions.push(Action::MakeVenv { path: path.clone() });
             }
+            Site::Venv(_) if !here.pip && asks => differences.push(Difference::new("pip", Shown::Absent, "what Python brings (ensurepip)")),
             _ => {}
         }
-        if !wanted.is_empty() {
-            actions.push(Action::PipInstall {
-                site: self.site.clone(),
-                requirements: wanted.into_values().collect(),
-                break_system_packages: self.break_system_packages && here.externally_managed,
-            });
-        }
         let break_system_packages = self.break_system_packages && here.externally_managed;
+        if !wanted.is_empty() {
+            let run = self.run(here, &wanted);
+            let brings = run.as_ref().map(|run| facts.pip(&self.host, run)).transpose()?;
+            let (requirements, whole) = match brings {
+                Some(PipSight::Known(brings)) => {
+                    let more = |name: &&String| !wanted.contains_key(*name) && !OWN.contains(&name.as_str());
+                    for (name, version) in brings.iter().filter(|(name, _)| more(name)) {
+                        differences.push(Difference::new(
+                            format!("{name} (needed by these)"),
+                            here.modules.get(name).cloned(),
+                            version.clone(),
+                        ));
+                    }
+                    let more = brings.iter().filter(|(name, _)| !wanted.contains_key(*name));
+                    (wanted.values().cloned().chain(more.map(|(name, version)| format!("{name}=={version}"))).collect(), true)
+                }
+                Some(PipSight::Unknown(why)) => {
+                    differences.push(Difference::new("what these need", Shown::Absent, format!("not known before: {why}")));
+                    (wanted.values().cloned().collect(), false)
+                }
+                None => (wanted.values().cloned().collect(), false),
+            };
+            let (site, keep) = (self.site.clone(), self.keep(here, &wanted));
+            actions.push(Action::PipInstall { install: PipInstall { site, requirements, over, keep, whole, break_system_packages } });
+        }
         // After the others: with those, pip may have brought another version of these.
         if !replace.is_empty() {
             actions.push(Action::PipReplace { site: self.site.clone(), requirements: replace, break_system_packages });
@@ -164,7 +240,7 @@ impl Resource for Pip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::look::{PythonSight, Seen, Sight};
+    use crate::look::{Seen, Sight};
 
     fn sight(version: &str, edited: Option<&str>) -> PythonSight {
         let files = |now: &str| BTreeMap::from([("redis/client.py".to_owned(), now.to_owned())]);
@@ -182,7 +258,41 @@ mod tests {
         let seen = |sight| Seen::from([(Look::Python(Site::System), Ok(Sight::Python(sight)))]);
         let facts = Facts::new([(one.clone(), Ok(seen(there))), (two.clone(), Ok(seen(here)))].into());
         let clone = Some((one, SetClone::default()));
-        Pip { host: two, site: Site::System, install: Vec::new(), clone, break_system_packages: false }.decide(&facts).unwrap()
+        decided(&Pip { host: two, site: Site::System, install: Vec::new(), clone, break_system_packages: false }, facts)
+    }
+
+    /// pip cannot say what more it would bring.
+    fn decided(pip: &Pip, facts: Facts) -> Decision {
+        let unknown = |look| (look, Ok(Sight::Pip(PipSight::Unknown("old".into()))));
+        let more = pip.further(&facts).into_iter().map(|(host, look)| (host, Ok(Seen::from([unknown(look)])))).collect();
+        pip.decide(&facts.and(Facts::new(more))).unwrap()
+    }
+
+    /// pip on Debian 13 deletes a module of apt's that another version is to take the place of.
+    #[test]
+    fn what_apt_owns_is_shadowed_where_asked_for_and_kept_else() {
+        let (one, two): (HostName, HostName) = ("erp1".parse().unwrap(), "erp2".parse().unwrap());
+        let map = |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
+        let there = PythonSight { exists: true, pip: true, modules: map(&[("lxml", "5.0"), ("six", "1.17")]), ..PythonSight::default() };
+        let here = PythonSight {
+            modules: map(&[("six", "1.16")]),
+            from_apt: map(&[("lxml", "4.6"), ("six", "1.15"), ("urllib3", "1.26")]),
+            ..there.clone()
+        };
+        let seen = |sight| Seen::from([(Look::Python(Site::System), Ok(Sight::Python(sight)))]);
+        let facts = Facts::new([(one.clone(), Ok(seen(there))), (two.clone(), Ok(seen(here)))].into());
+        let pip = Pip {
+            host: two,
+            site: Site::System,
+            install: Vec::new(),
+            clone: Some((one, SetClone::default())),
+            break_system_packages: false,
+        };
+        let Decision::Change(change) = decided(&pip, facts) else { panic!() };
+        let [Action::PipInstall { install }] = change.actions.as_slice() else { panic!("{:?}", change.actions) };
+        assert_eq!(install.requirements, ["lxml==5.0", "six==1.17"]);
+        assert_eq!((install.over.as_slice(), install.keep.as_slice()), (&["lxml==5.0".to_owned()][..], &["urllib3===1.26".to_owned()][..]));
+        assert_eq!(change.differences[0].is, "4.6 of apt's, which stays beneath".into());
     }
 
     #[test]
@@ -202,7 +312,7 @@ mod tests {
         let again = "pip install --force-reinstall --no-deps redis==5.0".to_owned();
         assert_eq!(told(decide(sight("5.0", None), sight("5.0", Some("cd")))), (edit(), vec![again], false));
         let (what, actions, left) = told(decide(sight("5.1", Some("ab")), sight("5.0", Some("cd"))));
-        assert_eq!((what, left), (vec!["redis".to_owned(), "redis edited in place".to_owned()], false));
+        assert_eq!((what, left), (vec!["redis".to_owned(), "redis edited in place".to_owned(), "what these need".to_owned()], false));
         assert_eq!(actions, ["pip install redis==5.1"]);
     }
 }

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use crate::spec::SourcesClone;
 
 /// apt's configuration of one standby.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sources {
     /// Where.
     pub host: HostName,
@@ -192,7 +192,7 @@ impl Resource for Sources {
         if all.differences.is_empty() {
             return Ok(Decision::Holds);
         }
-        all.actions.push(Action::UpdatePackageLists);
+        all.actions.push(Action::UpdatePackageLists { architectures: Vec::new() });
         Ok(Decision::Change(all))
     }
 }

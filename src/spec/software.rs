@@ -21,6 +21,14 @@ pub struct Packages {
     /// Must not be installed.
     #[serde(default)]
     pub remove: Vec<PackageName>,
+    /// Packages that apt may remove to reach all this; `*` stands for any characters. Any other
+    /// removal is refused before anything is changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_removals: Vec<String>,
+    /// Packages that apt may take back to an older version to reach all this, though nobody asked for
+    /// that version; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_downgrades: Vec<String>,
     /// Standbys take production's manually installed packages, in its versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clone: Option<PackagesClone>,

@@ -8,7 +8,7 @@ use crate::resource::ResourceId;
 use crate::resource::debconf::Debconf;
 use crate::resource::file::{Directory, File};
 use crate::resource::idle::Idle;
-use crate::resource::packages::Packages;
+use crate::resource::packages::{Allowed, Obtainable, Packages};
 use crate::resource::pip::Pip;
 use crate::resource::pip::lock::Lock;
 use crate::resource::sources::Sources;
@@ -40,8 +40,9 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
             }
         }
         let taken = packages.clone.clone().filter(|_| standby);
-        if let Some(sources) = taken.as_ref().and_then(|clone| clone.sources.clone()) {
-            let resource = Sources { host: list.host.clone(), production: production.clone(), clone: sources };
+        let sources = taken.as_ref().and_then(|clone| clone.sources.clone());
+        let sources = sources.map(|clone| Sources { host: list.host.clone(), production: production.clone(), clone });
+        if let Some(resource) = sources.clone() {
             done.push(list.add(resource, &done.clone()));
         }
         if let Some(questions) = taken.as_ref().map(|clone| clone.debconf.clone()).filter(|list| !list.is_empty()) {
@@ -54,9 +55,14 @@ pub fn software(list: &mut List<'_>) -> Vec<ResourceId> {
             hold: packages.hold.clone(),
             remove: packages.remove.clone(),
             clone: taken.map(|clone| (production.clone(), clone)),
+            sources,
+            allowed: Allowed { removals: packages.allow_removals.clone(), downgrades: packages.allow_downgrades.clone() },
             nixos: packages.nixos.clone(),
         };
+        let obtainable = Obtainable(resource.clone());
         done.push(list.add(resource, &done.clone()));
+        // Nothing needs it: one package that cannot be had keeps nothing else waiting.
+        list.add(obtainable, &[]);
     }
     if let Some(pip) = &spec.pip {
         if pip.clone.is_some() && standby {

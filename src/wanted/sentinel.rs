@@ -83,6 +83,8 @@ pub fn witness(inputs: Inputs<'_>, host: &HostName) -> Vec<Wanted> {
         hold: Vec::new(),
         remove: Vec::new(),
         clone: None,
+        sources: None,
+        allowed: Default::default(),
         nixos: Default::default(),
     };
     let software = list.add(packages, &[]);

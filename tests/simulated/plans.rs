@@ -75,7 +75,7 @@ fn tamper(stage: &Stage, name: &str) {
 fn planned(stage: &Stage) -> Report {
     let fleet = stage.fleet();
     let wanted = stage.wanted();
-    let facts = fleet.look(wanted.iter().flat_map(|w| w.resource.looks()).chain(split::looks(&stage.spec)));
+    let facts = otr::converge::look(&fleet, &wanted, split::looks(&stage.spec));
     let plan = Plan::make(&wanted, &facts);
     let observed: BTreeMap<_, _> = stage.spec.members().map(|host| (host.clone(), !may_change(&stage.spec, host))).collect();
     let hosts = stage.spec.hosts.iter().map(|(name, host)| HostReport {

@@ -1,6 +1,9 @@
 //! Scripts run by a real shell on this machine's files.
 
 use super::*;
+use crate::action::PipInstall;
+use crate::look::Site;
+use crate::look::apt::{AptRun, PackageVersion, Step};
 use crate::name::Mode;
 use crate::secret::Secret;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -106,6 +109,12 @@ fn what_is_shown_holds_no_secret() {
     }
 }
 
+fn pip(requirements: &[&str], over: &[&str]) -> PipInstall {
+    let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (requirements, over, keep) = (list(requirements), list(over), list(&["it's===1.0"]));
+    PipInstall { site: Site::System, requirements, over, keep, whole: false, break_system_packages: true }
+}
+
 #[test]
 fn every_script_is_shell() {
     let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
@@ -113,10 +122,15 @@ fn every_script_is_shell() {
     let package: PackageName = "odoo-14".parse().unwrap();
     let unit: crate::name::UnitName = "odoo.service".parse().unwrap();
     let actions = vec![
-        Action::InstallPackages { packages: vec![super::super::PackageVersion { name: package.clone(), version: Some("1:2~x".into()) }] },
-        Action::RemovePackages { packages: vec![package] },
+        Action::ChangePackages {
+            run: AptRun { install: vec![PackageVersion { name: package.clone(), version: Some("1:2~x".into()) }], remove: vec![package] },
+            steps: vec![Step { name: "odoo-14".into(), from: None, to: Some("1:2~x".into()) }],
+            restarts: Vec::new(),
+        },
+        Action::ConfigurePackages,
+        Action::UpdatePackageLists { architectures: vec!["i386".into()] },
         Action::MakeVenv { path: "/opt/a b".into() },
-        Action::PipInstall { site: Site::System, requirements: vec!["redis~=5.0".into()], break_system_packages: true },
+        Action::PipInstall { install: pip(&["redis~=5.0", "lxml==5.0"], &["lxml==5.0"]) },
         Action::Unit { unit: unit.clone(), verb: UnitVerb::Mask },
         Action::Unit { unit, verb: UnitVerb::Restart },
         Action::CreateSlot { cluster: cluster.clone(), slot: "otr_erp2".into() },

@@ -30,9 +30,9 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
     }
     let Some(machine) = machines.get_mut(host) else { return Err(failed("no such machine".into())) };
     match action {
-        Action::InstallPackages { packages } => machine.install(packages, archive),
+        Action::ChangePackages { run, steps, .. } => machine.change_packages(run, steps, archive),
         Action::PipReplace { site, requirements, .. } => machine.pip_replace(site, requirements, archive),
-        Action::PipInstall { site, requirements, .. } => machine.pip_install(site, requirements, archive),
+        Action::PipInstall { install } => machine.pip_run(install, archive),
         other => machine.perform(other),
     }
     .map_err(failed)
@@ -83,8 +83,17 @@ impl Machine {
                 }
                 Ok(())
             }
-            Action::UpdatePackageLists => Ok(()),
-            Action::RemovePackages { packages } => self.remove_packages(packages),
+            Action::UpdatePackageLists { .. } => {
+                self.update_lists();
+                Ok(())
+            }
+            Action::ConfigurePackages => {
+                self.packages
+                    .values_mut()
+                    .filter(|package| package.half)
+                    .for_each(|package| (package.half, package.installed) = (false, true));
+                Ok(())
+            }
             Action::HoldPackages { packages } => self.hold(packages, true),
             Action::UnholdPackages { packages } => self.hold(packages, false),
             Action::MakeVenv { path } => self.make_venv(path),
@@ -120,7 +129,7 @@ impl Machine {
             },
             Action::InstallOtr { path, sha256 } => self.install_otr(path, sha256),
             Action::Fetch { .. } | Action::KeepStore { .. } => Err("a copy between two hosts is done with give, take and keep".into()),
-            Action::InstallPackages { .. }
+            Action::ChangePackages { .. }
             | Action::PipInstall { .. }
             | Action::PipReplace { .. }
             | Action::BaseBackup { .. }

@@ -13,6 +13,7 @@ use crate::look::command::Answer;
 use crate::look::content::{Content, LIMIT, text_of};
 use crate::look::elsewhere::ElsewhereSight;
 use crate::look::folder::{Piece, What};
+use crate::look::pip::PipSight;
 use crate::look::{Folder, Look, SentinelSight, Sight, SightError};
 use crate::name::Mode;
 use crate::record::{Record, TAIL};
@@ -80,6 +81,8 @@ impl Machine {
                 Sight::Sums(self.sums_sight(directory))
             }
             Look::Folder(root) => Sight::Folder(self.folder(root)?),
+            Look::Apt(_) => return Err(SightError::Failed("the simulator does this with the world's archive".into())),
+            Look::Pip(_) => Sight::Pip(PipSight::Unknown("pip 20.3.4 cannot say".into())),
             Look::Origins(packages) => Sight::Origins(packages.iter().map(|(name, _)| (name.clone(), Default::default())).collect()),
             Look::System => Sight::System(self.system.clone()),
             Look::Bucket(_) => Sight::Bucket(BucketSight::Silent("no route (simulated)".into())),

@@ -46,6 +46,8 @@ pub struct Machine {
     pub accounts: Accounts,
     /// dpkg's list.
     pub packages: Packages,
+    /// When otr had the lists of packages fetched.
+    pub lists_fetched: Option<f64>,
     /// What debconf was answered.
     pub debconf: Answers,
     /// It is a NixOS, made of this.
@@ -58,6 +60,8 @@ pub struct Machine {
     pub starts: Vec<Start>,
     /// Modules of virtual environments by path; the system's under the empty one.
     pub python: BTreeMap<String, Modules>,
+    /// Modules of apt's whose files pip deleted.
+    pub deleted_by_pip: BTreeSet<String>,
     /// Where modules are from that are of no index.
     pub python_sources: BTreeMap<String, BTreeMap<String, Source>>,
     /// Ids, locales, time zone, kernel settings, limits.
@@ -118,12 +122,14 @@ impl Machine {
                 groups: BTreeSet::from(["root", "nogroup", "adm", "ssl-cert", "www-data"].map(str::to_owned)),
             },
             packages: Packages::new(),
+            lists_fetched: None,
             debconf: Answers::new(),
             nixos: None,
             files: Files::default(),
             units: BTreeMap::new(),
             starts: Vec::new(),
             python: BTreeMap::new(),
+            deleted_by_pip: BTreeSet::new(),
             python_sources: BTreeMap::new(),
             system: [("time zone", "Etc/UTC"), ("user odoo", "107")].map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             clusters: BTreeMap::new(),

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::machine::Machine;
-use crate::action::PackageVersion;
 use crate::look::Package;
+use crate::look::apt::{AptRun, AptSight, PackageVersion, Step};
 use crate::name::PackageName;
 
 /// What can be installed anywhere: Debian packages and Python modules.
@@ -78,11 +78,82 @@ impl Archive {
     }
 }
 
+/// A package, what it needs, and since which version: an older one makes apt remove it.
+const NEEDS_AT_LEAST: &[(&str, &str, &str)] = &[("git", "curl", "7.74.0-1.3+deb11u14")];
+
 type Done = Result<(), String>;
 
 impl Machine {
+    /// apt's simulation: what no source has is told apart, of the rest what would be done.
+    pub(super) fn simulate(&self, run: &AptRun, archive: &Archive) -> AptSight {
+        let has = |package: &PackageVersion| {
+            let versions = archive.packages.get(package.name.as_str());
+            versions.is_some_and(|versions| package.version.as_ref().is_none_or(|version| versions.contains(version)))
+        };
+        let (can, lacking): (Vec<_>, Vec<_>) = run.install.iter().cloned().partition(has);
+        let (mut after, mut archive) = (self.clone(), archive.clone());
+        after.disk_full = false;
+        let mut sight = AptSight {
+            lacking: lacking.iter().map(ToString::to_string).collect(),
+            fetched: self.lists_fetched.map(|at| (self.now - at) as u64),
+            ..AptSight::default()
+        };
+        if let Err(said) = after.change(&AptRun { install: can.clone(), remove: run.remove.clone() }, &mut archive) {
+            sight.impossible = can.iter().map(|package| (package.to_string(), said.clone())).collect();
+            return sight;
+        }
+        for (name, package) in &after.packages {
+            let before = self.packages.get(name).filter(|p| p.installed);
+            let from = before.map(|p| p.version.clone());
+            let to = package.installed.then(|| package.version.clone());
+            if from != to {
+                let age = |version: &Option<String>| archive.packages.get(name)?.iter().position(|other| Some(other) == version.as_ref());
+                if to.is_some() && age(&to) < age(&from) {
+                    sight.downgraded.insert(name.clone());
+                }
+                sight.steps.push(Step { name: name.clone(), from, to });
+            }
+        }
+        sight.steps.sort();
+        sight
+    }
+
+    /// `apt-get install` with `name-` for what goes, if it would still do these steps.
+    pub(super) fn change_packages(&mut self, run: &AptRun, steps: &[Step], archive: &mut Archive) -> Done {
+        let sight = self.simulate(run, archive);
+        match (sight.lacking.first(), sight.impossible.first()) {
+            (Some(lacking), _) => return Err(format!("E: '{lacking}' was not found")),
+            (None, Some((_, why))) => return Err(why.clone()),
+            (None, None) if sight.steps != steps => return Err("apt would by now do otherwise than was planned".into()),
+            (None, None) => {}
+        }
+        self.change(run, archive)
+    }
+
+    fn change(&mut self, run: &AptRun, archive: &mut Archive) -> Done {
+        self.install(&run.install, archive)?;
+        for name in &run.remove {
+            self.remove_one(name.as_str());
+        }
+        for (needing, needed, least) in NEEDS_AT_LEAST {
+            let age = |version: &str| archive.packages.get(*needed)?.iter().position(|other| other == version);
+            let old = self.packages.get(*needed).is_some_and(|p| p.installed && age(&p.version) < age(least));
+            // What was there before otr came may be older than any archive.
+            let asked = run.install.iter().any(|package| package.name.as_str() == *needed);
+            if old && asked && self.has_package(needing) {
+                self.remove_one(needing);
+            }
+        }
+        Ok(())
+    }
+
+    /// `apt-get update`.
+    pub(super) fn update_lists(&mut self) {
+        self.lists_fetched = Some(self.now);
+    }
+
     /// `apt-get install --allow-change-held-packages --allow-downgrades`: every request is
-    /// checked before the first package is touched, and a hold stays.
+    /// checked before the first package is touched, and what is changed is held no longer.
     pub(super) fn install(&mut self, packages: &[PackageVersion], archive: &mut Archive) -> Done {
         let mut wanted: Vec<(String, String, bool)> = Vec::new();
         for package in packages {
@@ -106,8 +177,8 @@ impl Machine {
             let old = self.packages.get(&name).cloned();
             let manual = manual || old.as_ref().is_some_and(|old| old.installed && old.manual);
             let changed = new(self, &name, &version);
-            let held = old.as_ref().is_some_and(|old| old.held);
-            self.packages.insert(name.clone(), Package { version, installed: true, held, manual });
+            let held = old.as_ref().is_some_and(|old| old.held) && !changed;
+            self.packages.insert(name.clone(), Package { version, installed: true, held, manual, half: false });
             if changed {
                 self.configure(&name, old.is_none_or(|old| !old.installed), archive)?;
             }
@@ -127,20 +198,7 @@ impl Machine {
         }
     }
 
-    /// `apt-get remove`: those that need them go too, configuration stays.
-    pub(super) fn remove_packages(&mut self, packages: &[PackageName]) -> Done {
-        for package in packages {
-            let name = package.as_str();
-            if self.packages.get(name).is_some_and(|p| p.installed && p.held) {
-                return Err("E: Held packages were changed and -y was used without --allow-change-held-packages.".into());
-            }
-        }
-        for package in packages {
-            self.remove_one(package.as_str());
-        }
-        Ok(())
-    }
-
+    /// Those that need it go too, configuration stays.
     fn remove_one(&mut self, name: &str) {
         if !self.has_package(name) {
             return;
@@ -184,19 +242,34 @@ mod tests {
     }
 
     #[test]
-    fn apt_refuses_what_it_cannot_do_and_keeps_holds() {
+    fn apt_refuses_what_it_cannot_do_and_loses_holds() {
         let (mut machine, mut archive) = (Machine::bare("erp1".parse().unwrap(), "10.77.0.11", 1e9), Archive::debian());
         assert!(machine.install(&[wish("tree"), wish("nonsense")], &mut archive).unwrap_err().contains("Unable to locate"));
         assert!(!machine.has_package("tree"), "all or nothing");
         machine.install(&[wish("curl=7.74.0-1.3+deb11u13"), wish("python3-pip")], &mut archive).unwrap();
         assert!(machine.packages["curl"].manual && !machine.packages["python3"].manual);
         machine.hold(&["curl".parse().unwrap()], true).unwrap();
-        assert!(machine.remove_packages(&["curl".parse().unwrap()]).unwrap_err().contains("Held"));
         machine.install(&[wish("curl")], &mut archive).unwrap();
-        assert_eq!((machine.packages["curl"].version.as_str(), machine.packages["curl"].held), ("7.74.0-1.3+deb11u14", true));
-        machine.remove_packages(&["python3".parse().unwrap()]).unwrap();
+        assert_eq!((machine.packages["curl"].version.as_str(), machine.packages["curl"].held), ("7.74.0-1.3+deb11u14", false));
+        machine.remove_one("python3");
         assert!(!machine.has_package("python3-pip") && machine.packages.contains_key("python3-pip"));
         assert!(machine.install(&[wish("curl=1")], &mut archive).unwrap_err().contains("was not found"));
+    }
+
+    #[test]
+    fn a_simulation_does_nothing_and_the_real_run_does_just_that() {
+        let (mut machine, mut archive) = (Machine::bare("erp1".parse().unwrap(), "10.77.0.11", 1e9), Archive::debian());
+        machine.install(&[wish("curl"), wish("git")], &mut archive).unwrap();
+        let run = AptRun { install: vec![wish("curl=7.74.0-1.3+deb11u13"), wish("vim=9")], remove: Vec::new() };
+        let sight = machine.simulate(&run, &archive);
+        let lines: Vec<String> = sight.steps.iter().map(Step::line).collect();
+        assert_eq!(lines, ["+ curl 7.74.0-1.3+deb11u13", "- git"]);
+        assert_eq!((sight.downgraded, sight.lacking), (["curl".to_owned()].into(), ["vim=9".to_owned()].into()));
+        assert!(machine.has_package("git"));
+        let run = AptRun { install: run.install[..1].to_vec(), ..run };
+        assert!(machine.change_packages(&run, &[], &mut archive).unwrap_err().contains("otherwise"));
+        machine.change_packages(&run, &sight.steps, &mut archive).unwrap();
+        assert!(!machine.has_package("git"));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::machine::Machine;
 use super::odoo::BUNDLES;
 use super::packages::Archive;
 use super::postgres::Database;
-use crate::action::PackageVersion;
 use crate::look::Package;
+use crate::look::apt::PackageVersion;
 use crate::name::HostName;
 
 /// When a simulated world begins: 14 June 2026, 08:00 UTC, in seconds since the epoch.
@@ -86,9 +86,10 @@ fn debian(name: HostName, address: &str) -> Machine {
         ("sudo", "1.9.5p2-3+deb11u2"),
         ("systemd", "247.3-7+deb11u7"),
     ] {
-        machine
-            .packages
-            .insert(package.into(), Package { version: version.into(), installed: true, held: false, manual: package != "libc6" });
+        machine.packages.insert(
+            package.into(),
+            Package { version: version.into(), installed: true, held: false, manual: package != "libc6", half: false },
+        );
     }
     let ssh = "[Service]\n[Install]\nWantedBy=multi-user.target\n";
     machine.files.write("/lib/systemd/system/ssh.service", ssh, ("root", "root", 0o644), BEGIN);

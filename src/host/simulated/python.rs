@@ -8,6 +8,7 @@ use pep440_rs::{Version, VersionSpecifiers};
 
 use super::machine::Machine;
 use super::packages::Archive;
+use crate::action::PipInstall;
 use crate::look::python::{Source, normalise};
 use crate::look::{PythonSight, Site};
 
@@ -47,7 +48,7 @@ impl Machine {
                 edited: BTreeMap::new(),
                 from_apt: FROM_APT
                     .iter()
-                    .filter(|(package, ..)| self.has_package(package))
+                    .filter(|(package, module, _)| self.has_package(package) && !self.deleted_by_pip.contains(*module))
                     .map(|(_, module, version)| ((*module).to_owned(), (*version).to_owned()))
                     .collect(),
             },
@@ -107,6 +108,25 @@ impl Machine {
                 self.python.get_mut(&place(site)).ok_or_else(|| format!("sh: 1: {}/bin/pip: not found", path.display()))
             }
         }
+    }
+
+    /// A run as otr asks for it. An unkind pip: what apt installed and another version is to take the
+    /// place of, it deletes, unless it is told to ignore it.
+    pub(super) fn pip_run(&mut self, install: &PipInstall, archive: &Archive) -> Done {
+        let sight = self.python_sight(&install.site);
+        let mut all = self.clone();
+        all.pip_install(&install.site, &install.requirements, archive)?;
+        for (name, version) in &all.python_sight(&install.site).modules {
+            let beneath = sight.from_apt.get(name).filter(|_| !sight.modules.contains_key(name));
+            let Some(beneath) = beneath.filter(|beneath| *beneath != version) else { continue };
+            if install.keep.iter().any(|line| *line == format!("{name}==={beneath}")) {
+                return Err(format!("ERROR: Cannot install {name}: The user requested (constraint) {name}==={beneath}"));
+            }
+            if !install.over.iter().any(|requirement| parse(requirement).is_ok_and(|(other, _)| other == *name)) {
+                self.deleted_by_pip.insert(name.clone());
+            }
+        }
+        self.pip_install(&install.site, &install.requirements, archive)
     }
 
     pub(super) fn pip_install(&mut self, site: &Site, requirements: &[String], archive: &Archive) -> Done {
@@ -169,7 +189,9 @@ mod tests {
         };
         assert!(install(&mut machine, &["redis"]).unwrap_err().contains("not found"));
         let mut packages = Archive::debian();
-        machine.install(&[crate::action::PackageVersion { name: "python3-pip".parse().unwrap(), version: None }], &mut packages).unwrap();
+        machine
+            .install(&[crate::look::apt::PackageVersion { name: "python3-pip".parse().unwrap(), version: None }], &mut packages)
+            .unwrap();
         install(&mut machine, &["Mangono.Addon_Redis-session-store==3.0.1", "phonenumbers~=8.12.0"]).unwrap();
         let modules = machine.python_sight(&Site::System).modules;
         assert_eq!((modules["redis"].as_str(), modules["phonenumbers"].as_str()), ("5.0.8", "8.12.57"));

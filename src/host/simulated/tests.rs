@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::action::{Attributes, PackageVersion, RedisServer, UnitVerb};
-use crate::look::{ClusterName, LoginPage, Receiver, RedisSight, Server, ServerSight, Sight, SightError};
+use crate::action::{Attributes, RedisServer, UnitVerb};
+use crate::look::apt::{AptRun, PackageVersion};
+use crate::look::{ClusterName, LoginPage, Receiver, RedisSight, Server, ServerSight, SightError};
 use crate::name::Mode;
 
 const STANDBY_CONF: &str = "primary_conninfo = 'host=10.77.0.11 port=5432 user=otr_repl application_name=otr_erp2 sslmode=require passfile=/var/lib/postgresql/.otr.pgpass connect_timeout=5'\nprimary_slot_name = 'otr_erp2'\n";
@@ -48,8 +49,12 @@ fn write(path: &str, text: &str, owner: &str) -> Action {
         attributes: Attributes { owner: owner.clone(), group: owner, mode: Mode(0o640) },
     }
 }
-fn install(names: &[&str]) -> Action {
-    Action::InstallPackages { packages: names.iter().map(|name| PackageVersion { name: name.parse().unwrap(), version: None }).collect() }
+/// What apt said it would do goes with it.
+fn install(world: &World, host: &HostName, names: &[&str]) -> Action {
+    let install = names.iter().map(|name| PackageVersion { name: name.parse().unwrap(), version: None }).collect();
+    let run = AptRun { install, remove: Vec::new() };
+    let Ok(Sight::Apt(sight)) = see(world, host, Look::Apt(run.clone())) else { panic!() };
+    Action::ChangePackages { run, steps: sight.steps, restarts: Vec::new() }
 }
 fn backup() -> Action {
     let conninfo = "host=10.77.0.11 port=5432 user=otr_repl sslmode=require passfile=/var/lib/postgresql/.otr.pgpass".into();
@@ -76,7 +81,7 @@ fn build(world: &World) -> Result<(), HostError> {
     let pgpass = "/var/lib/postgresql/.otr.pgpass";
     for action in [
         unit("odoo.service", UnitVerb::Mask),
-        install(&["odoo-14", "postgresql-13", "redis-server"]),
+        install(world, &erp2(), &["odoo-14", "postgresql-13", "redis-server"]),
         Action::MakeUpPassword { path: pgpass.into(), role: "otr_repl".parse().unwrap() },
     ] {
         act(world, &erp2(), &action)?;
@@ -290,7 +295,7 @@ fn rights_and_room_are_refused_in_words() {
     world.disk_full(&erp2());
     for action in [
         write("/etc/x", "x", "root"),
-        install(&["tree"]),
+        install(&world, &erp2(), &["tree"]),
         Action::AppendJournal { path: "/var/lib/otr/j".into(), line: "x".into(), rotates: false },
     ] {
         assert!(matches!(act(&world, &erp2(), &action), Err(HostError::Failed { .. })));

@@ -65,6 +65,8 @@ mod tests {
             hold: vec!["less".parse().unwrap()],
             remove: vec!["apache2".parse().unwrap()],
             clone: None,
+            sources: None,
+            allowed: Default::default(),
             nixos: [("fonts-inconsolata".parse().unwrap(), None), ("odoo-14".parse().unwrap(), Some("odoo".into()))].into(),
         }
     }

@@ -25,6 +25,7 @@ mod restarts;
 mod sentinel;
 mod session_servers;
 mod sessions;
+mod software;
 mod stage;
 mod standby;
 mod storage;
@@ -70,6 +71,7 @@ pub fn all() -> Vec<Chapter> {
         nineteen::chapter(),        // 27
         three::chapter(),           // 28
         restarts::chapter(),        // 29
+        software::bullseye(),       // 28
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
@@ -88,7 +90,7 @@ pub fn all() -> Vec<Chapter> {
     }
     // 23: each downloads a Debian of its own.
     if std::env::var_os("OTR_PAIR_NEWER").is_some() {
-        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm()]);
+        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm(), software::trixie()]);
     }
     chapters
 }
