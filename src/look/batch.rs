@@ -10,7 +10,8 @@ use std::path::Path;
 
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
-    accounts, addons, apt, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo, origins, packages, paths, pip, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
+    accounts, addons, apt, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo,
+    origins, packages, paths, pip, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 

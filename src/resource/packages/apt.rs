@@ -25,7 +25,7 @@ enum Way {
     /// The sources are not yet what they will be, or the lists may be too old to say what can be had.
     Fetch(Vec<String>),
     /// This can be done, and of the rest each is named.
-    Run { run: AptRun, sight: AptSight, lacking: Vec<String> },
+    Run { run: AptRun, sight: Box<AptSight>, lacking: Vec<String> },
 }
 
 impl Packages {
@@ -61,7 +61,7 @@ impl Packages {
         if self.sources_change(facts) {
             return Ok(Way::Fetch(foreign));
         }
-        let sight = facts.apt(&self.host, run)?.clone();
+        let sight = Box::new(facts.apt(&self.host, run)?.clone());
         let stale = sight.fetched.is_none_or(|seconds| seconds > FRESH);
         if stale && !(sight.lacking.is_empty() && sight.impossible.is_empty()) {
             return Ok(Way::Fetch(foreign));
@@ -229,7 +229,7 @@ impl Resource for Obtainable {
         let Ok(way) = self.0.way(&run, facts) else { return Ok(Decision::Holds) };
         match way {
             Way::Fetch(_) => Ok(Decision::waits("the package lists, which are fetched first")),
-            Way::Run { run: can, lacking, .. } if !lacking.is_empty() && !(can.is_empty() && self.0.needs(&run, &can, facts)?) => {
+            Way::Run { run: can, lacking, .. } if !(lacking.is_empty() || can.is_empty() && self.0.needs(&run, &can, facts)?) => {
                 Err(FactError::Refused(lacking.join("; ")))
             }
             Way::Run { .. } => Ok(Decision::Holds),

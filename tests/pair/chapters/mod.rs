@@ -72,6 +72,7 @@ pub fn all() -> Vec<Chapter> {
         three::chapter(),           // 28
         restarts::chapter(),        // 29
         software::bullseye(),       // 28
+        software::trixie(),         // 28
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
@@ -90,7 +91,7 @@ pub fn all() -> Vec<Chapter> {
     }
     // 23: each downloads a Debian of its own.
     if std::env::var_os("OTR_PAIR_NEWER").is_some() {
-        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm(), software::trixie()]);
+        chapters.extend([newer::valkey(), newer::redis(), newer::bookworm()]);
     }
     chapters
 }

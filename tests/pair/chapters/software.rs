@@ -40,15 +40,7 @@ apt-get -qq update
 "#;
 
 pub fn bullseye() -> Chapter {
-    chapter("software", Scene::Bare)
-}
-
-pub fn trixie() -> Chapter {
-    chapter("software_trixie", Scene::Newer("trixie"))
-}
-
-fn chapter(name: &'static str, scene: Scene) -> Chapter {
-    Chapter::new(name, scene)
+    Chapter::new("software", Scene::Bare)
         .step("the_machines_have_a_repository", built)
         .step("a_removal_needs_a_word_of_the_spec", removal)
         .step("a_held_package_stays_held_and_one_that_nobody_named_stays_as_it_is", held)
@@ -56,6 +48,16 @@ fn chapter(name: &'static str, scene: Scene) -> Chapter {
         .step("an_install_that_was_cut_off_is_finished_and_an_edited_file_stays", cut_off)
         .step("lists_that_are_old_are_fetched_and_a_lock_is_waited_for", stale)
         .step("what_cannot_be_had_is_named_once_and_keeps_nothing_waiting", lacking)
+        .step("pip_leaves_what_apt_owns", pip)
+        .step("only_what_python_finds_is_a_module", leftovers)
+}
+
+/// Where pip deletes what apt owns.
+pub fn trixie() -> Chapter {
+    Chapter::new("software_19", Scene::Newer("bare19"))
+        .step("the_machines_have_a_repository", built)
+        .step("a_removal_needs_a_word_of_the_spec", removal)
+        .step("an_install_that_was_cut_off_is_finished_and_an_edited_file_stays", cut_off)
         .step("pip_leaves_what_apt_owns", pip)
         .step("only_what_python_finds_is_a_module", leftovers)
 }
