@@ -71,8 +71,8 @@ pub fn all() -> Vec<Chapter> {
         nineteen::chapter(),        // 27
         three::chapter(),           // 28
         restarts::chapter(),        // 29
-        software::bullseye(),       // 28
-        software::trixie(),         // 28
+        software::bullseye(),       // 30
+        software::trixie(),         // 30
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {

@@ -1,4 +1,4 @@
-//! 28: what apt and pip would do besides is known before anything is done, and what nobody asked for
+//! 30: what apt and pip would do besides is known before anything is done, and what nobody asked for
 //! is refused. The packages are made here; on the hosts they stand in a repository of files.
 
 use anyhow::{Result, ensure};
