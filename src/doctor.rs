@@ -41,9 +41,16 @@ const SPARE: u64 = 1 << 30;
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     let of = |host: &HostName| {
         let server = cluster_at(spec, host).map(|at| Look::Server(at.cluster));
-        [Some(Look::Machine), Some(Look::Nixos), Some(Look::Packages), Some(vitals(spec, host)), server].into_iter().flatten()
+        let odoo = spec.odoo.as_ref().filter(|_| spec.role(host) == Role::Production);
+        let pages = odoo.into_iter().flat_map(|odoo| odoo.visits(spec.http_port(host)).into_iter().map(Look::LoginPage));
+        let unit = odoo.map(|odoo| Look::Unit(odoo.unit.clone()));
+        [Some(Look::Machine), Some(Look::Nixos), Some(Look::Packages), Some(vitals(spec, host)), server, unit]
+            .into_iter()
+            .flatten()
+            .chain(pages)
+            .collect::<Vec<_>>()
     };
-    spec.members().flat_map(|host| of(host).map(|look| (host.clone(), look)).collect::<Vec<_>>()).collect()
+    spec.members().flat_map(|host| of(host).into_iter().map(|look| (host.clone(), look)).collect::<Vec<_>>()).collect()
 }
 
 /// The disks, ports and databases of a host.
@@ -118,7 +125,7 @@ impl Patient<'_> {
                 findings.extend(self.room(seen));
                 findings.extend(self.ports(seen));
                 findings.extend(self.locales(seen));
-                findings.extend(self.first_byte(seen));
+                findings.extend(self.login_pages(seen, machine));
             }
             Err(error) => findings.push(self.bad("vitals", error.to_string(), "run the doctor again once the host is less busy")),
         }
@@ -296,17 +303,33 @@ impl Patient<'_> {
         findings
     }
 
-    fn first_byte(&self, seen: &Vitals) -> Option<Finding> {
-        self.spec.odoo.as_ref().filter(|_| !self.is_standby())?;
-        Some(match seen.first_byte {
-            None => self.bad("login page", "Odoo does not answer".into(), "see `journalctl -u` of its service on that host"),
-            Some(time) if time > FIRST_BYTE => self.bad(
-                "login page",
-                format!("first byte after {time} ms"),
-                "look at the load of the host, and at odoo.conf's workers and limits",
-            ),
-            Some(time) => self.well("login page", format!("first byte after {time} ms")),
-        })
+    /// Each database's login page as a browser gets it, and how soon it comes.
+    fn login_pages(&self, seen: &Vitals, machine: &Machine) -> Vec<Finding> {
+        let Some(odoo) = self.spec.odoo.as_ref().filter(|_| !self.is_standby()) else { return Vec::new() };
+        let mut findings = Vec::new();
+        if let Some(loops) = self.facts.unit(self.host, &odoo.unit).ok().and_then(|unit| unit.crash_loop(machine.uptime)) {
+            let remedy = format!("see `journalctl -u {}` and Odoo's log on that host", odoo.unit);
+            findings.push(self.bad("odoo", format!("{} {loops}", odoo.unit), &remedy));
+        }
+        for visit in odoo.visits(self.spec.http_port(self.host)) {
+            let of = visit.database.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            findings.push(match self.facts.login_page(self.host, &visit).map(|page| (page, page.trouble())) {
+                Err(error) => self.bad("login page", error.to_string(), "run the doctor again once the host is less busy"),
+                Ok((_, Some(why))) => {
+                    let remedy = format!("see `journalctl -u {}` and Odoo's log on that host", odoo.unit);
+                    self.bad("login page", format!("{of}{why}"), &remedy)
+                }
+                Ok((page, None)) => self.well("login page", format!("{of}{} on {}, {} assets", page.status, page.at, page.assets.len())),
+            });
+        }
+        findings.extend(seen.first_byte.map(|time| {
+            let told = format!("first byte after {time} ms");
+            match time > FIRST_BYTE {
+                true => self.bad("login page", told, "look at the load of the host, and at odoo.conf's workers and limits"),
+                false => self.well("login page", told),
+            }
+        }));
+        findings
     }
 }
 

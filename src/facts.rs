@@ -14,13 +14,14 @@ use crate::look::drill::{DrillLook, DrillSight};
 use crate::look::elsewhere::{Elsewhere, ElsewhereSight};
 use crate::look::life::{Answers as PortAnswers, Ask};
 use crate::look::memcached::MemcachedSight;
+use crate::look::odoo_reads::{Read, Reading};
 use crate::look::origins::Origin;
 use crate::look::paths::{Entry, Kind};
 use crate::look::pip::{PipRun, PipSight};
 use crate::look::{
     Attachments, Cluster, ClusterName, Folder, LoginPage, Look, Machine, MountSight, NixSystem, Packages, PathSight, PythonSight,
     RedisSight, Seen, SentinelSight, ServerSight, SessionPlace, SessionsSight, Sight, SightError, Site, StoreListing, Survey, TreeListing,
-    TreeSums, UnitSight, Vitals,
+    TreeSums, UnitSight, Visit, Vitals,
 };
 use crate::name::{DatabaseName, HostName, Mode, UnitName};
 use crate::record::Record;
@@ -279,7 +280,7 @@ impl Facts {
     );
     question!(
         /// Odoo's login page.
-        login_page(port: u16, database: Option<&DatabaseName>) -> LoginPage, LoginPage, Look::LoginPage { port, database: database.cloned() }
+        login_page(visit: &Visit) -> LoginPage, LoginPage, Look::LoginPage(visit.clone())
     );
     question!(
         /// Something of a drill's.
@@ -288,6 +289,10 @@ impl Facts {
     question!(
         /// Another machine's ports, asked from this one.
         life(ask: &Ask) -> PortAnswers, Life, Look::Life(ask.clone())
+    );
+    question!(
+        /// Whether Odoo reads a text.
+        odoo_reads(reading: &Reading) -> Read, OdooReads, Look::OdooReads(reading.clone())
     );
     question!(
         /// What a program of the spec's answers.

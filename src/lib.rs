@@ -43,7 +43,7 @@
 //! report   -> action compare draft drill name plan promote resource secret sessions status
 //! converge -> action facts fleet host look name plan report resource spec storage
 //! sync     -> action converge fleet look name plan report resource spec wanted
-//! promote  -> action converge epoch facts fleet guard history host look name plan record report resource spec wanted
+//! promote  -> action converge epoch facts fleet guard history host look name plan record report resource secret spec wanted
 //! drill    -> action converge facts fleet format history look name plan promote resource secret session spec wanted
 //! cli      -> name
 //! command  -> action cli compare converge doctor draft drill epoch facts filestore fleet format guard history host look name plan promote record report resource secret sessions spec status sync template wanted

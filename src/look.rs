@@ -28,6 +28,7 @@ pub mod memcached;
 pub mod mounts;
 pub mod nixos;
 pub mod odoo;
+pub mod odoo_reads;
 pub mod origins;
 pub mod packages;
 pub mod paths;
@@ -50,7 +51,7 @@ pub use folder::{Folder, Piece};
 pub use machine::Machine;
 pub use mounts::{MountSight, Mounted};
 pub use nixos::NixSystem;
-pub use odoo::{LoginPage, Probe};
+pub use odoo::{LoginPage, Probe, Visit};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
 pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
@@ -198,18 +199,15 @@ pub enum Look {
         helper: Option<String>,
     },
     /// Odoo's login page and every asset it names, asked for on the host itself.
-    LoginPage {
-        /// Odoo's HTTP port.
-        port: u16,
-        /// The database to log in to.
-        database: Option<DatabaseName>,
-    },
+    LoginPage(odoo::Visit),
     /// What a program of the spec's answers.
     Command(CommandLine),
     /// Something of a drill's.
     Drill(DrillLook),
     /// Another machine's ports, asked from this one.
     Life(life::Ask),
+    /// Whether Odoo reads a text as its configuration.
+    OdooReads(odoo_reads::Reading),
 }
 
 impl std::fmt::Display for Look {
@@ -251,8 +249,9 @@ impl std::fmt::Display for Look {
             Look::RedisElsewhere(at) => write!(f, "the Redis {}:{}", at.host, at.port),
             Look::Memcached(port) => write!(f, "memcached on port {port}"),
             Look::Sentinel { port, .. } => write!(f, "Sentinel on port {port}"),
-            Look::LoginPage { port, .. } => write!(f, "Odoo's login page on port {port}"),
+            Look::LoginPage(_) => f.write_str("Odoo's login page"),
             Look::Drill(look) => f.write_str(look.shown()),
+            Look::OdooReads(reading) => write!(f, "how Odoo reads {}", reading.config.display()),
             Look::Life(ask) => write!(f, "the ports of {}", ask.address),
             Look::Command(command) => write!(f, "the answer of `{}`", command.shown()),
         }
@@ -302,6 +301,7 @@ pub enum Sight {
     Command(command::Answer),
     Drill(DrillSight),
     Life(life::Answers),
+    OdooReads(odoo_reads::Read),
 }
 
 /// Why a thing was not seen. Never means that it is absent.

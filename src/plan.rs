@@ -6,6 +6,7 @@ use crate::resource::{Change, Decision, ResourceId, Wanted};
 pub mod check;
 pub mod interruption;
 pub mod life;
+pub mod ready;
 pub mod split;
 
 /// What is known about one resource.

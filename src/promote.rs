@@ -21,7 +21,7 @@ use crate::name::HostName;
 use crate::plan::life::Heard;
 use crate::plan::{Plan, Verdict};
 use crate::report::{Outcome, State};
-use crate::resource::Wanted;
+use crate::resource::{ResourceId, Wanted};
 use crate::spec::Spec;
 use crate::wanted::{Inputs, SERVICES, TIMERS, cluster_at, on};
 
@@ -34,6 +34,7 @@ pub mod life;
 pub mod loss;
 mod next;
 mod others;
+pub mod ready;
 pub mod rejoin;
 pub mod smoke;
 pub mod steps;
@@ -154,6 +155,8 @@ pub(crate) struct Progress {
     pub unled: Vec<(HostName, String)>,
     /// What both roles have alike was seen to be right on the new production.
     pub sound: bool,
+    /// What differs and cannot be settled, and was agreed to be left as it is.
+    pub left_alone: BTreeSet<ResourceId>,
 }
 
 /// Runs the steps.

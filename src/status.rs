@@ -1,6 +1,8 @@
 //! How the pair stands: what would be lost now, and whether a promotion could begin. Pure:
 //! made of facts alone.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::epoch::Epoch;
@@ -22,6 +24,7 @@ mod elsewhere;
 mod filestore;
 mod guard;
 mod memcached;
+mod obstacles;
 mod others;
 mod pause;
 mod postgres;
@@ -35,6 +38,7 @@ use filestore::filestore_status;
 pub use filestore::{FilestoreStatus, LostFile, second_looks, tell_apart};
 use guard::{guard, guard_file};
 pub use memcached::{MemcachedStatus, memcached_status};
+use obstacles::obstacles_of;
 pub use pause::{pause_looks, paused};
 pub use postgres::PostgresStatus;
 use postgres::postgres_status;
@@ -107,7 +111,7 @@ pub struct HostStatus {
     pub parted: Vec<String>,
     /// Odoo's service.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub odoo: Option<&'static str>,
+    pub odoo: Option<String>,
     /// Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisStatus>,
@@ -191,11 +195,14 @@ pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
 
 /// Reads the facts.
 pub fn status(spec: &Spec, facts: &Facts) -> Status {
-    with_signs(spec, facts, Vec::new())
+    with(spec, facts, Vec::new(), &Ahead::new())
 }
 
+/// What a promotion of each standby would run into.
+pub type Ahead = BTreeMap<HostName, Vec<String>>;
+
 /// Reads the facts; `signs` are those of a production that gives no answer.
-pub fn with_signs(spec: &Spec, facts: &Facts, signs: Vec<Sign>) -> Status {
+pub fn with(spec: &Spec, facts: &Facts, signs: Vec<Sign>, ahead: &Ahead) -> Status {
     let production = server(spec, facts, &spec.production);
     let hosts: Vec<HostStatus> = spec.machines().map(|host| host_status(spec, facts, host, production)).collect();
     let mut obstacles = Vec::new();
@@ -204,7 +211,15 @@ pub fn with_signs(spec: &Spec, facts: &Facts, signs: Vec<Sign>) -> Status {
         obstacles.push("the spec has no standby".into());
     }
     let silent = production.is_none() && cluster_at(spec, &spec.production).is_some();
-    let each: Vec<Vec<String>> = standbys.iter().map(|host| obstacles_of(host, silent && signs.is_empty())).collect();
+    let each: Vec<Vec<String>> = standbys
+        .iter()
+        .map(|host| {
+            let ahead = ahead.get(&host.host).filter(|_| host.error.is_none());
+            let mut found = obstacles_of(host, silent && signs.is_empty());
+            found.extend(ahead.into_iter().flatten().map(|what| format!("a promotion would stop half-way: {what}")));
+            found
+        })
+        .collect();
     let split = split_brain(spec, facts).map(|(_, words)| words);
     let stale_spec = stale(spec, facts).map(|newer| newer.words(&spec.production));
     obstacles.extend(split.clone().into_iter().chain(stale_spec.clone()));
@@ -301,13 +316,15 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     if let Some(odoo) = &spec.odoo {
         match facts.unit(host, &odoo.unit) {
             Ok(unit) => {
-                status.odoo = Some(match (unit.active, unit.failed, unit.enablement) {
+                let loops = facts.machine(host).ok().and_then(|machine| unit.crash_loop(machine.uptime));
+                let word = match (unit.active, unit.failed, unit.enablement) {
                     (true, ..) => "active",
                     (_, true, _) => "failed",
                     (.., Enablement::Masked) => "masked",
                     _ if unit.drop_ins.contains(&rest_file(&odoo.unit)) => "kept down",
                     _ => "inactive",
-                });
+                };
+                status.odoo = Some(loops.unwrap_or_else(|| word.to_owned()));
             }
             Err(error) => unseen.push(error.to_string()),
         }
@@ -340,43 +357,6 @@ fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
     let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
     let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
     recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
-}
-
-/// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
-fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
-    let name = &host.host;
-    if host.error.is_some() {
-        return vec![format!("{name} cannot be reached")];
-    }
-    let mut found: Vec<String> = host.unseen.iter().map(|unseen| format!("not seen: {unseen}")).collect();
-    found.extend(host.parted.clone());
-    found.extend(host.below.iter().map(|what| format!("{name} would shut down when promoted: {what}")));
-    match &host.postgresql {
-        Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),
-        Some(server) => {
-            if server.replay_paused {
-                found.push(format!("replay is paused on {name}: pg_promote would shut it down"));
-            }
-            if !silent && server.receiver.as_deref() != Some("streaming") {
-                found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));
-            }
-        }
-        None if host.unseen.is_empty() => {
-            found.push(format!("{name} has no copy of the database: the spec has no `replication:`"));
-        }
-        None => {}
-    }
-    // Where Sentinel moved the primary here, that is where it belongs.
-    let moved = |state| state == "primary" && host.sentinel.as_ref().is_some_and(|s| s.primary.as_deref() == Some(name.as_str()));
-    let linked = |redis: &&RedisStatus| moved(redis.state) || redis.state == "replica" && redis.link.as_deref() == Some("up");
-    if let Some(redis) = host.redis.as_ref().filter(|redis| !silent && !linked(redis)) {
-        found.push(format!(
-            "Redis on {name} is {}{}",
-            redis.state,
-            redis.link.as_ref().map(|link| format!(", its link is {link}")).unwrap_or_default()
-        ));
-    }
-    found
 }
 
 #[cfg(test)]

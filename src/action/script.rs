@@ -71,6 +71,11 @@ pub fn script(action: &Action) -> String {
             let unit = quote(unit.as_str());
             format!("systemctl unmask -- {unit}\nsystemctl unmask --runtime -- {unit}")
         }
+        Action::Unit { unit, verb: verb @ (UnitVerb::Start | UnitVerb::Restart) } => {
+            // Otherwise systemd goes on counting the failures before it: a service that is mended counts as one that is not.
+            let unit = quote(unit.as_str());
+            format!("systemctl reset-failed -- {unit} 2>/dev/null || :\nsystemctl {} -- {unit}", verb.as_str())
+        }
         Action::Unit { unit, verb } => format!("systemctl {} -- {}", verb.as_str(), quote(unit.as_str())),
         Action::ReloadPostgres { cluster } => sql(cluster, "postgres", &"SELECT pg_reload_conf();".into()),
         Action::SetReplicationRole { cluster, role, verifier } => {

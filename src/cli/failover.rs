@@ -31,6 +31,9 @@ pub struct PromoteArgs {
     /// Say that you know that this host has more than the one you promote
     #[arg(long, value_name = "HOST")]
     pub despite_better: Option<HostName>,
+    /// Go on though software or files differ in a way that cannot be settled; they are left as they are
+    #[arg(long)]
+    pub despite_drift: bool,
     /// State that this host is down, where that cannot be seen; it is put on record
     #[arg(long, value_name = "HOST")]
     pub production_is_down: Option<HostName>,

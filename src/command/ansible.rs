@@ -240,7 +240,7 @@ fn fleet(session: &Session, here: &HostName, wanted: &[Wanted]) -> Fleet {
 fn facts(session: &Session) -> Result<Answer> {
     let spec = &session.loaded.spec;
     let fleet = Fleet::open(session.connector.as_ref(), spec.machines());
-    let status = super::status::seen(&fleet, spec);
+    let status = super::status::seen(session, &fleet);
     let mut answer = Answer::unchanged(match status.ready {
         true => "ready to promote".to_owned(),
         false => format!("not ready to promote: {}", status.obstacles.join("; ")),

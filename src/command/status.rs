@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::{Exit, Session, locked, open_fleet, print};
+use super::{Exit, Ready, Session, locked, open_fleet, print};
 use crate::cli::Global;
 use crate::fleet::Fleet;
+use crate::name::HostName;
 use crate::plan::life::heard;
-use crate::promote::life;
-use crate::spec::Spec;
-use crate::status::{Status, looks, second_looks, status, tell_apart, with_signs};
+use crate::promote::{life, ready};
+use crate::status::{Status, looks, second_looks, tell_apart, with};
 
 pub fn run(global: &Global) -> Result<Exit> {
     let session = Session::open(global)?;
@@ -17,7 +17,7 @@ pub fn run(global: &Global) -> Result<Exit> {
         Ok(fleet) => fleet,
         Err((host, error)) => return locked(global, &host, &error),
     };
-    let mut status = seen(&fleet, spec);
+    let mut status = seen(&session, &fleet);
     let more = second_looks(spec, &status);
     if !more.is_empty() {
         tell_apart(spec, &mut status, &fleet.look(more));
@@ -29,13 +29,17 @@ pub fn run(global: &Global) -> Result<Exit> {
     Ok(if status.ready { Exit::Done } else { Exit::Failed })
 }
 
-/// Of a production that gives no answer the other hosts are asked.
-pub(super) fn seen(fleet: &Fleet, spec: &Spec) -> Status {
-    let facts = fleet.look(looks(spec));
-    let first = status(spec, &facts);
+/// Standbys are looked at as what a promotion would make of them, in the same trip; of a production that
+/// gives no answer the other hosts are asked.
+pub(super) fn seen(session: &Session, fleet: &Fleet) -> Status {
+    let spec = &session.loaded.spec;
+    let promoted: Vec<(&HostName, Ready)> =
+        spec.standbys().map(|standby| (standby, session.ready(spec.with_production(standby)))).collect();
+    let promoted = || promoted.iter().map(|(standby, ready)| (*standby, ready.inputs(session, true)));
+    let facts = fleet.look(looks(spec).into_iter().chain(promoted().flat_map(|(standby, inputs)| ready::looks(inputs, standby))));
+    let ahead = promoted().map(|(standby, inputs)| (standby.clone(), ready::obstacles(inputs, standby, &facts))).collect();
     let production = &spec.production;
-    if !first.production_silent || fleet.unreachable(production).is_none() {
-        return first;
-    }
-    with_signs(spec, &facts, life::seen(fleet, spec, production, &heard(spec, production, &facts), life::NEXT))
+    let silent = fleet.unreachable(production).is_some();
+    let signs = silent.then(|| life::seen(fleet, spec, production, &heard(spec, production, &facts), life::NEXT));
+    with(spec, &facts, signs.unwrap_or_default(), &ahead)
 }

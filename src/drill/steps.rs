@@ -107,12 +107,11 @@ fn login(drill: &Drill<'_>, progress: &mut Progress) -> Seen {
         let (start, now) = (at.duration_since(started).as_secs_f64(), at.elapsed().as_secs_f64());
         progress.answers.get_or_insert((start, now));
         let page = page.page.ok_or("no page; this is a bug in otr")?;
-        let broken: Vec<String> = page.assets.iter().filter(|a| a.status != 200).map(|a| format!("{} {}", a.status, a.path)).collect();
-        let assets = page.assets.len() - broken.len();
+        let assets = page.assets.iter().filter(|asset| asset.status == 200).count();
         let drilled = progress.of(database);
         (drilled.login, drilled.assets) = (page.status, assets);
-        if !broken.is_empty() {
-            return Err(format!("{} assets of {database}'s login page are broken: {}", broken.len(), broken.join(", ")));
+        if let Some(why) = page.trouble() {
+            return Err(format!("{database}: {why}"));
         }
     }
     let said = |d: &DatabaseDrill| format!("{}: login page 200, {} assets 200", d.database, d.assets);
@@ -141,7 +140,9 @@ fn answer(
             listened.get_or_insert(asked);
         }
         let status = seen.page.as_ref().map_or(0, |page| page.status);
-        if let (200, Some(listened)) = (status, listened) {
+        // Sent elsewhere, it has no database: that is an answer too.
+        let sent = seen.page.as_ref().is_some_and(|page| page.ended.is_some() || page.refused.is_some());
+        if let (true, Some(listened)) = (status == 200 || sent, listened) {
             return Ok((listened, (**seen).clone()));
         }
         // An error is an answer: Odoo loads a database at the first request, and a code that breaks stays broken.

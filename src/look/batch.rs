@@ -8,10 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{Look, Reply, Seen, Sight, SightError};
 use super::{
     accounts, addons, apt, bucket, command, content, debconf, elsewhere, filestore, folder, life, machine, memcached, mounts, nixos, odoo,
-    origins, packages, paths, pip, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
+    odoo_reads, origins, packages, paths, pip, postgres, python, quote, record, redis, sentinel, sessions, survey, system, units, vitals,
 };
 use crate::name::UnitName;
 
@@ -46,7 +49,7 @@ impl Question {
             Question::One(Look::Addons(_)) => 300,
             Question::One(Look::Attachments(..) | Look::LostBundles { .. }) => 300,
             Question::One(Look::Vitals { .. }) => 60,
-            Question::One(Look::LoginPage { .. }) => 180,
+            Question::One(Look::LoginPage(_)) => 180,
             Question::One(Look::Drill(look)) => look.limit(),
             Question::One(Look::Folder(_) | Look::Origins(_)) => 60,
             // It hashes what pip installed.
@@ -55,6 +58,14 @@ impl Question {
             // Its own limit is to end it first.
             Question::One(Look::Command(command)) => command.seconds + 10,
             _ => 20,
+        }
+    }
+
+    /// What its process reads, where that must not stand among its arguments; in base64.
+    fn input(&self) -> Option<String> {
+        match self {
+            Question::One(Look::OdooReads(reading)) => Some(STANDARD.encode(reading.text.expose())),
+            _ => None,
         }
     }
 
@@ -98,10 +109,11 @@ impl Question {
                 Look::Sentinel { port, name } => sentinel::script(*port, name),
                 Look::Sessions(place) => sessions::script(place),
                 Look::Mount { at, folder, helper } => mounts::script(at, folder.as_ref(), helper.as_deref()),
-                Look::LoginPage { port, database } => odoo::script(*port, database.as_ref()),
+                Look::LoginPage(visit) => odoo::script(visit),
                 Look::Command(command) => command::script(command),
                 Look::Drill(look) => look.script(),
                 Look::Life(ask) => life::script(ask),
+                Look::OdooReads(reading) => odoo_reads::script(reading),
             },
         }
     }
@@ -169,8 +181,9 @@ fn read_one(look: &Look, reply: &Reply, limit: u64) -> Result<Sight, SightError>
         Look::Sentinel { .. } => Sight::Sentinel(sentinel::read(reply, limit)?),
         Look::Sessions(_) => Sight::Sessions(sessions::read(reply, limit)?),
         Look::Mount { .. } => Sight::Mount(mounts::read(reply, limit)?),
-        Look::LoginPage { .. } => Sight::LoginPage(odoo::read(reply, limit)?),
+        Look::LoginPage(_) => Sight::LoginPage(odoo::read(reply, limit)?),
         Look::Drill(look) => Sight::Drill(look.read(reply, limit)?),
+        Look::OdooReads(_) => Sight::OdooReads(odoo_reads::read(reply, limit)?),
         Look::Life(_) => Sight::Life(life::read(reply, limit)?),
         Look::Command(_) => Sight::Command(command::read(reply, limit)?),
     })
@@ -202,9 +215,12 @@ pub fn program(questions: &[Question], word: &str) -> String {
     let mut program = String::from("export LC_ALL=C; cd /\n");
     for (n, question) in questions.iter().enumerate() {
         let (limit, script) = (question.limit(), quote(&question.script()));
+        // A here-document is written by the shell itself, so no argument list shows it.
+        let (input, text) = question.input().map_or(("</dev/null", String::new()), |text| ("<<\\END", format!("\n{text}\nEND\n")));
+        let (then, text) = if text.is_empty() { ("; ", text) } else { ("", text) };
         program.push_str(&format!(
             "printf '%s' '{word} {n}<'; printf '%s' '{word} {n}<' >&2\n\
-             timeout -k 2 {limit} sh -c {script} </dev/null; s=$?; printf '%s' \"{word} {n}>$s.\"; printf '%s' '{word} {n}>' >&2\n"
+             timeout -k 2 {limit} sh -c {script} {input}{then}{text}s=$?; printf '%s' \"{word} {n}>$s.\"; printf '%s' '{word} {n}>' >&2\n"
         ));
     }
     program.push_str(&format!("printf '%s' '{word} done'; printf '%s' '{word} done' >&2\n"));

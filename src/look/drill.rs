@@ -200,19 +200,29 @@ fn ground(cluster: &ClusterName, unit: &UnitName, place: &str) -> String {
          echo \"free$t$(df -Pk -- \"$p\" | awk 'NR == 2 {{ print $4 }}')\"\n\
          echo \"memory$t$(awk '/^MemAvailable:/ {{ print $2 }}' /proc/meminfo)\"\n\
          echo \"tablespaces$t$({psql} -c \"SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')\")\"\n\
-         u={}; case $u in *@*) n=${{u%%@*}}@.service;; *) n=$u;; esac; i=${{u#*@}}; i=${{i%.service}}\n\
-         e=; for d in /lib /usr/lib /usr/local/lib /run /etc; do for f in \"$d/systemd/system/$n\" \"$d/systemd/system/$n.d\"/*.conf \"$d/systemd/system/$u\" \"$d/systemd/system/$u.d\"/*.conf; do \
-         [ ! -f \"$f\" ] || e=$(printf '%s\\n' \"$e\"; sed -n 's/^ExecStart=//p' \"$f\" | sed \"s|%[iI]|$i|g\"); done; done\n\
+         {}\n\
          echo \"starts$t$(printf '%s\\n' \"$e\" | grep . | tail -n 1)\"\n\
          for c in systemd-run nsenter runuser python3 comm shuf sha1sum; do command -v $c >/dev/null || echo \"absent$t$c\"; done\n\
          echo end",
         quote(place),
-        quote(unit.as_str()),
+        exec_start(unit),
+    )
+}
+
+/// Leaves the `ExecStart=` lines of a unit's files in `$e`: systemctl shows none of a masked one.
+pub(super) fn exec_start(unit: &UnitName) -> String {
+    format!(
+        "u={}; case $u in *@*) n=${{u%%@*}}@.service;; *) n=$u;; esac; i=${{u#*@}}; i=${{i%.service}}\n\
+         e=; for d in /lib /usr/lib /usr/local/lib /run /etc; do for f in \"$d/systemd/system/$n\" \"$d/systemd/system/$n.d\"/*.conf \"$d/systemd/system/$u\" \"$d/systemd/system/$u.d\"/*.conf; do \
+         [ ! -f \"$f\" ] || e=$(printf '%s\\n' \"$e\"; sed -n 's/^ExecStart=//p' \"$f\" | sed \"s|%[iI]|$i|g\"); done; done",
+        quote(unit.as_str())
     )
 }
 
 fn drilled(unit: &str, log: &str, port: u16, database: &DatabaseName) -> String {
-    let page = quote(&odoo::script(port, Some(database)));
+    // It listens where it was told to; its unit is not asked, for this runs in its network.
+    let visit = odoo::Visit { unit: None, config: "/dev/null".into(), port, database: Some(database.clone()) };
+    let page = quote(&odoo::script(&visit));
     format!(
         "t=$(printf '\\t')\n\
          pid=$(systemctl show -p MainPID --value {unit})\n\

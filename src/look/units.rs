@@ -32,8 +32,27 @@ pub struct UnitSight {
     pub can_reload: bool,
     /// When a state of it last changed, seconds since boot: also at the end of a reload. 0 for never.
     pub changed: f64,
+    /// How often systemd started it again by itself, since somebody started it.
+    pub restarts: u32,
+    /// When its main process last started, seconds since boot; 0 for never.
+    pub started: f64,
     /// Its last reload failed, so it runs with what it had before.
     pub reload_failed: bool,
+}
+
+/// A service that systemd starts again and again is up for less than this, seconds.
+const STEADY: f64 = 15.0;
+/// Once or twice is a race at boot.
+const OFTEN: u32 = 3;
+
+impl UnitSight {
+    /// It does not stay up, in words: how often systemd started it again, and how long ago the last time.
+    pub fn crash_loop(&self, uptime: f64) -> Option<String> {
+        // While a condition is asked systemd has forgotten the last start, and has not yet made the next.
+        let since = if self.started > 0.0 { (uptime - self.started).max(0.0) } else { 0.0 };
+        (self.active && self.restarts >= OFTEN && since < STEADY)
+            .then(|| format!("does not stay up: systemd started it again {} times, the last time {since:.0} s ago", self.restarts))
+    }
 }
 
 /// `systemctl is-enabled`.
@@ -52,7 +71,7 @@ pub enum Enablement {
 }
 
 const PROPERTIES: &str = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,\
-     StateChangeTimestampMonotonic,DropInPaths,CanReload,ReloadResult,MainPID";
+     StateChangeTimestampMonotonic,ExecMainStartTimestampMonotonic,NRestarts,DropInPaths,CanReload,ReloadResult,MainPID";
 
 pub(super) fn script(units: &[&UnitName]) -> String {
     let list: Vec<String> = units.iter().map(|unit| quote(unit.as_str())).collect();
@@ -102,6 +121,9 @@ fn one(block: &str, unit: &UnitName) -> Result<UnitSight, SightError> {
         drop_ins: field("DropInPaths")?.split_whitespace().map(PathBuf::from).collect(),
         can_reload: field("CanReload")? == "yes",
         changed: micros("StateChangeTimestampMonotonic")?.unwrap_or(0.0),
+        // Only a service has them.
+        restarts: field("NRestarts").ok().and_then(|number| number.parse().ok()).unwrap_or(0),
+        started: field("ExecMainStartTimestampMonotonic").ok().and_then(|at| at.parse::<f64>().ok()).unwrap_or(0.0) / 1e6,
         reload_failed: field("ReloadResult").is_ok_and(|result| result != "success"),
     })
 }
@@ -114,6 +136,21 @@ mod tests {
 
     fn block(unit: &str, changes: &[(&str, &str)]) -> String {
         changes.iter().fold(BLOCK.replace("UNIT", unit), |text, (from, to)| text.replace(from, to))
+    }
+
+    #[test]
+    fn a_service_that_dies_after_each_start_is_a_loop_at_any_moment() {
+        let unit: UnitName = "odoo.service".parse().unwrap();
+        let sight = |state: &str, restarts: u32, started: f64| {
+            let text = block("odoo.service", &[("=inactive", &format!("={state}"))])
+                + &format!("NRestarts={restarts}\nExecMainStartTimestampMonotonic={}\n", started * 1e6);
+            read(&text, &[&unit])[0].clone().unwrap()
+        };
+        assert!(sight("active", 7, 99.5).crash_loop(100.0).is_some_and(|words| words.contains("again 7 times")));
+        assert!(sight("activating", 7, 0.0).crash_loop(100.0).is_some(), "between two starts");
+        for (state, restarts, started) in [("active", 1, 99.0), ("active", 7, 50.0), ("active", 0, 99.0), ("inactive", 7, 99.0)] {
+            assert_eq!(sight(state, restarts, started).crash_loop(100.0), None, "{state} {restarts} {started}");
+        }
     }
 
     #[test]

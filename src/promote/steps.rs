@@ -2,18 +2,16 @@
 
 use super::journal::Journal;
 use super::others::{self, REPOINT};
-use super::{Progress, Promotion, Verb, fence, loss, smoke};
+use super::{Progress, Promotion, Verb, fence, loss, ready, smoke};
 use crate::action::Action;
-use crate::converge::plan;
 use crate::epoch::Epoch;
 use crate::look::{CommandLine, Look};
 use crate::name::HostName;
-use crate::plan::Verdict;
 use crate::plan::check::may_change;
 use crate::plan::life::heard;
 use crate::resource::epoch::Raised;
 use crate::resource::postgres::settings::{below, five};
-use crate::resource::promotion::{Goal, LostBundles, Promotion as Wish};
+use crate::resource::promotion::{Goal, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
 use crate::wanted::{SERVICES, TIMERS, cluster_at, is_of_both_roles, on, own_spec, root_file, sentinels, serving, slot_of};
@@ -155,6 +153,9 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             // Until then where the data stands is seen anew: production may have gone on meanwhile.
             progress.before.clone_from(&open.before);
         }
+        if !progress.promoted {
+            ready::ahead(promotion, progress)?;
+        }
         return Ok(Some(format!("a promotion begun {} goes on", open.at)));
     }
     if !server.in_recovery {
@@ -185,10 +186,8 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     progress.left = Some(server.timeline);
     progress.seen = Some(loss::Position::of(server));
     let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
-    let unsound = unsound(promotion);
-    progress.sound = unsound.is_empty();
-    let drift = if unsound.is_empty() { String::new() } else { format!("; not as the spec says, and mended: {}", unsound.join(", ")) };
     let compared: String = compared.iter().map(|words| format!("; {words}")).collect();
+    let drift: String = ready::ahead(promotion, progress)?.into_iter().map(|drift| format!("; {drift}")).collect();
     Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{compared}{drift}")))
 }
 
@@ -301,17 +300,10 @@ fn prove_write(promotion: &Promotion<'_>, _: &mut Progress, _: &Journal<'_>) -> 
     Ok(Some("a row was written and read".into()))
 }
 
-fn bundles(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
-    let spec = promotion.inputs.spec;
-    let (Some(odoo), Some(at)) = (&spec.odoo, cluster_at(spec, promotion.host)) else { return Vec::new() };
-    odoo.databases
-        .iter()
-        .map(|database| {
-            let directory = odoo.data_dir.join("filestore").join(database.as_str());
-            let resource = LostBundles { at: at.clone(), database: database.clone(), directory };
-            Wanted { resource: Box::new(resource), needs: Vec::new() }
-        })
-        .collect()
+fn bundles(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
+    let mut wanted = ready::bundles(promotion.inputs, promotion.host);
+    wanted.retain(|wanted| !progress.left_alone.contains(&wanted.resource.id()));
+    wanted
 }
 
 /// What Odoo reads in its new role, and what both roles have alike unless it was seen to be right.
@@ -320,6 +312,7 @@ fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted
     let mut wanted = if progress.sound { Vec::new() } else { on(promotion.inputs, promotion.host) };
     wanted.retain(is_of_both_roles);
     wanted.extend(serving(promotion.inputs, promotion.host));
+    wanted.retain(|wanted| !progress.left_alone.contains(&wanted.resource.id()));
     // Sentinels that still watch the old primary would make the new one its replica within seconds.
     if !promotion.inputs.spec.sentinel_decides() {
         let reached = |wanted: &Wanted| promotion.fleet.unreachable(&wanted.resource.id().host).is_none();
@@ -328,19 +321,12 @@ fn production_mode(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted
     wanted
 }
 
-fn complete(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
+fn complete(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
     let mut wanted = on(promotion.inputs, promotion.host);
+    wanted.retain(|wanted| !progress.left_alone.contains(&wanted.resource.id()));
     let own = own_spec(promotion.inputs, promotion.host).filter(|_| promotion.verb != Verb::Rejoin);
     wanted.extend(own.map(|file| Wanted { resource: Box::new(file), needs: Vec::new() }));
     wanted
-}
-
-/// What both roles have alike holds on the new production; otherwise what does not.
-pub(super) fn unsound(promotion: &Promotion<'_>) -> Vec<String> {
-    let mut wanted = on(promotion.inputs, promotion.host);
-    wanted.retain(is_of_both_roles);
-    let plan = plan(promotion.fleet, &wanted);
-    plan.items.into_iter().filter(|item| item.verdict != Verdict::Holds).map(|item| item.id.to_string()).collect()
 }
 
 #[cfg(test)]

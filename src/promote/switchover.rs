@@ -8,9 +8,9 @@ use super::loss::Position;
 use super::others::{self, REPOINT, running};
 use super::steps::{
     CHECKPOINT, COMPLETE, EPOCH, PRODUCTION, SERVER, SMOKE, SNAPSHOT, Seen, Step, WRITE, changing, epoch, looking, position, raised, slots,
-    timers, unsound,
+    timers,
 };
-use super::{Progress, Promotion, look};
+use super::{Progress, Promotion, look, ready};
 use crate::action::Action;
 use crate::converge::plan;
 use crate::look::postgres::lsn_bytes;
@@ -111,7 +111,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     }
     progress.left = Some(new.timeline);
     progress.seen = Some(Position::of(new));
-    progress.sound = unsound(promotion).is_empty();
+    ready::ahead(promotion, progress)?;
     Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
 }
 

@@ -92,7 +92,7 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         let epoch = host.epoch.as_deref().unwrap_or("0: nothing was ever promoted");
         let _ = writeln!(out, "  Epoch       {epoch}, guard {}", host.guard.unwrap_or("not seen"));
     }
-    if let Some(odoo) = host.odoo {
+    if let Some(odoo) = &host.odoo {
         let _ = writeln!(out, "  Odoo        {odoo}");
     }
     if let Some(redis) = &host.redis {

@@ -189,6 +189,12 @@ impl Unit {
             }
         }
         actions.extend(last);
+        // What would be changed may be what mends it.
+        if let Some(loops) =
+            facts.machine(&self.host).ok().and_then(|machine| unit.crash_loop(machine.uptime)).filter(|_| differences.is_empty())
+        {
+            return Err(FactError::Refused(format!("{0} on {1} {loops}; see journalctl -u {0}", self.unit, self.host)));
+        }
         Ok(Decision::from_parts(differences, actions))
     }
 }

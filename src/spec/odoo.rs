@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CloneSpec, OptionValue};
+use crate::look::Visit;
 use crate::name::{DatabaseName, HostName, UnitName, Word};
 
 /// Odoo on every member of the pair.
@@ -78,6 +79,22 @@ pub struct Addons {
     /// Standbys take production's: files, links and whole checkouts; `ignore` names what is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clone: Option<CloneSpec>,
+}
+
+impl Odoo {
+    /// What a browser asks for, of each database.
+    pub fn visits(&self, port: u16) -> Vec<Visit> {
+        let visit = |database: Option<&DatabaseName>| Visit {
+            unit: Some(self.unit.clone()),
+            config: self.config.clone(),
+            port,
+            database: database.cloned(),
+        };
+        match self.databases.as_slice() {
+            [] => vec![visit(None)],
+            databases => databases.iter().map(|database| visit(Some(database))).collect(),
+        }
+    }
 }
 
 impl super::Spec {

@@ -47,3 +47,36 @@ fn a_server_that_runs_beside_its_unit_is_seen_from_the_standby() {
     let report = stage.promote(false);
     assert!(!report.promoted && failed(&report)[0].contains("all the same erp1 lives"), "{:#?}", failed(&report));
 }
+
+/// Nothing was begun: PostgreSQL is a standby as before, and the words are those that `status` has.
+fn hindered(about: &str, stage: &Stage, words: &str) {
+    stage.world.power_cut(&erp1());
+    let report = stage.promote(true);
+    let failed = failed(&report);
+    assert!(!report.promoted && failed[0].starts_with("preflight") && failed[0].contains(words), "{about}: {failed:#?}");
+    assert_eq!(stage.writes(&erp2()), Some(false), "{about}");
+    assert!(stage.world.actions().is_empty(), "{about}: {:?}", stage.world.actions());
+}
+
+#[test]
+fn what_stops_a_promotion_half_way_is_seen_before_it_begins() {
+    let converged = || {
+        let stage = Stage::converged();
+        stage.world.clear_actions();
+        stage
+    };
+    let stage = converged();
+    stage.world.mutate(&erp2(), |machine| {
+        let text = format!("{}workers = 0\n", machine.files.text("/etc/odoo/odoo.conf"));
+        let now = machine.now;
+        machine.files.write("/etc/odoo/odoo.conf", text, ("odoo", "odoo", 0o640), now);
+    });
+    hindered("a key that stands twice", &stage, "is not a file Odoo can read");
+
+    let stage = converged();
+    stage.world.mutate(&erp2(), |machine| machine.login = "root".into());
+    let mut wrong = stage.clone();
+    let many = otr::spec::OptionValue::Text("many".into());
+    wrong.spec.odoo.as_mut().unwrap().production.insert("workers".into(), many);
+    hindered("a value that Odoo refuses", &wrong, "Odoo would not start with it: option --workers");
+}

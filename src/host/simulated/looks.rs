@@ -98,12 +98,13 @@ impl Machine {
             Look::Sessions(place) => Sight::Sessions(self.sessions(place)?),
             Look::Mount { at, helper, .. } => Sight::Mount(self.mount_sight(at, helper.as_deref())),
             Look::Drill(_) => return Err(SightError::Failed("a simulated machine has no room for a drill".into())),
+            Look::OdooReads(reading) => Sight::OdooReads(self.odoo_reads(reading.text.expose())),
             Look::Life(ask) => Sight::Life(self.hears_of(ask)),
             Look::Command(command) => match self.call(command) {
                 (126 | 127, said) => return Err(SightError::Failed(said)),
                 (status, text) => Sight::Command(Answer { status, text }),
             },
-            Look::LoginPage { port, database } => Sight::LoginPage(self.login_page(*port, database.as_ref().map(|name| name.as_str()))),
+            Look::LoginPage(visit) => Sight::LoginPage(self.login_page(visit)),
         })
     }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::files::Node;
 use super::filestore::store_name;
 use super::machine::Machine;
-use crate::look::{Attachment, LoginPage, Probe};
+use crate::look::odoo_reads::Read;
+use crate::look::{Attachment, LoginPage, Probe, Visit};
 
 /// Its configuration file.
 pub const CONFIG: &str = "/etc/odoo/odoo.conf";
@@ -33,6 +34,25 @@ impl Machine {
         self.odoo_option("data_dir").unwrap_or("/var/lib/odoo/.local/share/Odoo").into()
     }
 
+    /// What its parser says of a text.
+    pub(super) fn odoo_reads(&self, text: &str) -> Read {
+        let mut options = std::collections::BTreeMap::new();
+        let mut section = "";
+        for line in text.lines().filter(|line| !line.starts_with([';', '#'])) {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = name;
+            } else if let Some((key, value)) = line.split_once('=').filter(|_| section == "options") {
+                let key = key.trim().to_lowercase();
+                if options.insert(key.clone(), value.trim()).is_some() {
+                    return Read::No(format!("option '{key}' in section 'options' already exists"));
+                }
+            }
+        }
+        let number = |name: &&str| options.get(*name).is_some_and(|value| *value != "False" && value.parse::<u32>().is_err());
+        let wrong = ["workers", "max_cron_threads", "http_port", "limit_time_cpu", "limit_time_real"].into_iter().find(number);
+        wrong.map_or(Read::Yes, |name| Read::No(format!("option --{name}: invalid integer value")))
+    }
+
     /// Where it serves.
     pub(super) fn odoo_port(&self) -> u16 {
         self.odoo_option("http_port").or(self.odoo_option("xmlrpc_port")).and_then(|port| port.parse().ok()).unwrap_or(8069)
@@ -52,10 +72,8 @@ impl Machine {
         if !readable {
             return Err("odoo: error: the config file /etc/odoo/odoo.conf doesn't exist or is not readable".into());
         }
-        for name in ["workers", "max_cron_threads", "http_port"] {
-            if let Some(value) = self.odoo_option(name).filter(|value| value.parse::<u32>().is_err()) {
-                return Err(format!("odoo: error: option --{name}: invalid integer value: '{value}'"));
-            }
+        if let Read::No(why) = self.odoo_reads(self.files.text(CONFIG)) {
+            return Err(format!("odoo: error: {why}"));
         }
         let (data, now) = (self.odoo_data(), self.now);
         self.files.make_parents(&data, ("odoo", "odoo", 0o755), now);
@@ -69,32 +87,38 @@ impl Machine {
     }
 
     /// What a browser on the host sees. Odoo makes bundles that have no row, as it is asked for the page.
-    pub(super) fn login_page(&mut self, port: u16, database: Option<&str>) -> LoginPage {
-        let nothing = |error: &str| LoginPage { status: 0, error: Some(error.into()), assets: Vec::new() };
+    pub(super) fn login_page(&mut self, visit: &Visit) -> LoginPage {
+        let at = format!("127.0.0.1:{}", self.odoo_port());
+        let nothing = |error: &str| LoginPage { error: Some(error.into()), at: at.clone(), ..LoginPage::default() };
         if !self.has_package("python3") {
             return nothing("no python3");
         }
-        if !self.is_active("odoo.service") || self.odoo_port() != port {
-            return nothing("<urlopen error [Errno 111] Connection refused>");
+        // Where its service listens is seen; without it only the port that was named is asked.
+        if !self.is_active("odoo.service") || (visit.unit.is_none() && self.odoo_port() != visit.port) {
+            return nothing("[Errno 111] Connection refused");
         }
         let Some((recovery, names)) = self.clusters.values().find_map(|cluster| {
             Some((cluster.server.as_ref()?.in_recovery, cluster.data.as_ref()?.content.databases.keys().cloned().collect::<Vec<_>>()))
         }) else {
-            return LoginPage { status: 500, error: None, assets: Vec::new() };
+            return LoginPage { status: 500, at, ..LoginPage::default() };
         };
-        let asked = database.or(self.odoo_option("db_name")).map(str::to_owned);
+        let asked = visit.database.as_ref().map(|name| name.as_str()).or(self.odoo_option("db_name")).map(str::to_owned);
         let name = match (asked, names.as_slice()) {
             (Some(name), _) => Some(name).filter(|name| names.contains(name)),
             (None, [one]) => Some(one.clone()),
             (None, _) => None,
         };
-        // Without a database of its own the request ends at the selector.
-        let Some(name) = name else { return LoginPage { status: 200, error: None, assets: Vec::new() } };
+        // Without a database of its own it sends everybody to the selector, which answers 200.
+        let Some(name) = name else {
+            return LoginPage { status: 303, ended: Some("/web/database/selector".into()), at, ..LoginPage::default() };
+        };
         if recovery {
-            return LoginPage { status: 500, error: None, assets: Vec::new() };
+            return LoginPage { status: 500, at, ..LoginPage::default() };
         }
         let assets = BUNDLES.iter().map(|bundle| self.bundle(&name, bundle)).collect();
-        LoginPage { status: 200, error: None, assets }
+        let websocket =
+            self.odoo_option("workers").filter(|workers| *workers != "0").map(|_| Probe { path: "port 8072".into(), status: 404 });
+        LoginPage { status: 200, assets, at, websocket, ..LoginPage::default() }
     }
 
     fn bundle(&mut self, database: &str, bundle: &str) -> Probe {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::action::{Attributes, RedisServer, UnitVerb};
 use crate::look::apt::{AptRun, PackageVersion};
-use crate::look::{ClusterName, LoginPage, Receiver, RedisSight, Server, ServerSight, SightError};
+use crate::look::{ClusterName, LoginPage, Receiver, RedisSight, Server, ServerSight, SightError, Visit};
 use crate::name::Mode;
 
 const STANDBY_CONF: &str = "primary_conninfo = 'host=10.77.0.11 port=5432 user=otr_repl application_name=otr_erp2 sslmode=require passfile=/var/lib/postgresql/.otr.pgpass connect_timeout=5'\nprimary_slot_name = 'otr_erp2'\n";
@@ -30,7 +30,11 @@ fn server(world: &World, host: &HostName) -> Server {
     }
 }
 fn login(world: &World, host: &HostName) -> LoginPage {
-    match see(world, host, Look::LoginPage { port: 8069, database: Some("acme".parse().unwrap()) }) {
+    match see(
+        world,
+        host,
+        Look::LoginPage(Visit { unit: None, config: "/etc/odoo/odoo.conf".into(), port: 8069, database: Some("acme".parse().unwrap()) }),
+    ) {
         Ok(Sight::LoginPage(page)) => page,
         other => panic!("{other:?}"),
     }

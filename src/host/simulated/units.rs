@@ -30,6 +30,8 @@ pub struct UnitState {
     pub pid: u32,
     /// When its state last changed, also by a reload; seconds since boot.
     pub changed: f64,
+    /// How often systemd started it again by itself.
+    pub restarts: u32,
     /// The definition systemd has read.
     pub loaded: Option<Definition>,
 }
@@ -125,6 +127,8 @@ impl Machine {
             drop_ins: self.drop_ins(unit),
             can_reload: self.can_reload(unit),
             changed: state.changed,
+            restarts: state.restarts,
+            started: state.active_since.unwrap_or(0.0),
             reload_failed: false,
         }
     }

@@ -44,6 +44,8 @@ pub fn all() -> Vec<Chapter> {
         tamper::chapter(),          // 4
         power_cut::chapter(),       // 5
         life::signs(),              // 5
+        life::ready(),              // 5
+        life::unwell(),             // 5
         bare::chapter(),            // 6
         observe::chapter(),         // 7
         own_controller::chapter(),  // 8
