@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::{Cli, Global, Selection, Verb};
 use crate::fleet::Fleet;
 use crate::host::connect::Connector;
+use crate::host::here::{Here, Hinting, find};
 use crate::host::{Connect, HostError};
 use crate::name::HostName;
 use crate::plan::split;
@@ -106,6 +107,8 @@ pub(crate) struct Session {
     pub templates: Templates,
     pub connector: Box<dyn Connect>,
     pub program: Program,
+    /// The host otr runs on, where it is one.
+    pub here: Option<HostName>,
 }
 
 /// A spec with its files rendered for the roles it says.
@@ -130,11 +133,23 @@ impl Session {
         if let Some(here) = &global.here {
             anyhow::ensure!(loaded.spec.hosts.contains_key(here), "--here {here}: the spec has no such host");
         }
-        let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: global.here.clone() };
+        let found = if global.here.is_some() { Here::Elsewhere } else { find(&loaded.spec) };
+        let here = match &found {
+            Here::Is(host) => {
+                eprintln!("this machine is {host}, by its address and what otr wrote here: it is not asked over SSH");
+                Some(host.clone())
+            }
+            _ => global.here.clone(),
+        };
+        let connector = Connector { hosts: loaded.spec.hosts.clone(), accept_new: global.accept_new, here: here.clone() };
+        let connector: Box<dyn Connect> = match found {
+            Here::Perhaps(perhaps) => Box::new(Hinting { connector, perhaps }),
+            _ => Box::new(connector),
+        };
         let templates = Templates::new(&loaded.directory);
         let sha256 = own_digest();
         let program = Program { sha256, architecture: std::env::consts::ARCH };
-        Ok(Self { loaded, secrets, templates, connector: Box::new(connector), program })
+        Ok(Self { loaded, secrets, templates, connector, program, here })
     }
 
     /// The spec as it is, or as it will be after a promotion.

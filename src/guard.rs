@@ -137,7 +137,10 @@ pub fn decide(question: &Question<'_>) -> Verdict {
         let Some(Answer { epoch, .. }) = answer else { continue };
         // A higher one that names this host was raised for it, and was cut off before it was told.
         if epoch.number > own.number && epoch.production.as_ref() != Some(me) {
-            return Verdict::Refuse(format!("{peer} has epoch {epoch}, {me} has {own}: it was promoted meanwhile; `otr rejoin {me}`"));
+            let promoted = epoch.production.as_ref().unwrap_or(peer);
+            return Verdict::Refuse(format!(
+                "{peer} has epoch {epoch}, {me} has {own}: {promoted} was promoted meanwhile; `otr rejoin {me}`"
+            ));
         }
         if epoch.number == own.number && epoch.production != own.production {
             return Verdict::Refuse(format!("{peer} claims epoch {epoch} too, {me} has {own}: a person must name the survivor"));

@@ -13,6 +13,7 @@ use crate::look::{Look, Reply, Seen};
 use crate::name::HostName;
 
 pub mod connect;
+pub mod here;
 pub mod local;
 pub mod openssh;
 pub mod process;

@@ -248,6 +248,64 @@ fn a_refused_login_says_what_was_tried() {
     assert!(refused.contains("127.0.0.1:1 refuses the connection") && begin.elapsed() < Duration::from_secs(2), "{refused}");
 }
 
+/// A listener whose queue is full: the kernel drops whoever knocks, as a firewall does.
+fn full() -> (std::os::fd::OwnedFd, u16, Vec<std::net::TcpStream>) {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    listen(&socket, 0).unwrap();
+    let address: std::net::SocketAddr = getsockname(&socket).unwrap().try_into().unwrap();
+    let short = Duration::from_millis(100);
+    let queue = std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, short).ok()).take(8).collect();
+    (socket, address.port(), queue)
+}
+
+#[test]
+fn an_address_that_drops_packets_costs_a_second() {
+    let (_listener, port, _queue) = full();
+    let begun = Instant::now();
+    let why = why(connect(json!({ "address": "127.0.0.1", "port": port, "user": "x" }), false));
+    assert!(why.contains("does not answer within 1.2 s: down, or behind a firewall"), "{why}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// The first packet is lost, as on a busy machine or a poor line: it is asked again before the kernel would.
+#[test]
+fn a_machine_that_misses_the_first_packet_is_reached() {
+    let (listener, port, queue) = full();
+    let listener = std::net::TcpListener::from(listener);
+    let server = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(400));
+        drop(queue);
+        for stream in listener.incoming() {
+            use std::io::Write;
+            let _ = stream.unwrap().write_all(b"Exceeded MaxStartups\r\n");
+        }
+    });
+    let begun = Instant::now();
+    let why = why(connect(json!({ "address": "127.0.0.1", "port": port, "user": "x" }), false));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(why.contains("turns this machine away for now"), "{why}");
+    drop(server);
+}
+
+/// sshd under PerSourcePenalties or MaxStartups.
+#[test]
+fn a_server_that_lets_nobody_in_now_is_alive() {
+    use std::io::Write;
+    for (words, alive) in [("Not allowed at this time\r\n", true), ("", false), ("HTTP/1.1 400 Bad Request\r\n", true)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let _ = stream.write_all(words.as_bytes());
+        });
+        let why = why(connect(json!({ "address": "127.0.0.1", "port": port, "user": "x" }), false));
+        server.join().unwrap();
+        assert_eq!(why.contains("turns this machine away for now") && why.contains(words.trim()), alive, "{words:?}: {why}");
+    }
+}
+
 #[test]
 fn a_live_agent_lets_in() {
     let Some(server) = Server::start() else { return };

@@ -86,7 +86,8 @@ impl Stage {
         let loaded =
             Loaded { spec, path: "specs/acme.yaml".into(), text: SPEC.to_owned(), tree, directory: directory.clone(), notes: Vec::new() };
         let program = Program { sha256: Ok("0".repeat(64)), architecture: "x86_64" };
-        let session = Session { loaded, secrets, templates: Templates::new(&directory), connector: Box::new(world.clone()), program };
+        let session =
+            Session { loaded, secrets, templates: Templates::new(&directory), connector: Box::new(world.clone()), program, here: None };
         Ok(Self { world, session, old, new })
     }
 

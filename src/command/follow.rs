@@ -31,7 +31,7 @@ const RECONCILE: Duration = Duration::from_secs(3600);
 pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
     let session = Session::open(global)?;
     let spec = &session.loaded.spec;
-    let here = global.here.clone().or_else(|| spec.standbys().find(|host| spec.hosts.get(*host).is_some_and(|h| h.is_local())).cloned());
+    let here = session.here.clone().or_else(|| spec.standbys().find(|host| spec.hosts.get(*host).is_some_and(|h| h.is_local())).cloned());
     let here = here.context("--follow runs on the standby itself: say which host this is with --here HOST")?;
     if here == spec.production {
         println!("{here} is production: there is nothing to follow");

@@ -50,7 +50,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &SyncArgs) -> Resul
     );
     // On this very host this very program does the work, wherever it lies.
     let is_here =
-        |host: &crate::name::HostName| global.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
+        |host: &crate::name::HostName| session.here.as_ref() == Some(host) || ready.spec.hosts.get(host).is_some_and(|h| h.is_local());
     wanted.retain(|w| w.resource.id().kind != Kind::File || !is_here(&w.resource.id().host));
     let fleet = match open_fleet(session, &ready.spec, None) {
         Ok(fleet) => fleet,

@@ -88,3 +88,14 @@ fn roles_are_read_from_configuration() {
     assert_eq!(config.data_directory("#data_directory = '/a'\ndata_directory = '/srv/pg'\t# here\n"), std::path::Path::new("/srv/pg"));
     assert_eq!(config.data_directory(""), config.data);
 }
+
+/// A third host tells of a promotion that was not its own.
+#[test]
+fn who_was_promoted_is_named_and_not_who_tells_it() {
+    let (me, own) = (host("erp1"), epoch(0, "-"));
+    let peers = [(host("erp3"), Some(Answer { epoch: epoch(5, "erp2"), role: DiskRole::Standby }))];
+    let policy = BootWithoutPeer::Wait;
+    let question = Question { me: &me, service: Service::Data, own: &own, role: DiskRole::Primary, peers: &peers, policy, ran: false };
+    let Verdict::Refuse(why) = decide(&question) else { panic!("it may start") };
+    assert!(why.contains("erp2 was promoted meanwhile"), "{why}");
+}

@@ -49,7 +49,7 @@ pub fn open(spec: &HostSpec, accept_new: bool) -> Shell {
 fn arguments(spec: &HostSpec, accept_new: bool) -> Vec<String> {
     let mut list: Vec<String> = ["-T", "-a", "-x"].map(String::from).to_vec();
     let mut option = |text: String| list.extend(["-o".to_owned(), text]);
-    for text in ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4", "ConnectTimeout=10", "ControlPath=none"] {
+    for text in ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4", "ConnectTimeout=4", "ControlPath=none"] {
         option(text.into());
     }
     option(format!("StrictHostKeyChecking={}", if accept_new { "accept-new" } else { "yes" }));

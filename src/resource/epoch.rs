@@ -83,9 +83,10 @@ impl Resource for Agreed {
             )));
         }
         if is.number > right.number {
+            let promoted = is.production.as_ref().unwrap_or(host);
             return Err(FactError::Refused(format!(
-                "{host} has epoch {is}, above {production}'s {right}: a promotion was begun or done. \
-                 Correct `production:`, or finish it: `otr promote {host}`"
+                "{host} has epoch {is}, above {production}'s {right}: a promotion of {promoted} was begun or done. \
+                 Write `production: {promoted}`, or finish it: `otr promote {promoted}`"
             )));
         }
         Ok(if is == right { Decision::Holds } else { write(&self.installation, &is, &right, &self.attributes) })

@@ -38,6 +38,8 @@ pub struct Redis {
     pub settings: BTreeMap<String, Result<Text, SecretError>>,
     /// On a standby: production, and its port.
     pub follows: Option<(Reach, u16)>,
+    /// The spec sets up replication; without that one that follows already goes on.
+    pub replicates: bool,
     /// The memory limit; a share is one of what the host has.
     pub maxmemory: Option<Memory>,
     /// The other members: an empty replica is not promoted while one of them has the keys.

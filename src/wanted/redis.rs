@@ -29,7 +29,7 @@ pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     let production = list.spec().production.clone();
     let others: Vec<HostName> = list.spec().members().filter(|host| *host != list.host).cloned().collect();
     let said = list.spec().hosts.get(&production).and_then(|host| host.reached_at()).map(str::to_owned);
-    let follows = (list.role == Role::Standby && redis.password.is_some()).then_some((Reach { host: production, said }, redis.port));
+    let follows = (list.role == Role::Standby).then_some((Reach { host: production, said }, redis.port));
     let resource = Redis {
         host: list.host.clone(),
         server: RedisServer { config: redis.config(), port: redis.port },
@@ -38,6 +38,7 @@ pub fn server(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         settings: settings(list, &redis),
         maxmemory: redis.maxmemory,
         follows,
+        replicates: redis.password.is_some(),
         others,
         sentinel: list.spec().sentinel_decides().then(|| sentinel::watch(list.spec())),
         promoting: list.inputs.promoting,

@@ -140,3 +140,26 @@ fn a_switchover_takes_the_third_along() {
         follows(&stage, &host, &erp2());
     }
 }
+
+/// A message that names a role names the host that has it, also where a third one tells of it.
+#[test]
+fn who_was_promoted_is_named_and_not_who_tells_it() {
+    let stage = TRIO.fork();
+    stage.world.mutate(&erp3(), |m| {
+        let now = m.tick();
+        m.files.write("/var/lib/otr/epoch-acme", "1900000000 erp2\n", ("root", "root", 0o644), now);
+    });
+    let open = stage.open();
+    let Verdict::Refused(why) = &open["erp3 epoch acme"] else { panic!("{open:#?}") };
+    assert!(why.contains("`otr promote erp2`") && !why.contains("promote erp3"), "{why}");
+}
+
+/// A replica that somebody set up without a password in the spec is a standby's all the same.
+#[test]
+fn a_replica_that_the_spec_does_not_speak_of_is_no_production() {
+    let mut stage = TRIO.fork();
+    stage.spec.redis.as_mut().unwrap().password = None;
+    for (name, verdict) in stage.open() {
+        assert!(!name.starts_with("erp2 redis") && !name.starts_with("erp3 redis"), "{name}: {verdict:?}");
+    }
+}

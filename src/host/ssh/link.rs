@@ -1,9 +1,9 @@
 //! One SSH connection: made, its machine identified, logged in, kept alive, given up in time.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,12 @@ use super::proxy::{self, Proxied};
 use super::{auth, shut, unreachable};
 use crate::host::HostError;
 
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long a machine may take to its first packet. A living one answers from its kernel, however busy
+/// it is, within the time of the way there and back; on the slowest ways that is 0.7 s.
+const CONNECT: Duration = Duration::from_millis(1200);
+/// When it is asked once more, for the first packet may be lost: the kernel itself asks again only after a
+/// whole second. Later than a living one answers, so that it sees one connection.
+const AGAIN: Duration = Duration::from_millis(600);
 /// An agent may ask its owner for a touch.
 const LOGIN_MS: u32 = 30_000;
 const HANDSHAKE_MS: u32 = 15_000;
@@ -30,7 +35,7 @@ const SHARED: Duration = Duration::from_millis(100);
 /// Nobody used it for so long.
 const IDLE: Duration = Duration::from_secs(2);
 /// LIBSSH2_ERROR_EAGAIN.
-const AGAIN: ssh2::ErrorCode = ssh2::ErrorCode::Session(-37);
+const WOULD_BLOCK: ssh2::ErrorCode = ssh2::ErrorCode::Session(-37);
 /// With an AES instruction set, GCM is the fastest libssh2 has.
 const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 
@@ -133,7 +138,7 @@ impl Link {
             BlockDirections::Outbound | BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
             _ => PollFlags::IN,
         };
-        let shared = self.channels.load(std::sync::atomic::Ordering::Relaxed) > 1;
+        let shared = self.channels.load(Ordering::Relaxed) > 1;
         let patience = until.saturating_duration_since(now).min(if shared { SHARED } else { Duration::from_secs(1) });
         let patience = Timespec { tv_sec: patience.as_secs().try_into().unwrap_or(1), tv_nsec: patience.subsec_nanos().into() };
         // sshd holds a small answer back until the one before is acknowledged, which this kernel
@@ -165,7 +170,7 @@ impl Link {
         loop {
             match attempt() {
                 Ok(value) => return Ok(value),
-                Err(e) if e.code() == AGAIN && Instant::now() < until => self.wait(until)?,
+                Err(e) if e.code() == WOULD_BLOCK && Instant::now() < until => self.wait(until)?,
                 Err(e) => return Err(format!("{}{}", words(&e), self.proxy_said())),
             }
         }
@@ -225,7 +230,7 @@ fn dial(settings: &Settings) -> Result<TcpStream, String> {
         .collect();
     let mut last = format!("the name {host} has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT) {
+        match reach(address) {
             Ok(stream) => {
                 // Small programs, waited for: never held back. A failure costs time only.
                 let _ = stream.set_nodelay(true);
@@ -236,13 +241,41 @@ fn dial(settings: &Settings) -> Result<TcpStream, String> {
                 last = match e.kind() {
                     std::io::ErrorKind::ConnectionRefused => format!("{address} refuses the connection: no sshd there, or on another port"),
                     std::io::ErrorKind::TimedOut => {
-                        format!("{address} does not answer within {} s: down, or behind a firewall", CONNECT.as_secs())
+                        format!("{address} does not answer within {} s: down, or behind a firewall", CONNECT.as_secs_f64())
                     }
                     std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
                         format!("there is no way to {address}: {e}")
                     }
                     _ => format!("{address}: {e}"),
                 }
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Connects; the first of two attempts that is answered counts, also with a refusal.
+fn reach(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let answered = Arc::new(AtomicBool::new(false));
+    for wait in [Duration::ZERO, AGAIN] {
+        let (tell, answered) = (tell.clone(), answered.clone());
+        std::thread::spawn(move || {
+            std::thread::sleep(wait);
+            if !answered.load(Ordering::SeqCst) {
+                // Nobody listens once the other was answered.
+                let _ = tell.send(TcpStream::connect_timeout(&address, CONNECT.saturating_sub(wait)));
+            }
+        });
+    }
+    drop(tell);
+    let mut last = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    for result in told {
+        match result {
+            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => last = e,
+            result => {
+                answered.store(true, Ordering::SeqCst);
+                return result;
             }
         }
     }

@@ -72,7 +72,7 @@ fn command(settings: &Settings, proxy: &Proxy, accept_new: bool) -> Command {
         Proxy::Jump(hops) => hops,
     };
     let mut command = Command::new("ssh");
-    command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ControlPath=none"]);
+    command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=4", "-o", "ControlPath=none"]);
     command.arg("-o").arg(format!("StrictHostKeyChecking={}", if accept_new { "accept-new" } else { "yes" }));
     if let Some(path) = &settings.config {
         command.arg("-F").arg(path);

@@ -29,7 +29,10 @@ impl Redis {
             let primary = (!watch.is(&self.host, address)).then(|| (address.to_owned(), port));
             return Ok(Place { primary, by_sentinel: true });
         }
-        let primary = self.follows.as_ref().map(|(reach, port)| Ok::<_, FactError>((reach.address(facts)?, *port))).transpose()?;
+        let follows =
+            || facts.redis(&self.host, &self.server.config, self.server.port).is_ok_and(|sight| sight.info("role") == Some("slave"));
+        let primary = self.follows.as_ref().filter(|_| self.replicates || follows());
+        let primary = primary.map(|(reach, port)| Ok::<_, FactError>((reach.address(facts)?, *port))).transpose()?;
         Ok(Place { primary, by_sentinel: false })
     }
 

@@ -163,6 +163,7 @@ fn server(standby: bool, promoting: bool) -> Redis {
         settings: BTreeMap::new(),
         maxmemory: None,
         follows: standby.then_some((production, 6379)),
+        replicates: true,
         others: vec![name("erp1")],
         sentinel: Some(watch()),
         promoting,
