@@ -168,6 +168,11 @@ pub fn directive(option: &str) -> Option<String> {
     })
 }
 
+/// The name of the unit that mounts a path at its first access.
+pub fn automount(at: &Path) -> String {
+    unit(at).replace(".mount", ".automount")
+}
+
 /// The name of the unit that mounts a path (systemd-escape --path).
 pub fn unit(at: &Path) -> String {
     let text = at.to_string_lossy();

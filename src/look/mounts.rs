@@ -82,7 +82,13 @@ pub(super) fn script(at: &Path, folder: Option<&PathBuf>, helper: Option<&str>) 
     let (answers, ended) = (answers(&at, 5), ended(&at));
     format!(
         r#"{helper}
-line=$(findmnt -n -r -M {at} -o SOURCE,FSTYPE,OPTIONS | tail -n 1)
+table() {{ findmnt -n -r -M {at} -o SOURCE,FSTYPE,OPTIONS | tail -n 1; }}
+line=$(table)
+# An automount is the mount, waiting: whoever looks in makes it mount.
+case $line in *' autofs '*)
+{answers}
+  line=$(table);;
+esac
 if [ -n "$line" ]; then
   echo "mounted $line"
   source=${{line%% *}}

@@ -58,7 +58,7 @@ pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
     });
     let fstab = Fstab { host: list.host.clone(), attributes: attributes(0o644), lines: lines.collect() };
     let fstab = list.add(fstab, software);
-    let mut needed = Vec::new();
+    let (mut needed, mut guarded) = (Vec::new(), Vec::new());
     for (mount, options) in all {
         let mut needs = [software, std::slice::from_ref(&fstab)].concat();
         for (path, content) in &mount.credentials {
@@ -66,7 +66,10 @@ pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
             let file = File { host: list.host.clone(), path: PathBuf::from(path), content, attributes: attributes(0o600) };
             needs.push(list.add(file, software));
         }
-        let Ok(name) = unit(&mount.at).parse::<UnitName>() else { continue };
+        let waits = is_automount(mount, &options);
+        // systemd sets up no automount where its file system is mounted already.
+        let name = if waits { storage::automount(&mount.at) } else { unit(&mount.at) };
+        let Ok(name) = name.parse::<UnitName>() else { continue };
         if mount.style == MountStyle::Unit {
             let text = unit_text(mount, &options);
             let path = PathBuf::from(format!("/etc/systemd/system/{name}"));
@@ -85,10 +88,16 @@ pub fn mounts(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> {
         let id = list.add(resource, &needs);
         if spec.needs_mount(mount) {
             needed.push(id);
+            guarded.push((&mount.at, waits));
         }
     }
-    guard(list, &spec, &attributes(0o644), &mut needed);
+    guard(list, &spec, &guarded, &attributes(0o644), &mut needed);
     needed
+}
+
+/// systemd mounts it at the first access. A unit of otr's own is mounted at boot.
+fn is_automount(mount: &Wish, options: &[String]) -> bool {
+    mount.style == MountStyle::Fstab && options.iter().any(|option| option == "x-systemd.automount")
 }
 
 /// A unit that systemd would have made of a line of fstab.
@@ -114,17 +123,23 @@ fn unit_text(mount: &Wish, options: &[String]) -> String {
 
 /// Odoo is not started without its files, and stopped when they go away: it would make new ones
 /// in the bare directory, and its garbage collector would take the rows for files that are gone.
-fn guard(list: &mut List<'_>, spec: &Spec, attributes: &Attributes, needed: &mut Vec<ResourceId>) {
+///
+/// An automount is the mount, waiting: when nobody has used it for a while its file system goes, and comes back at
+/// the next access. Odoo is bound to the automount alone.
+fn guard(list: &mut List<'_>, spec: &Spec, mounts: &[(&PathBuf, bool)], attributes: &Attributes, needed: &mut Vec<ResourceId>) {
     let Some(odoo) = &spec.odoo else { return };
-    let mounts: Vec<&Wish> = spec.storage.mounts.iter().filter(|mount| spec.needs_mount(mount)).collect();
     if mounts.is_empty() {
         return;
     }
     let escaped = |path: &std::path::Path| path.to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
     let mut text = String::from("# Written by otr: Odoo never runs without its files.\n[Unit]\n");
-    for mount in &mounts {
-        let at = escaped(&mount.at);
-        text += &format!("RequiresMountsFor={at}\nBindsTo={}\nAssertPathIsMountPoint={at}\n", unit(&mount.at));
+    for (place, waits) in mounts {
+        let at = escaped(place);
+        text += &match waits {
+            // Wanted, not required: where the file system was mounted by hand no automount can be set up.
+            true => format!("Wants={0}\nAfter={0}\nPartOf={0}\nAssertPathIsMountPoint={at}\n", storage::automount(place)),
+            false => format!("RequiresMountsFor={at}\nBindsTo={}\nAssertPathIsMountPoint={at}\n", unit(place)),
+        };
     }
     let path = PathBuf::from(format!("/etc/systemd/system/{}.d/otr-storage.conf", odoo.unit));
     let file = File { host: list.host.clone(), path: path.clone(), content: Ok(text.into()), attributes: attributes.clone() };

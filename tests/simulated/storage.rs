@@ -225,3 +225,20 @@ fn what_the_helper_says_is_told_with_the_next_step_and_odoo_waits() {
     stage.apply().unwrap();
     assert!(stage.plan().holds(), "{:#?}", stage.open());
 }
+
+/// Bound to the mount itself, Odoo would be stopped whenever the idle file system goes.
+#[test]
+fn odoo_depends_on_an_automount_and_not_on_the_mount_it_waits_for() {
+    let stage = stage(&DISK.replace("options: [noatime]", "options: [noatime, x-systemd.automount, x-systemd.idle-timeout=60]"));
+    stage.apply().unwrap();
+    assert!(stage.plan().holds(), "{:#?}", stage.open());
+    let files = stage.world.files(&erp1());
+    let guard = files.text("/etc/systemd/system/odoo.service.d/otr-storage.conf");
+    assert!(
+        guard.contains(
+            "Wants=srv-files.automount\nAfter=srv-files.automount\nPartOf=srv-files.automount\nAssertPathIsMountPoint=/srv/files\n"
+        )
+    );
+    assert!(!guard.contains("BindsTo=") && !guard.contains("RequiresMountsFor="), "{guard}");
+    assert!(stage.world.actions().iter().any(|(_, title)| title == "mount /srv/files"));
+}

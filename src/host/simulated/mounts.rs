@@ -99,7 +99,7 @@ impl Machine {
         let found = self.files.below(at).map(|(path, _)| path.to_owned()).find(|path| path != at);
         match found.filter(|_| !self.mounts.contains_key(at)) {
             Some(path) => Err(format!("nothing is mounted there, and it holds {}", path.display())),
-            None => self.mount(name),
+            None => self.mount(&name.replace(".automount", ".mount")),
         }
     }
 

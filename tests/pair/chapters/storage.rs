@@ -79,6 +79,23 @@ pub fn chapter() -> Chapter {
             pair.nothing_differs(SPEC)?;
             crate::odoo::login_page_is_whole(&pair.lab, "erp1")
         })
+        .step("an_automount_is_the_mount_waiting", |pair| {
+            let device = "[ -e /dev/autofs ] || mknod /dev/autofs c 10 235; truncate -s 16M /var/lib/auto.img && mkfs.ext4 -q -F /var/lib/auto.img; systemctl daemon-reexec";
+            for host in ["erp1", "erp2"] {
+                pair.lab.sh(host, device)?;
+            }
+            let mount = "    - {at: /srv/auto, from: /var/lib/auto.img, type: ext4, options: [loop, x-systemd.automount, x-systemd.idle-timeout=2], odoo: true}\n";
+            pair.otr.vary(SPEC, "auto.yaml", |text| text + mount)?;
+            pair.otr.run("auto.yaml", "apply --yes --restarts --json")?.ended(0)?;
+            pair.lab.wait("the end of the idle mount", 30, |lab| lab.holds("erp1", "! systemctl is-active -q srv-auto.mount && systemctl is-active -q srv-auto.automount"))?;
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            pair.lab.sh("erp1", "systemctl is-active -q odoo")?;
+            pair.nothing_differs("auto.yaml")?;
+            pair.lab.wait("the end of the idle mount", 30, |lab| lab.holds("erp1", "! systemctl is-active -q srv-auto.mount"))?;
+            // Odoo starts while it waits.
+            pair.lab.sh("erp1", "systemctl restart odoo; systemctl is-active -q odoo; touch /srv/auto/x")?;
+            crate::odoo::login_page_is_whole(&pair.lab, "erp1")
+        })
         .step("a_promotion_makes_it_writable", |pair| {
             ensure!(!pair.lab.holds("erp2", "touch /srv/acme-export/x")?, "it is not read-only on the standby");
             pair.lab.call(&["kill", "erp1"])?;
