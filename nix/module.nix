@@ -117,7 +117,11 @@ let
     ProtectKernelModules = true;
     ProtectKernelTunables = true;
     ProtectSystem = "strict";
-    ReadWritePaths = [ "/run/lock" ] ++ writes;
+    ReadWritePaths = writes;
+    # The lock, and a person's word that this host may start.
+    RuntimeDirectory = "otr";
+    RuntimeDirectoryMode = "0700";
+    RuntimeDirectoryPreserve = true;
     RestrictAddressFamilies = [
       "AF_INET"
       "AF_INET6"

@@ -2,7 +2,7 @@
 //! is done elsewhere.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -48,6 +48,10 @@ mod sessions;
 mod status;
 mod switchover;
 mod sync;
+mod terminal;
+
+pub use terminal::complain;
+pub(crate) use terminal::{ask, print, print_json};
 
 /// How a run ended, for the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,9 +235,9 @@ pub(crate) fn warn_of_stale_spec(fleet: &Fleet, spec: &Spec) {
 pub(crate) fn locked(global: &Global, host: &HostName, error: &HostError) -> Result<Exit> {
     let message = format!("{host}: {error}");
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "error": message }))?)?;
+        print_json(&serde_json::json!({ "format": 1, "error": message }))?;
     } else {
-        eprintln!("error: {message}");
+        complain(format!("error: {message}"));
     }
     Ok(if matches!(error, HostError::Locked { .. }) { Exit::Locked } else { Exit::Failed })
 }
@@ -289,7 +293,7 @@ pub(crate) fn report(verb: &'static str, spec: &Spec, fleet: &Fleet, resources: 
 /// Prints a report in the form asked for.
 pub(crate) fn show(global: &Global, report: &Report) -> Result<()> {
     match global.json {
-        true => print(&serde_json::to_string_pretty(report)?),
+        true => print_json(report),
         false => print(crate::report::text::render(report, style(global)).trim_end()),
     }
 }
@@ -298,25 +302,6 @@ pub(crate) fn show(global: &Global, report: &Report) -> Result<()> {
 pub(crate) fn style(global: &Global) -> Style {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Style { colour, verbose: global.verbose }
-}
-
-/// Prints; a reader that has gone away (`| head`) is no error.
-pub(crate) fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("standard output"),
-    }
-}
-
-/// Asks a person; no terminal means no.
-pub(crate) fn ask(question: &str) -> Result<Option<String>> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(None);
-    }
-    eprint!("{question} ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(Some(answer.trim().to_owned()))
 }
 
 /// The hosts whose data may be replaced, each of which must be in the spec.

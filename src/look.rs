@@ -30,6 +30,7 @@ pub mod nixos;
 pub mod odoo;
 pub mod odoo_reads;
 pub mod origins;
+pub(crate) mod owner;
 pub mod packages;
 pub mod paths;
 pub mod pip;

@@ -23,7 +23,7 @@ pub mod promotion;
 pub mod sessions;
 pub mod status;
 pub mod text;
-mod visible;
+pub mod visible;
 
 /// What a run saw, did and left.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

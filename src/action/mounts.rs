@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use super::script::guarded::{GUARD, split};
 use crate::look::mounts::{answers, ended};
 use crate::look::{quote, quote_path};
 use crate::name::UnitName;
 
 /// Where the file system knows no such flag, Odoo's unit alone guards the place.
 pub(super) fn make(at: &Path, immutable: bool) -> String {
-    let at = quote_path(at);
-    let make = format!("[ -d {at} ] || {{ mkdir -p -- {at}; chmod 0755 {at}; }}");
+    let (folder, name) = split(at);
+    let make = format!("{GUARD}into {folder}\n[ -d ./{name} ] || mkdir -m 0755 -- ./{name}");
     match immutable {
-        true => format!("{make}\nif lsattr -d -- {at} >/dev/null 2>&1; then chattr +i -- {at}; fi"),
+        true => format!("{make}\nif lsattr -d -- ./{name} >/dev/null 2>&1; then step {name}; chattr +i -- .; fi"),
         false => make,
     }
 }

@@ -3,7 +3,7 @@
 //! Every script runs in a subshell under `set -e`, read from the shell's standard input: a
 //! secret in it is in nobody's arguments or environment. Every script can be repeated.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +16,10 @@ use crate::look::redis::client;
 use crate::look::{ClusterName, quote, quote_path};
 use crate::name::PackageName;
 use crate::secret::{REDACTED, Text};
+use guarded::GUARD;
 
 mod clone;
+pub(crate) mod guarded;
 mod packages;
 mod pip;
 mod record;
@@ -32,21 +34,21 @@ pub const KEEP_ONCE: &str = r#"{ ! [ -f "$t" ] && ! [ -L "$t" ] || [ -e "$b" ] |
 pub fn script(action: &Action) -> String {
     match action {
         Action::WriteFile { path, content, attributes } => write_file(path, content, attributes),
-        Action::MakeDirectory { path, attributes } => {
-            let path = quote_path(path);
-            format!("[ -d {path} ] || mkdir -p -- {path}\n{}", set_attributes(&path, attributes))
-        }
+        Action::MakeDirectory { path, attributes } => guarded::directory(path, attributes),
         Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
         Action::Mount { at, unit, .. } => super::mounts::mount(at, unit),
         Action::Detach { at } => super::mounts::detach(at),
         Action::Unmount { at } => super::mounts::unmount(at),
         Action::Remount { at, options } => super::mounts::remount(at, options),
-        Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
+        Action::SetAttributes { path, attributes } => guarded::attributes(path, attributes),
         Action::WriteBytes { path, encoded, attributes } => clone::write_bytes(path, encoded, attributes),
         Action::MakeLink { path, target } => clone::make_link(path, target),
-        Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
+        Action::RemoveDirectory { path } => guarded::remove(path, &format!("[ ! -d ./{n} ] || rmdir", n = guarded::split(path).1)),
         Action::RemovePlaces { root, places } => clone::remove_places(root, places),
-        Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
+        Action::RemoveFile { path } => {
+            let kept = backup(path, &format!("./{}", guarded::split(path).1));
+            guarded::remove(path, &format!("{kept}rm -f"))
+        }
         Action::ChangePackages { run, steps, .. } => packages::change(run, steps),
         Action::ConfigurePackages => packages::configure(),
         Action::AnswerDebconf { answers } => clone::answer_debconf(answers),
@@ -56,7 +58,7 @@ pub fn script(action: &Action) -> String {
             format!("apt-mark {} {} >/dev/null", if *automatic { "auto" } else { "manual" }, names(packages))
         }
         Action::UpdatePackageLists { architectures } => packages::update(architectures),
-        Action::MakeVenv { path } => format!("python3 -m venv --system-site-packages -- {}", quote_path(path)),
+        Action::MakeVenv { path } => pip::make(path),
         Action::PipInstall { install } => pip::install(install),
         Action::PipReplace { site, requirements, break_system_packages } => pip::replace(site, requirements, *break_system_packages),
         Action::PipUninstall { site, modules, break_system_packages } => pip::uninstall(site, modules, *break_system_packages),
@@ -97,10 +99,11 @@ pub fn script(action: &Action) -> String {
         }
         Action::ResetSetting { cluster, name } => sql(cluster, "postgres", &format!("ALTER SYSTEM RESET {name};\nSELECT pg_reload_conf();").into()),
         Action::MakeUpPassword { path, role } => {
-            let (path, new) = (quote_path(path), quote_path(&beside(path)));
+            let (folder, name) = guarded::split(path);
             format!(
-                "umask 077\npassword=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')\nprintf '*:*:*:%s:%s\\n' {role} \"$password\" > {new}\n\
-                 chown postgres:postgres {new}\nsync {new}\nmv -T -- {new} {path}"
+                "umask 077\n{GUARD}into {folder}\nfresh {name}\ntrap leave EXIT\n\
+                 password=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')\nprintf '*:*:*:%s:%s\\n' {role} \"$password\" > new\n\
+                 chown postgres:postgres new\nsync new\nmv -T -- new ../{name}"
             )
         }
         Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } => base_backup(cluster, data_directory, conninfo, slot.as_deref(), *keep_old),
@@ -116,7 +119,7 @@ pub fn script(action: &Action) -> String {
         Action::Promote { cluster } => {
             // pg_promote is only called in recovery: a run that was killed after it may come here again.
             let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 120) ELSE true END AS promoted \\gset\n\\if :promoted\n\\else\n\\warn pg_promote did not finish within 120 s\nSELECT 1/0;\n\\endif";
-            sql(cluster, "postgres", &statement.into()) + &format!("\nmkdir -p /run/otr\n: > {PRODUCTION_SINCE_BOOT}")
+            sql(cluster, "postgres", &statement.into()) + &format!("\nmkdir -p -m 0700 /run/otr\n: > {PRODUCTION_SINCE_BOOT}")
         }
         Action::Checkpoint { cluster } => sql(cluster, "postgres", &"CHECKPOINT;".into()),
         Action::ProveWrite { cluster } => {
@@ -189,6 +192,13 @@ pub fn shown(action: &Action) -> String {
             format!("# put production's answers in place of {REDACTED} first\n{}", script(&action))
         }
         Action::InstallOtr { path, .. } => format!("install -m 0755 otr {}", quote_path(path)),
+        Action::MakeDirectory { path, attributes: a } => {
+            format!("install -d -o {} -g {} -m {} {}", a.owner, a.group, a.mode, quote_path(path))
+        }
+        Action::SetAttributes { path, attributes } => set_attributes(&quote_path(path), attributes),
+        Action::MakeLink { path, target } => format!("ln -sfn -- {} {}", quote(target), quote_path(path)),
+        Action::RemoveFile { path } => format!("rm -f -- {}", quote_path(path)),
+        Action::RemoveDirectory { path } => format!("rmdir -- {}", quote_path(path)),
         other => script(other),
     }
 }
@@ -205,35 +215,28 @@ fn set_attributes(path: &str, a: &Attributes) -> String {
     format!("chown -h {}:{} -- {path}\nchmod {} -- {path}", a.owner, a.group, a.mode)
 }
 
-/// The name a file has until it is whole. One name per file: a rerun overwrites what a killed run left.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.otr-new"))
-}
-
-/// Where a folder is to be kept and a file of that name was, the file's backup makes way.
-fn backup(path: &Path) -> String {
+/// Keeps what stands `here`, in the folder that was entered. Where a folder is to be kept and a file of
+/// that name was, the file's backup makes way.
+fn backup(path: &Path, here: &str) -> String {
     let kept = format!("{BACKUPS}{}", path.display());
-    let (path, kept, directory) = (quote_path(path), quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
+    let (kept, directory) = (quote(&kept), quote_path(Path::new(&kept).parent().unwrap_or(Path::new(BACKUPS))));
     format!(
-        "if {{ [ -e {path} ] || [ -L {path} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then a={directory}; until [ -e \"$a\" ] || [ -L \"$a\" ]; do a=${{a%/*}}; done; [ -d \"$a\" ] || mv -T -- \"$a\" \"$a.otr-file\"; (umask 077; mkdir -p -- {directory}); cp -a -- {path} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
+        "if {{ [ -e {here} ] || [ -L {here} ]; }} && ! [ -e {kept} ] && ! [ -L {kept} ]; then a={directory}; until [ -e \"$a\" ] || [ -L \"$a\" ]; do a=${{a%/*}}; done; [ -d \"$a\" ] || mv -T -- \"$a\" \"$a.otr-file\"; (umask 077; mkdir -p -- {directory}); cp -a -- {here} {kept}.new; [ -L {kept}.new ] || sync {kept}.new; mv -T -- {kept}.new {kept}; fi\n"
     )
 }
 
 fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
-    let new = quote_path(&beside(path));
-    let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
     // 76 columns: a line of a here-document has no useful limit, but a person may read it.
     let encoded = STANDARD.encode(bytes_of(content.expose()));
     let lines: Vec<&str> =
         (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
-    format!(
-        "umask 077\nnew={new}\n[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}trap 'rm -f -- \"$new\"' EXIT\nbase64 -d > \"$new\" <<'OTR-EOF'\n{}\nOTR-EOF\n{}\nsync \"$new\"\nmv -T -- \"$new\" {}\nsync {directory}",
-        backup(path),
-        lines.join("\n"),
-        set_attributes("\"$new\"", attributes),
-        quote_path(path),
-    )
+    decoded(path, &lines.join("\n"), attributes)
+}
+
+/// A file of bytes that travelled in base64.
+fn decoded(path: &Path, encoded: &str, attributes: &Attributes) -> String {
+    let make = format!("base64 -d > new <<'OTR-EOF'\n{encoded}\nOTR-EOF\n{}\nsync new", set_attributes("new", attributes));
+    guarded::replace(path, &make)
 }
 
 /// This very program. It is tried before it takes its place: one that was linked against a
@@ -243,12 +246,12 @@ fn install_otr(path: &Path, sha256: &str) -> String {
         Ok(bytes) => bytes,
         Err(error) => return format!("echo {} >&2; false", quote(&format!("otr cannot read its own program: {error}"))),
     };
-    let (new, path) = (quote_path(&beside(path)), quote_path(path));
+    let (folder, name) = guarded::split(path);
     format!(
-        "umask 022\ntrap 'rm -f -- {new}' EXIT\nbase64 -d > {new} <<'OTR-EOF'\n{}\nOTR-EOF\n\
-         [ \"$(sha256sum < {new} | cut -d' ' -f1)\" = {sha256} ] || {{ echo 'the program arrived damaged' >&2; false; }}\n\
-         chmod 0755 {new}\n{new} --version >/dev/null || {{ echo 'this otr does not run there: use the static build' >&2; false; }}\n\
-         sync {new}\nmv -T -- {new} {path}",
+        "umask 022\n{GUARD}into {folder}\nfresh {name}\ntrap leave EXIT\nbase64 -d > new <<'OTR-EOF'\n{}\nOTR-EOF\n\
+         [ \"$(sha256sum < new | cut -d' ' -f1)\" = {sha256} ] || {{ echo 'the program arrived damaged' >&2; false; }}\n\
+         chmod 0755 new\n./new --version >/dev/null || {{ echo 'this otr does not run there: use the static build' >&2; false; }}\n\
+         sync new\nmv -T -- new ../{name}",
         STANDARD.encode(bytes),
     )
 }

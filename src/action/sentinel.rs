@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::script::guarded::{GUARD, split};
+use crate::look::quote;
 use crate::look::sentinel::client;
-use crate::look::{quote, quote_path};
 use crate::name::UnitName;
 use crate::secret::{REDACTED, Text};
 
@@ -81,18 +82,17 @@ impl SentinelAction {
     pub(super) fn script(&self) -> String {
         match self {
             Self::Configure { unit, config, set, without } => {
-                let (unit, file) = (quote(unit.as_str()), quote_path(config));
-                let new = quote(&format!("{}.otr", config.display()));
+                let unit = quote(unit.as_str());
                 let gone = set.iter().map(|(name, _)| name).chain(without);
                 let awk = r#"{ l = $0; gsub(/[ \t]+/, " ", l); sub(/^ /, "", l); if (index(tolower(l) " ", n " ") != 1) print }"#;
-                let drop: String = gone
-                    .map(|name| format!("awk -v n={} '{awk}' {new} >{new}2; cat {new}2 >{new}\n", quote(&name.to_lowercase())))
-                    .collect();
+                let drop: String =
+                    gone.map(|name| format!("awk -v n={} '{awk}' new >new2; cat new2 >new\n", quote(&name.to_lowercase()))).collect();
                 let add: String =
-                    set.iter().map(|(name, value)| format!("printf '%s\\n' {} >>{new}\n", quote(&format!("{name} {value}")))).collect();
+                    set.iter().map(|(name, value)| format!("printf '%s\\n' {} >>new\n", quote(&format!("{name} {value}")))).collect();
+                let (folder, name) = split(config);
                 format!(
-                    "systemctl stop {unit}\ncp -p -- {file} {new}\n{drop}{add}rm -f {new}2\nsync {new}\nmv -f -- {new} {file}\nsync \"$(dirname {file})\"\n\
-                     systemctl start {unit}"
+                    "systemctl stop {unit}\n{GUARD}into {folder}\nfresh {name}\ntrap leave EXIT\ncp -p -- ../{name} new\n{drop}{add}sync new\n\
+                     mv -T -- new ../{name}\nsync ..\nsystemctl start {unit}"
                 )
             }
             Self::Watch { port, name, primary: (host, redis), quorum } => {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::script::guarded::GUARD;
 use super::script::{BACKUPS, KEEP_ONCE};
-use crate::look::quote_path;
+use crate::look::{quote, quote_path};
 use crate::name::Word;
 
 /// The last file of a stream that is whole.
@@ -119,8 +120,8 @@ impl Transfer {
         let directory = quote_path(&self.directory);
         let mounted = self.mount.as_deref().map(mounted).unwrap_or_default();
         let Some(owner) = &self.owner else { return mounted + &as_they_are(&directory) };
-        format!(
-            r#"{mounted}set -e
+        let take = format!(
+            r#"set -e
 umask 027
 cd {directory}
 in=.otr-incoming
@@ -132,16 +133,17 @@ tar --extract --ignore-zeros --file=- --directory="$in" --no-same-owner --no-ove
 rm -f -- "$in/{SEAL}"
 find "$in" ! -type f ! -type d -delete
 cd "$in"
-chown -R {owner}:{owner} .
 sync -f .
 n=$(find . -type f | wc -l)
-find . -mindepth 1 -type d -exec sh -c 'for d; do [ -d "../$d" ] || install -d -o {owner} -g {owner} -m 0755 "../$d"; done' sh {{}} +
-find . -type f -exec sh -c 'for f; do mv -f -T -- "$f" "../$f"; done' sh {{}} +
+find . -mindepth 1 -type d -exec sh -c 'for d; do [ -d "../$d" ] || mkdir -m 0755 -- "../$d" || exit; done' sh {{}} +
+find . -type f -exec sh -c 'for f; do mv -f -T -- "$f" "../$f" || exit; done' sh {{}} +
 cd ..
 sync -f .
 echo "ok $n"
 "#
-        )
+        );
+        // In a folder of Odoo's user it is this user who works: what lies there leads nowhere that he could not go.
+        format!("{mounted}as=; [ \"$(id -u)\" != 0 ] || as='runuser -u {owner} --'\nexec $as sh -c {}", quote(&take))
     }
 
     /// Ends a stream that is whole: an archive of one empty file, sent after the other. tar
@@ -179,36 +181,44 @@ fn mounted(at: &std::path::Path) -> String {
 
 /// Files, links and directories with their owners, modes and times; every directory on the way is in
 /// the stream. What stood there is kept once. A checkout gets its commit last: until then it is not
-/// what production has, so a copy that was cut off is seen.
+/// what production has, so a copy that was cut off is seen. Only root can do that, and some of the
+/// folders are others': each is entered step by step, and its files put there from a folder of root's.
 fn as_they_are(directory: &str) -> String {
-    let commit = r"\( -path '*/.git/HEAD' -o -path '*/.git/refs/*' -o -path '*/.git/packed-refs' \)";
     let put = format!(
-        r#"-exec sh -c 'for f; do t=../${{f#./}}; b="$0/${{f#./}}"
-case $f in */.git/*) ;; *) {KEEP_ONCE} || exit;; esac
-mv -f -T -- "$f" "$t" || exit; done' {BACKUPS}{directory} {{}} +"#
+        r#"{GUARD}
+for d; do
+  cd -P /proc/self/fd/8 && way "$d" || exit
+  from=/proc/self/fd/7/$d
+  [ "$d" = . ] || [ "$pass" = commit ] || {{ chown --reference="$from" . && chmod --reference="$from" .; }} || exit
+  for f in "$from"/* "$from"/.[!.]* "$from"/..?*; do
+    [ -L "$f" ] || [ -f "$f" ] || continue
+    n=${{f##*/}}; t=./$n; b=$kept/$d/$n
+    case $d/$n in */.git/HEAD|*/.git/refs/*|*/.git/packed-refs) is=commit;; *) is=file;; esac
+    [ $is = "$pass" ] || continue
+    case $d/$n in */.git/*) ;; *) {KEEP_ONCE} || exit;; esac
+    mv -f -T -- "$f" "$t" || exit
+  done
+done"#
     );
+    let put = quote(&put);
     format!(
         r#"set -e
 umask 077
-cd {directory}
-in=.otr-incoming
-rm -rf -- "$in"
-mkdir -- "$in"
-trap 'rm -rf -- "$in"' EXIT
-tar --extract --ignore-zeros --file=- --directory="$in" --same-owner --same-permissions --no-overwrite-dir
-[ -f "$in/{SEAL}" ] || {{ echo 'the stream broke off' >&2; exit 74; }}
-rm -f -- "$in/{SEAL}"
-find "$in" ! -type f ! -type d ! -type l -delete
+{GUARD}into {directory}
+exec 8<.
+fresh tree
+trap leave EXIT
+exec 7<.
+tar --extract --ignore-zeros --file=- --same-owner --same-permissions --no-overwrite-dir
+[ -f {SEAL} ] || {{ echo 'the stream broke off' >&2; exit 74; }}
+rm -f -- {SEAL}
+find . ! -type f ! -type d ! -type l -delete
 sync -f .
-cd "$in"
 n=$(find . -mindepth 1 | wc -l)
-find . -mindepth 1 -type d -exec sh -c 'for d; do t=../${{d#./}}
-[ -d "$t" ] || mkdir -- "$t" || exit
-chown --reference="$d" -- "$t" && chmod --reference="$d" -- "$t" || exit; done' sh {{}} +
-find . ! -type d ! {commit} {put}
-find . ! -type d {commit} {put}
-cd ..
-sync -f .
+kept={BACKUPS}{directory}; export kept
+pass=file find . -type d -exec sh -c {put} sh {{}} +
+pass=commit find . -type d -path '*/.git*' -exec sh -c {put} sh {{}} +
+sync -f ..
 echo "ok $n"
 "#
     )

@@ -2,14 +2,16 @@
 //!
 //! It reads this host's disk and asks the peers over TCP; the decision is [`crate::guard`]'s.
 
+use std::fs::DirBuilder;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::Exit;
+use super::{Exit, complain, print};
 use crate::cli::GuardArgs;
 use crate::epoch::Epoch;
 use crate::guard::{Answer, CONFIG, Config, DiskRole, PRODUCTION_SINCE_BOOT, Question, Verdict, decide, redis_role};
@@ -44,7 +46,7 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
     let own = epoch(&config)?;
     // /run is empty after a boot, and a person may be told to put the file there. That it cannot be
     // made stops nothing.
-    let _ = Path::new(PRODUCTION_SINCE_BOOT).parent().map(std::fs::create_dir_all);
+    let _ = Path::new(PRODUCTION_SINCE_BOOT).parent().map(|folder| DirBuilder::new().mode(0o700).create(folder));
     let begun = Instant::now();
     let mut said = String::new();
     loop {
@@ -64,7 +66,7 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
         let why = match decide(&question) {
             Verdict::Refuse(why) if !silent => return Ok(refused(unit, &why)),
             Verdict::Start(why) if !silent || before || begun.elapsed() > PATIENCE => {
-                println!("{unit} may start: {why}");
+                print(&format!("{unit} may start: {why}"))?;
                 if role == DiskRole::Primary {
                     // Only a start without the peer reads it; that it cannot be written stops nothing.
                     let _ = std::fs::write(PRODUCTION_SINCE_BOOT, "");
@@ -75,7 +77,7 @@ pub fn run(args: &GuardArgs) -> Result<Exit> {
             Verdict::Start(why) | Verdict::Refuse(why) | Verdict::Wait(why) => why,
         };
         if said != why {
-            println!("{unit} waits: {why}");
+            print(&format!("{unit} waits: {why}"))?;
             said = why;
         }
         std::thread::sleep(PAUSE);
@@ -92,7 +94,7 @@ fn is_known(own: &Epoch, me: &HostName, peers: &[(HostName, Option<Answer>)]) ->
 }
 
 fn refused(unit: &str, why: &str) -> Exit {
-    eprintln!("{unit} does not start: {why}");
+    complain(format!("{unit} does not start: {why}"));
     Exit::Failed
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
@@ -19,12 +19,37 @@ pub fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io
     openat(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Opens a directory by its whole path; the path itself may lead through links.
+/// Opens a directory by its whole path. That may lead through links: of root's, or to what is their own
+/// owner's; through no other, for root would go where he could not.
 ///
 /// # Errors
 /// It is absent, no directory, or not to be read.
 pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let begin = if path.is_absolute() { "/" } else { "." };
+    let (me, mut at) = (rustix::process::geteuid().as_raw(), rustix::fs::open(begin, flags, Mode::empty())?);
+    for part in path.components() {
+        let name = match part {
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+            other => other.as_os_str(),
+        };
+        at = match openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(next) => next,
+            Err(error) => {
+                let stat = statat(&at, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                    return Err(error.into());
+                }
+                let next = openat(&at, name, flags, Mode::empty())?;
+                if ![0, me, rustix::fs::fstat(&next)?.st_uid].contains(&stat.st_uid) {
+                    let why = format!("{} is a link of somebody else's: it is not followed", name.to_string_lossy());
+                    return Err(io::Error::other(why));
+                }
+                next
+            }
+        };
+    }
+    Ok(at)
 }
 
 /// Calls with each entry's name and type, `.` and `..` left out.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, mkdirat, openat, renameat, statat, syncfs, unlinkat};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, mkdirat, openat, renameat, statat, syncfs, unlinkat};
 use rustix::io::Errno;
 
 use super::have::{list_own, open_directory, open_path};
@@ -218,21 +218,26 @@ fn make(at: &OwnedFd, name: &str, mode: u32) -> io::Result<bool> {
 pub fn write_state(path: &Path, text: &str) -> Result<(), DiskError> {
     use std::io::Write;
     let error = |source: io::Error| DiskError { what: "write", path: path.to_owned(), source };
-    let new = path.with_extension("otr-new");
     let write = || -> io::Result<()> {
-        if let Some(parent) = path.parent() {
+        let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default());
+        // A store's own folder is there.
+        if !parent.exists() {
             std::fs::create_dir_all(parent)?;
         }
-        let mut file = File::create(&new)?;
+        let folder = open_path(parent)?;
+        let mut new = name.to_owned();
+        new.push(".otr-new");
+        match unlinkat(&folder, &new, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // What somebody puts there meanwhile is neither opened nor followed.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file: File = openat(&folder, &new, flags, Mode::from_raw_mode(0o644))?.into();
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&new, path)?;
-        match path.parent() {
-            Some(parent) => {
-                Ok(rustix::fs::fsync(openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)?)
-            }
-            None => Ok(()),
-        }
+        renameat(&folder, &new, &folder, name)?;
+        Ok(rustix::fs::fsync(&folder)?)
     };
     write().map_err(error)
 }

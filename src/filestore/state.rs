@@ -1,11 +1,13 @@
 //! What otr remembers of a store between runs: which store it was, what the database forgot
 //! since when, and how far the last scrub came.
 
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use std::{fs, io};
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 
 use super::delete::Forgotten;
@@ -44,7 +46,7 @@ impl State {
     /// It cannot be written.
     pub fn is_same_store(&self, store: &Path) -> Result<bool, DiskError> {
         let read = |path: &Path| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-        let (there, known) = (read(&store.join(ID)), read(&self.path("store-id")));
+        let (there, known) = (mark(store), read(&self.path("store-id")));
         if !there.is_empty() && there == known {
             return Ok(true);
         }
@@ -66,7 +68,7 @@ impl State {
         let (known, path) = (self.path("store-id"), store.join(ID));
         let is_known = fs::exists(&known).map_err(|error| format!("stat {}: {error}", known.display()))?;
         let before = fs::read_to_string(&known).unwrap_or_default();
-        let there = fs::read_to_string(&path).unwrap_or_default();
+        let there = mark(store);
         if is_known && before.trim() != there.trim() {
             let is = if there.is_empty() { "is not there" } else { "is another" };
             return Err(format!(
@@ -147,6 +149,16 @@ fn new_id(store: &Path) -> Result<String, DiskError> {
         source: std::io::Error::other(e.to_string()),
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What marks a store; nothing, where it is no file of a line. The folder is somebody else's: whatever a
+/// link there leads to is not read.
+fn mark(store: &Path) -> String {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(store.join(ID));
+    let mut text = String::new();
+    let read = file.and_then(|file| file.take(1000).read_to_string(&mut text));
+    if read.is_ok() { text.trim().to_owned() } else { String::new() }
 }
 
 /// Keeps a moment as the time of an empty file.

@@ -25,8 +25,8 @@ mod right;
 const MARGIN: Duration = Duration::from_secs(20);
 /// An action: a base backup of a large cluster takes its time. A dead peer is noticed sooner.
 const ACTION_LIMIT: Duration = Duration::from_secs(2 * 3600);
-/// Who is not root shares nothing with others.
-const LOCK: &str = "$([ \"$(id -u)\" = 0 ] && [ -d /run/lock ] && echo /run/lock/otr.lock || echo \"/tmp/otr-$(id -u).lock\")";
+/// In a folder that only its user enters: nobody else can hold it, or put something in its place.
+const LOCK: &str = "$(u=$(id -u); if [ \"$u\" = 0 ]; then d=/run/otr; elif [ -d \"/run/user/$u\" ]; then d=/run/user/$u/otr; else d=$HOME/.cache/otr; fi; mkdir -p -m 0700 \"$d\"; echo \"$d/lock\")";
 /// Said before the first program. The tools of administrators are not in everybody's PATH.
 const PREAMBLE: &str = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH LC_ALL=C; umask 022; cd /\n";
 
@@ -261,7 +261,8 @@ impl Host for Shell {
                 Ok(())
             }
             (75, said) if said.trim().is_empty() => Err(HostError::Locked { holder: "somebody who just began".into() }),
-            (75, said) => Err(HostError::Locked { holder: said.trim().to_owned() }),
+            // One line was written there by an otr; more would be somebody else's words.
+            (75, said) => Err(HostError::Locked { holder: said.trim().lines().next().unwrap_or_default().to_owned() }),
             (status, said) => Err(HostError::Failed { title: "take the lock".into(), status, said: tail(&said) }),
         }
     }

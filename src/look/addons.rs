@@ -22,8 +22,8 @@ pub struct AddonTree {
 }
 
 /// What Python makes itself, and what a copy that was cut off leaves: directories, and what is taken of the rest.
-const LEFT_OUT: &str = "-name __pycache__ -o -name .otr-incoming";
-const TAKEN: &str = "! -name '*.pyc' ! -name '.*.otr-new'";
+const LEFT_OUT: &str = "-name __pycache__ -o -name .otr-incoming -o -name '.*.otr-*'";
+const TAKEN: &str = "! -name '*.pyc'";
 
 /// A checkout's commit is read from its files: git need not be there, and asks who owns them.
 pub(super) fn script(root: &Path) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::owner::AS_OWNER;
 use super::{Reply, SightError, Site, quote, quote_path};
 use crate::look::python::normalise;
 
@@ -30,18 +31,19 @@ pub enum PipSight {
     Unknown(String),
 }
 
-/// The program of a place's pip: the module that its interpreter imports, whatever stands in PATH.
+/// The program of a place's pip: the module that its interpreter imports, whatever stands in PATH; after
+/// [`AS_OWNER`].
 pub fn program(site: &Site) -> String {
     match site {
         Site::System => "/usr/bin/python3 -m pip".into(),
-        Site::Venv(path) => format!("{} -m pip", quote_path(&path.join("bin/python"))),
+        Site::Venv(path) => format!("as_owner {} {} -m pip", quote_path(path), quote_path(&path.join("bin/python"))),
     }
 }
 
 /// Constraints as a file, by the name of the descriptor that the shell reads them from.
 pub fn constraints(keep: &[String]) -> String {
     let lines: String = keep.iter().map(|line| format!("{line}\n")).collect();
-    format!("keep=$(mktemp)\ntrap 'rm -f -- \"$keep\"' EXIT\nprintf '%s' {} >\"$keep\"\n", quote(&lines))
+    format!("keep=$(mktemp)\ntrap 'rm -f -- \"$keep\"' EXIT\nprintf '%s' {} >\"$keep\"\nchmod 0644 \"$keep\"\n", quote(&lines))
 }
 
 /// Prints `name version` of a report.
@@ -54,7 +56,7 @@ pub(super) fn script(run: &PipRun) -> String {
     let pip = program(&run.site);
     let list: Vec<String> = run.requirements.iter().map(|requirement| quote(requirement)).collect();
     format!(
-        "export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 GIT_TERMINAL_PROMPT=0\n\
+        "{AS_OWNER}\nexport PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 GIT_TERMINAL_PROMPT=0\n\
          version=$({pip} --version 2>/dev/null | cut -d' ' -f2)\n\
          case $version in '') echo 'unknown there is no pip yet'; exit 0;; [0-9].*|1[0-9].*|20.*|21.*|22.0*|22.1*) echo \"unknown pip $version cannot say\"; exit 0;; esac\n\
          {constraints}report=$({pip} install --dry-run --quiet --only-binary=:all: --timeout 5 --retries 1 -c \"$keep\"{flag} --report - {list} 2>\"$keep.said\") || {{ echo \"unknown $(grep -m1 ^ERROR \"$keep.said\" | cut -c8-)\"; rm -f \"$keep.said\"; exit 0; }}\n\

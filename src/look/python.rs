@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::owner::AS_OWNER;
 use super::{Reply, SightError, quote, quote_path};
 
 /// A place where modules are installed.
@@ -177,10 +178,11 @@ for word, places in (("pip", own), ("apt", below)):
 "#;
 
 pub(super) fn script(site: &Site) -> String {
-    let modules =
-        |python: &str, kind: &str| format!("[ -x {python} ] || exit 0; echo exists; exec {python} -I -S -c {} {kind}", quote(MODULES));
+    let modules = |python: &str, kind: &str| {
+        format!("{AS_OWNER}\n[ -x {python} ] || exit 0; echo exists; as_owner . {python} -I -S -c {} {kind}", quote(MODULES))
+    };
     match site {
-        Site::System => modules("/usr/bin/python3", "system"),
+        Site::System => format!("cd /usr; {}", modules("/usr/bin/python3", "system")),
         Site::Venv(path) => format!("cd {} 2>/dev/null || exit 0; {}", quote_path(path), modules("bin/python", "venv")),
     }
 }

@@ -44,7 +44,7 @@ impl Folder {
 
 /// What a write that was cut off leaves.
 fn left_by_otr(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".otr-new")
+    name.starts_with('.') && name.contains(".otr-")
 }
 
 impl Resource for Folder {

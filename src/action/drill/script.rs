@@ -41,7 +41,7 @@ pub(super) fn begin(user: &Word) -> String {
          install -d -m 0711 {PLACE} {MEMORY}\n\
          install -d -m 0700 -o postgres -g postgres {PLACE}/pg\n\
          install -d -m 0750 -o postgres -g \"$group\" {PLACE}/socket\n\
-         install -d -m 0700 -o {user} -g \"$group\" {PLACE}/odoo {PLACE}/odoo/filestore"
+         install -d -m 0711 {PLACE}/odoo {PLACE}/odoo/filestore"
     )
 }
 
@@ -67,7 +67,7 @@ pub(super) fn copy(cluster: &ClusterName) -> String {
          -p ProtectSystem=strict -p ReadWritePaths={PLACE}/pg -- \
          /usr/lib/postgresql/{version}/bin/pg_basebackup --pgdata={PLACE}/pg --port={port} --no-password --wal-method=stream --checkpoint=fast --no-sync </dev/null\n\
          rm -f {PLACE}/pg/standby.signal {PLACE}/pg/recovery.signal {PLACE}/pg/recovery.conf\n\
-         : >{PLACE}/pg/postgresql.auto.conf"
+         runuser -u postgres -- sh -c ': >{PLACE}/pg/postgresql.auto.conf'"
     )
 }
 
@@ -124,6 +124,7 @@ pub(super) fn neutralise(_: &ClusterName, database: &DatabaseName) -> String {
 pub(super) fn odoo(odoo: &DrilledOdoo) -> String {
     let user = odoo.user.as_str();
     let start = unit(ODOO, user, &["odoo"]);
+    // Until nothing more is mounted in it, Odoo's place is root's: nobody can put a link there.
     let mut mounts = String::new();
     for (number, database) in odoo.databases.iter().enumerate() {
         let (lower, at) = (odoo.filestore.join(database.as_str()), quote(&format!("{PLACE}/odoo/filestore/{database}")));
@@ -133,7 +134,7 @@ pub(super) fn odoo(odoo: &DrilledOdoo) -> String {
             "if [ -d {lower} ]; then\n\
              install -d -m 0700 -o {user} -g \"$group\" {at} {MEMORY}/{number} {MEMORY}/{number}/upper {MEMORY}/{number}/work\n\
              (cd {lower} && mount -t overlay otr-drill -o lowerdir=.,upperdir={MEMORY}/{number}/upper,workdir={MEMORY}/{number}/work {at}) || \
-             {{ echo {} >&2; exit 1; }}\nfi\n",
+             {{ echo {} >&2; exit 1; }}\nelse install -d -m 0700 -o {user} -g \"$group\" {at}\nfi\n",
             quote(&format!("{shown} cannot be shown to the drill through an overlay (kernel module overlay)"))
         );
     }
@@ -146,6 +147,7 @@ pub(super) fn odoo(odoo: &DrilledOdoo) -> String {
          cat >{PLACE}/odoo.conf <<'OTR-EOF'\n{}\nOTR-EOF\n\
          chown {user}:\"$group\" {PLACE}/odoo.conf\n: >{PLACE}/odoo.log\n\
          {mounts}\
+         chmod 0755 {PLACE}/odoo/filestore; chown {user}:\"$group\" {PLACE}/odoo; chmod 0700 {PLACE}/odoo\n\
          {start}{hidden} -p EnvironmentFile={MEMORY}/environment -p Environment=HOME={PLACE}/odoo -p KillSignal=SIGKILL \
          -p StandardOutput=append:{PLACE}/odoo.log -p StandardError=append:{PLACE}/odoo.log -- \
          {ALONE} {} --config {PLACE}/odoo.conf",

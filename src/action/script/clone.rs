@@ -2,32 +2,19 @@
 
 use std::path::Path;
 
-use super::{Attributes, BACKUPS, KEEP_ONCE, backup, beside, quote, quote_path, set_attributes};
+use super::guarded::{self, GUARD};
+use super::{Attributes, BACKUPS, KEEP_ONCE, decoded, quote, quote_path};
 use crate::action::DebconfAnswer;
 use crate::secret::Secret;
 
 /// As `write_file`; the bytes travelled in base64 and are written as they came.
 pub fn write_bytes(path: &Path, encoded: &Secret, attributes: &Attributes) -> String {
-    let new = quote_path(&beside(path));
-    let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
-    format!(
-        "umask 077\nnew={new}\n[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}trap 'rm -f -- \"$new\"' EXIT\nbase64 -d > \"$new\" <<'OTR-EOF'\n{}\nOTR-EOF\n{}\nsync \"$new\"\nmv -T -- \"$new\" {}\nsync {directory}",
-        backup(path),
-        encoded.expose(),
-        set_attributes("\"$new\"", attributes),
-        quote_path(path),
-    )
+    decoded(path, encoded.expose(), attributes)
 }
 
 /// A link has neither mode nor content of its own: it is made beside its place and renamed.
 pub fn make_link(path: &Path, target: &str) -> String {
-    let (new, directory) = (quote_path(&beside(path)), quote_path(path.parent().unwrap_or(Path::new("/"))));
-    format!(
-        "[ -d {directory} ] || mkdir -p -m 0755 -- {directory}\n{}ln -sfn -- {} {new}\nmv -T -- {new} {}\nsync {directory}",
-        backup(path),
-        quote(target),
-        quote_path(path),
-    )
+    guarded::replace(path, &format!("ln -s -- {} new", quote(target)))
 }
 
 /// From the leaves. What Python made of it goes with it; a directory that holds something else stays.
@@ -37,19 +24,24 @@ pub fn remove_places(root: &Path, places: &[String]) -> String {
     format!(
         r#"[ -d {root} ] || exit 0
 umask 077
-cd {root}
+{GUARD}into {root}
+exec 8<.
 gone() {{
-  t=./$1; b={BACKUPS}{root}/$1
+  case $1 in */*) d=${{1%/*}};; *) d=.;; esac
+  n=${{1##*/}}; t=./$n; b={BACKUPS}{root}/$1
+  cd -P /proc/self/fd/8
+  [ -d "./$d" ] || return 0
+  way "$d"
   if [ -d "$t" ] && ! [ -L "$t" ]; then
-    rm -rf -- "$t/__pycache__"
-    find "$t" -maxdepth 1 -type f -name '*.pyc' -delete
+    (step "$n" && rm -rf -- ./__pycache__ && find . -maxdepth 1 -type f -name '*.pyc' -delete)
     rmdir --ignore-fail-on-non-empty -- "$t"
   else
     case /$1 in */.git/*) ;; *) {KEEP_ONCE};; esac
     rm -f -- "$t"
   fi
 }}
-{calls}sync -f ."#
+{calls}cd -P /proc/self/fd/8
+sync -f ."#
     )
 }
 

@@ -1,8 +1,20 @@
-//! pip as POSIX shell. What apt or another installer put there is never removed by it.
+//! pip as POSIX shell. What apt or another installer put there is never removed by it. A virtual
+//! environment that another user can change is code of his: root never runs it, he does.
+
+use std::path::Path;
 
 use crate::action::PipInstall;
+use crate::look::owner::AS_OWNER;
 use crate::look::pip::{constraints, program};
-use crate::look::{Site, quote};
+use crate::look::{Site, quote, quote_path};
+
+/// As the owner of the folder that it is made in.
+pub(super) fn make(path: &Path) -> String {
+    let (folder, path) = (quote_path(path.parent().unwrap_or(path)), quote_path(path));
+    format!(
+        "{AS_OWNER}\na={folder}; until [ -e \"$a\" ]; do a=${{a%/*}}; a=${{a:-/}}; done\nas_owner \"$a\" python3 -m venv --system-site-packages -- {path}"
+    )
+}
 
 /// A repository that asks for a password must fail, not wait. An environment of uv's has no pip.
 fn begin(site: &Site) -> String {
@@ -13,7 +25,7 @@ fn begin(site: &Site) -> String {
             format!("{pip} --version >/dev/null 2>&1 || {} -m ensurepip >/dev/null\n", pip.trim_end_matches(" -m pip"))
         }
     };
-    format!("export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 GIT_TERMINAL_PROMPT=0\n{ensure}")
+    format!("{AS_OWNER}\nexport PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 GIT_TERMINAL_PROMPT=0\n{ensure}")
 }
 
 fn list(words: &[String]) -> String {

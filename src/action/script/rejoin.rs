@@ -30,7 +30,8 @@ pub(super) fn keep(data: &Path, to: &Path) -> String {
     let parent = quote_path(to.parent().unwrap_or(to));
     let (data, to) = (quote_path(data), quote_path(to));
     format!(
-        "[ ! -e {to} ] || exit 0\nrm -rf -- {new}\ncp -a --reflink=auto -- {data} {new}\nsync -f {new}\nmv -T -- {new} {to}\nsync {parent}"
+        "[ ! -e {to} ] || exit 0\nrunuser -u postgres -- rm -rf -- {new}\nrunuser -u postgres -- cp -a --reflink=auto -- {data} {new}\nsync -f {new}\n\
+         runuser -u postgres -- mv -T -- {new} {to}\nsync {parent}"
     )
 }
 
@@ -51,7 +52,7 @@ pub(super) fn rewind(cluster: &ClusterName, data: &Path, conninfo: &str) -> Stri
     let under_way = quote(&format!("{}.otr-rewinding", data.display()));
     let data = quote_path(data);
     format!(
-        "touch {under_way}\nsync {under_way}\n\
+        "runuser -u postgres -- touch {under_way}\nsync {under_way}\n\
          runuser -u postgres -- /usr/lib/postgresql/{}/bin/pg_rewind --target-pgdata={data} --source-server={}\n{}\nrm -f {under_way}",
         cluster.version,
         quote(conninfo),
