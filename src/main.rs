@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use otr::cli::Cli;
-use otr::command::{Exit, run};
+use otr::command::{Exit, complain, run};
 use otr::spec::load::LoadError;
 
 fn main() -> ExitCode {
@@ -24,11 +24,11 @@ fn main() -> ExitCode {
         Ok(exit) => code(exit),
         Err(error) => match error.downcast_ref::<LoadError>() {
             Some(wrong) => {
-                eprintln!("{wrong}");
+                complain(wrong);
                 code(Exit::Spec)
             }
             None => {
-                eprintln!("error: {error:#}");
+                complain(format!("error: {error:#}"));
                 code(Exit::Failed)
             }
         },

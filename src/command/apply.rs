@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::plan::{Saved, look};
 use super::progress::Progress;
-use super::{Exit, Session, ask, consent, locked, open_fleet, print, report, select, show, style};
+use super::{Exit, Session, ask, complain, consent, locked, open_fleet, print, report, select, show, style};
 use crate::cli::{ApplyArgs, Global, Selection};
 use crate::converge::{Limits, converge};
 use crate::name::HostName;
@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Result<Exit> {
     };
     let planned = look(&ready, &fleet, &wanted);
     if let Some(difference) = saved.as_ref().and_then(|saved| saved.stale(&Saved::new(&planned, &selection))) {
-        eprintln!("error: the saved plan is stale: the hosts or the spec changed since. Nothing was done.\n{difference}");
+        complain(format!("error: the saved plan is stale: the hosts or the spec changed since. Nothing was done.\n{difference}"));
         return Ok(Exit::Failed);
     }
     if args.dry_run {
@@ -54,7 +54,7 @@ pub fn run(global: &Global, args: &ApplyArgs) -> Result<Exit> {
         match ask("Do this? [y/N]")?.as_deref() {
             Some("y" | "Y" | "yes") => {}
             Some(_) => {
-                eprintln!("nothing was done");
+                complain("nothing was done");
                 return Ok(Exit::Failed);
             }
             None => anyhow::bail!("there is no terminal to ask on; say --yes"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Exit, print};
+use super::{Exit, complain, print, print_json};
 use crate::cli::{Contract, Global};
 use crate::spec::load::read;
 use crate::spec::problem::render_all;
@@ -35,14 +35,14 @@ pub fn run(global: &Global, specs: &[PathBuf]) -> Result<Exit> {
         }
         if !problems.is_empty() {
             let text = render_all(&problems, path, &text);
-            if wrong { eprint!("{text}") } else { print(text.trim_end())? }
+            if wrong { complain(text.trim_end()) } else { print(text.trim_end())? }
         }
         if !wrong {
             print(&format!("{}: ok", path.display()))?;
         }
     }
     if global.json {
-        print(&serde_json::to_string_pretty(&json!({ "format": 1, "verb": "check", "files": results }))?)?;
+        print_json(&json!({ "format": 1, "verb": "check", "files": results }))?;
     }
     Ok(exit)
 }
@@ -54,6 +54,6 @@ pub fn schema(of: Contract) -> Result<Exit> {
         Contract::Report => schemars::schema_for!(crate::report::Report).to_value(),
         Contract::Plan => schemars::schema_for!(super::plan::Saved).to_value(),
     };
-    print(&serde_json::to_string_pretty(&schema)?)?;
+    print_json(&schema)?;
     Ok(Exit::Done)
 }

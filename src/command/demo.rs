@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-use super::{Exit, Ready, Session, open_fleet, print, report, style};
+use super::{Exit, Ready, Session, open_fleet, print, print_json, report, style};
 use crate::cli::Global;
 use crate::converge::{Limits, Silent, converge};
 use crate::fleet::Fleet;
@@ -203,6 +203,6 @@ impl Script {
     }
 
     fn end(&self) -> Result<()> {
-        if self.json { print(&serde_json::to_string_pretty(&self.reports)?) } else { Ok(()) }
+        if self.json { print_json(&self.reports) } else { Ok(()) }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use indexmap::IndexMap;
 
-use super::{Exit, print, spec_path, style};
+use super::{Exit, print, print_json, spec_path, style};
 use crate::cli::{DiffArgs, Global};
 use crate::compare::{Comparison, Places, addons_named, looks};
 use crate::fleet::Fleet;
@@ -31,7 +31,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit> {
     let connector = Connector { hosts, accept_new: global.accept_new, here: global.here.clone() };
     let comparison = compare(&connector, (&left, &args.left), (&right, &args.right), &places(spec.as_ref(), args));
     match global.json {
-        true => print(&serde_json::to_string_pretty(&comparison)?)?,
+        true => print_json(&comparison)?,
         false => print(render(&comparison, style(global)).trim_end())?,
     }
     Ok(match comparison.differences() {

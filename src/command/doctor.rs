@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Exit, Session, locked, open_fleet, print};
+use super::{Exit, Session, locked, open_fleet, print, print_json};
 use crate::cli::Global;
 use crate::doctor::{Finding, examine, looks};
 use crate::fleet::Fleet;
@@ -17,7 +17,7 @@ pub fn run(global: &Global) -> Result<Exit> {
     let findings = findings(&session, &fleet);
     let ok = findings.iter().all(|finding| finding.ok);
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "verb": "doctor", "ok": ok, "findings": findings }))?)?;
+        print_json(&serde_json::json!({ "format": 1, "verb": "doctor", "ok": ok, "findings": findings }))?;
     } else {
         for finding in &findings {
             let mark = if finding.ok { "✓" } else { "✗" };

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
-use super::{Exit, Session, locked, open_fleet, print, stale_spec};
+use super::{Exit, Session, locked, open_fleet, print, print_json, stale_spec};
 use crate::cli::{DrillArgs, Global};
 use crate::drill::{Drill, drill};
 use crate::promote::{StepOutcome, only_standby};
@@ -37,7 +37,7 @@ pub fn run(global: &Global, args: &DrillArgs) -> Result<Exit> {
     let report = drill(&Drill { fleet: &fleet, inputs, host: &host, watch: &progress, dry_run: args.dry_run });
     progress.finish();
     match global.json {
-        true => print(&serde_json::to_string_pretty(&report)?)?,
+        true => print_json(&report)?,
         false => print(render(&report, super::style(global)).trim_end())?,
     }
     let failed = report.steps.iter().any(|step| step.outcome == StepOutcome::Failed);

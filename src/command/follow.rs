@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::notify::notify;
 use super::pause::resting_here;
-use super::{Exit, Session};
+use super::{Exit, Session, print};
 use crate::action::{Action, Gift};
 use crate::cli::Global;
 use crate::epoch::Epoch;
@@ -18,6 +18,7 @@ use crate::history::Copied;
 use crate::history::pause::Pause;
 use crate::host::{Connect, Host, local};
 use crate::name::HostName;
+use crate::report::visible::one_line;
 use crate::spec::Spec;
 use crate::spec::host::HostSpec;
 use crate::sync::{Stores, stores};
@@ -34,7 +35,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
     let here = session.here.clone().or_else(|| spec.standbys().find(|host| spec.hosts.get(*host).is_some_and(|h| h.is_local())).cloned());
     let here = here.context("--follow runs on the standby itself: say which host this is with --here HOST")?;
     if here == spec.production {
-        println!("{here} is production: there is nothing to follow");
+        print(&format!("{here} is production: there is nothing to follow"))?;
         return Ok(Exit::Done);
     }
     let every = every.or(spec.filestore.follow.map(|span| span.0)).unwrap_or(EVERY).max(Duration::from_millis(200));
@@ -63,7 +64,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
             match round {
                 Round::Well { files, waiting } => {
                     if files > 0 {
-                        println!("{database}: {files} files fetched in {:.1} s", begun.elapsed().as_secs_f64());
+                        print(&format!("{database}: {files} files fetched in {:.1} s", begun.elapsed().as_secs_f64()))?;
                     }
                     status.push(match waiting {
                         0 => format!("{database} is in step"),
@@ -75,7 +76,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
                     status.push(format!("{database}: {why}"));
                 }
                 Round::Promoted => {
-                    println!("this host follows no production any more: it was promoted, or is none yet. Nothing is left to do");
+                    print(&format!("this host follows no production any more: it was promoted, or is none yet. Nothing is left to do"))?;
                     notify("STOPPING=1\nSTATUS=this host was promoted");
                     return Ok(Exit::Done);
                 }
@@ -84,8 +85,8 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         }
         let status = status.join("; ");
         if status != said {
-            println!("{status}");
-            notify(&format!("STATUS={}", status.replace('\n', " ")));
+            print(&format!("{status}"))?;
+            notify(&format!("STATUS={}", one_line(&status)));
             said = status;
         }
         production.rest();
@@ -110,7 +111,7 @@ fn put_on_record(spec: &Spec, here: &HostName, ok: bool) {
         Ok(local::open(&spec_here).act(&action)?)
     };
     if let Err(error) = append() {
-        println!("this comparison is not on record: {}: {error}", Copied::path(spec).display());
+        let _ = print(&format!("this comparison is not on record: {}: {error}", Copied::path(spec).display()));
     }
 }
 

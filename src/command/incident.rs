@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Exit, Session, holder, locked, open_fleet, print};
+use super::{Exit, Session, complain, holder, locked, open_fleet, print, print_json};
 use crate::cli::{Global, IncidentArgs};
 use crate::fleet::Fleet;
 use crate::history::promotion;
@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
     unseen.iter_mut().for_each(|(host, why)| *why = fleet.unreachable(host).unwrap_or_else(|| std::mem::take(why)));
     unseen.dedup();
     for (host, why) in &unseen {
-        eprintln!("note: not all of {host}'s journals could be read: {why}");
+        complain(format!("note: not all of {host}'s journals could be read: {why}"));
     }
     // What is on record may be on a host that was not seen.
     let elsewhere = if unseen.is_empty() { "" } else { " where it could be read" };
@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
     incidents.reverse();
     if args.list {
         match global.json {
-            true => print(&serde_json::to_string_pretty(&incidents)?)?,
+            true => print_json(&incidents)?,
             false => {
                 let lines: Vec<String> = (1..).zip(&incidents).map(|(number, incident)| summary(number, incident)).collect();
                 print(&lines.join("\n"))?;
@@ -53,7 +53,7 @@ pub fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
         bail!("no promotion, switchover or rejoin number {} is on record{elsewhere}", args.number)
     };
     match (global.json, args.markdown) {
-        (true, _) => print(&serde_json::to_string_pretty(incident)?)?,
+        (true, _) => print_json(incident)?,
         (false, true) => print(markdown(incident).trim_end())?,
         (false, false) => print(render(incident, super::style(global)).trim_end())?,
     }

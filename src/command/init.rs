@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 
 use super::diff::side;
-use super::{Exit, Session, ask, print, style};
+use super::{Exit, Session, ask, print, print_json, style};
 use crate::cli::{Global, InitArgs};
 use crate::draft::predecessor::{found, summary_file};
 use crate::draft::{Choices, Door, Draft, Seen, secrets};
@@ -67,7 +67,7 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit> {
     }
     let answer = Answer { file: (!args.dry_run).then_some(file), ..answer };
     match global.json {
-        true => print(&serde_json::to_string_pretty(&answer)?)?,
+        true => print_json(&answer)?,
         false => print(render(&answer, style(global)).trim_end())?,
     }
     Ok(Exit::Done)

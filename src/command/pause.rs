@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::{Exit, Session, print, report, show, who};
+use super::{Exit, Session, print, print_json, report, show, who};
 use crate::action::Action;
 use crate::cli::{Global, PauseArgs, ResumeArgs};
 use crate::fleet::Fleet;
@@ -65,7 +65,7 @@ fn change(global: &Global, session: &Session, verb: &'static str, dry_run: bool,
         })
         .collect();
     if global.json {
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "format": 1, "verb": verb, "spec": spec.name, "hosts": told }))?)?;
+        print_json(&serde_json::json!({ "format": 1, "verb": verb, "spec": spec.name, "hosts": told }))?;
     } else {
         for Told { host, paused, error } in &told {
             print(&match (error, paused) {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::{Exit, Ready, Session, locked, open_fleet, print, report, select, show, style};
+use super::{Exit, Ready, Session, locked, open_fleet, print, print_json, report, select, show, style};
 use crate::cli::{Format, Global, PlanArgs, Selection};
 use crate::fleet::Fleet;
 use crate::plan::{interruption, split};
@@ -28,7 +28,7 @@ pub(super) fn with(global: &Global, session: &Session, args: &PlanArgs) -> Resul
     match args.format {
         None => show(global, &report)?,
         Some(Format::Text) => print(text::render(&report, style(global)).trim_end())?,
-        Some(Format::Json) => print(&serde_json::to_string_pretty(&report)?)?,
+        Some(Format::Json) => print_json(&report)?,
         Some(Format::Markdown) => print(markdown::render(&report).trim_end())?,
         Some(Format::Junit) => print(junit::render(&report).trim_end())?,
     }

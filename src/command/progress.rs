@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::complain;
 use crate::action::Moved;
 use crate::cli::Global;
 use crate::converge::Watch;
 use crate::host::HostError;
 use crate::report::text::size;
+use crate::report::visible::one_line;
 use crate::resource::ResourceId;
 
 /// Says what happens while it happens.
@@ -64,8 +66,8 @@ impl Progress {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None if self.lines => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| complain(text)),
+            None if self.lines => complain(text),
             None => {}
         }
     }
@@ -74,7 +76,7 @@ impl Progress {
 impl Watch for Progress {
     fn begins(&self, id: &ResourceId, title: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}: {title}", id.host));
+            bar.set_message(one_line(&format!("{}: {title}", id.host)));
         }
     }
     fn ended(&self, id: &ResourceId, title: &str, error: Option<&HostError>) {
@@ -108,7 +110,7 @@ impl Watch for Progress {
     }
     fn waits(&self, on: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("waiting for {on}"));
+            bar.set_message(one_line(&format!("waiting for {on}")));
         }
         if let Ok(mut waited) = self.waited.lock()
             && *waited != on

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
-use super::{Exit, Session, ask, locked, open_fleet, print};
+use super::{Exit, Session, ask, complain, locked, open_fleet, print, print_json};
 use crate::cli::{Global, PromoteArgs};
 use crate::name::HostName;
 use crate::plan::life::Heard;
@@ -93,7 +93,7 @@ pub(super) fn end(global: &Global, session: &Session, mut report: PromoteReport,
         *next = line.clone().unwrap_or_else(|| next.replace("the spec:", &format!("{path}:")));
     }
     match global.json {
-        true => print(&serde_json::to_string_pretty(&report)?)?,
+        true => print_json(&report)?,
         false => print(render(&report, super::style(global)).trim_end())?,
     }
     let failed = report.steps.iter().any(|step| step.outcome == crate::promote::StepOutcome::Failed);
@@ -128,9 +128,9 @@ pub(super) fn old_production(spec: &Spec, host: &HostName) -> Result<HostName> {
 }
 
 fn consent(host: &HostName, old: &HostName) -> Result<()> {
-    eprintln!(
+    complain(format!(
         "{host} becomes production in place of {old}. What {old} has and {host} has not is lost, and {old} must not start again as it is."
-    );
+    ));
     match ask(&format!("Type {host} to go on:"))? {
         Some(answer) if answer == host.as_str() => Ok(()),
         Some(_) => bail!("nothing was done"),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Exit, Session, locked, open_fleet, print};
+use super::{Exit, Session, complain, locked, open_fleet, print};
 use crate::cli::Global;
 use crate::facts::by_host;
 use crate::look::batch::Question;
@@ -36,7 +36,7 @@ pub fn run(global: &Global, directory: &Path) -> Result<Exit> {
                 print(&format!("{host}: {} replies in {}", replies.len(), directory.join(host.as_str()).display()))?;
             }
             Err(error) => {
-                eprintln!("error: {host}: {error}");
+                complain(format!("error: {host}: {error}"));
                 exit = Exit::Failed;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
-use super::{Exit, Session, locked, open_fleet, print, warn_of_stale_spec};
+use super::{Exit, Session, locked, open_fleet, print, print_json, warn_of_stale_spec};
 use crate::cli::{Global, SessionsArgs};
 use crate::secret::{SecretSource, Secrets};
 use crate::sessions::{id_of, looks, place, report};
@@ -32,7 +32,7 @@ pub fn run(global: &Global, args: &SessionsArgs) -> Result<Exit> {
     let places: BTreeMap<_, _> = spec.members().map(|host| (host.clone(), place(spec, host, uri.as_deref()))).collect();
     let told = report(spec, &fleet.look(looks(&places)), &places, id);
     match global.json {
-        true => print(&serde_json::to_string_pretty(&told)?)?,
+        true => print_json(&told)?,
         false => print(crate::report::sessions::render(&told, super::style(global)).trim_end())?,
     }
     let good = told.hosts.iter().all(|host| host.error.is_none() && host.has_cookie != Some(false));

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Exit, Ready, Session, locked, open_fleet, print};
+use super::{Exit, Ready, Session, locked, open_fleet, print, print_json};
 use crate::cli::Global;
 use crate::fleet::Fleet;
 use crate::name::HostName;
@@ -23,7 +23,7 @@ pub fn run(global: &Global) -> Result<Exit> {
         tell_apart(spec, &mut status, &fleet.look(more));
     }
     match global.json {
-        true => print(&serde_json::to_string_pretty(&status)?)?,
+        true => print_json(&status)?,
         false => print(crate::report::status::render(&status, super::style(global)).trim_end())?,
     }
     Ok(if status.ready { Exit::Done } else { Exit::Failed })

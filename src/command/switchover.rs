@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
 use super::promote::{end, nothing, old_production};
-use super::{Exit, Session, ask, locked, open_fleet};
+use super::{Exit, Session, ask, complain, locked, open_fleet};
 use crate::cli::{Global, SwitchoverArgs};
 use crate::promote::{Promotion, Verb, lock, nothing_to_do, only_standby, promote};
 
@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &SwitchoverArgs) -> Result<Exit> {
             return locked(global, &host, &error);
         }
         if !args.yes {
-            eprintln!("{host} and {old} change places. Nobody can work for the seconds between, and nothing is lost.");
+            complain(format!("{host} and {old} change places. Nobody can work for the seconds between, and nothing is lost."));
             match ask(&format!("Type {host} to go on:"))? {
                 Some(answer) if answer == host.as_str() => {}
                 Some(_) => bail!("nothing was done"),

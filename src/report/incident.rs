@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::text::{Style, paint};
+use super::visible::visible;
 use crate::promote::incident::{Check, Incident, IncidentState, IncidentStep, Mark};
 use crate::promote::{HookOutcome, HookReport};
 
@@ -17,7 +18,7 @@ pub fn render(incident: &Incident, style: Style) -> String {
         let (mark, colour) = mark(step);
         let _ = writeln!(out, "  {} {} {:<16} {}", paint(style, colour, mark), clock(at(step)), step.ended.step, line(step));
         for said in below(step) {
-            let _ = writeln!(out, "      {said}");
+            let _ = writeln!(out, "      {}", said.replace('\n', "\n        "));
         }
     }
     section(&mut out, "What was lost", &lost(incident), "  ");
@@ -195,11 +196,12 @@ fn section(out: &mut String, title: &str, lines: &[String], bullet: &str) {
     }
     let _ = writeln!(out, "\n{title}");
     for line in lines {
-        let _ = writeln!(out, "{bullet}{line}");
+        // What it says on several lines stays its own.
+        let _ = writeln!(out, "{bullet}{}", line.replace('\n', "\n    "));
     }
 }
 
 /// What a table of Markdown would take for its own.
 fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+    visible(text).replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
 }

@@ -4,13 +4,14 @@ use std::fmt::Write;
 
 use similar::TextDiff;
 
+use super::visible::coloured;
 use super::{ActionReport, HostReport, Outcome, Report, ResourceReport, State};
 use crate::resource::{Difference, Kind, Shown};
 
 /// How much to show.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Style {
-    /// ANSI colours.
+    /// In colours, for [`super::visible::terminal`].
     pub colour: bool,
     /// Also what holds.
     pub verbose: bool,
@@ -56,8 +57,8 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const DIM: &str = "2";
 
-pub(super) fn paint(style: Style, code: &str, text: &str) -> String {
-    if style.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+pub fn paint(style: Style, code: &str, text: &str) -> String {
+    if style.colour { coloured(code, text) } else { text.to_owned() }
 }
 
 fn render_host(out: &mut String, host: &HostReport, resources: &[&ResourceReport], style: Style) {

@@ -30,7 +30,7 @@ pub const PROMOTE: Act =
     ("Before the next sync erp1 loses its power. You made sure of that; erp2 takes over.", "otr promote erp2 --production-is-down erp1");
 
 pub fn headline(number: usize, (story, command): Act, style: Style) -> String {
-    let bold = |text: String| if style.colour { format!("\x1b[1m{text}\x1b[0m") } else { text };
+    let bold = |text: String| crate::report::text::paint(style, "1", &text);
     format!("\n{}\n{}", bold(format!("{number}. {story}")), bold(format!("$ {command}")))
 }
 

@@ -3,6 +3,7 @@
 //! Files of cron.d, cron.hourly … that call its commands are removed; a copy is kept in /var/lib/otr/backup.
 //! A crontab may hold other lines, and its package may still be wanted: both are named only.
 
+use crate::command::complain;
 use anyhow::{Result, ensure};
 use indexmap::IndexMap;
 
@@ -58,7 +59,7 @@ pub(super) fn with(global: &Global, args: &InitArgs, connect: &dyn Connect, host
         print(&format!("{host}: remove {}", path.display()))?;
     }
     for error in &unseen {
-        eprintln!("error: {error}");
+        complain(format!("error: {error}"));
     }
     let failed = if unseen.is_empty() { Exit::Done } else { Exit::Failed };
     if work.is_empty() {

@@ -32,6 +32,7 @@ mod storage;
 mod switchover;
 mod tamper;
 mod tamperings;
+mod terminal;
 mod three;
 
 use crate::runner::Chapter;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Chapter> {
         restarts::chapter(),        // 29
         software::bullseye(),       // 30
         software::trixie(),         // 30
+        terminal::chapter(),        // 31
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
