@@ -26,7 +26,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// An action: a base backup of a large cluster takes its time. A dead peer is noticed sooner.
 const ACTION_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// In a folder that only its user enters: nobody else can hold it, or put something in its place.
-const LOCK: &str = "$(u=$(id -u); if [ \"$u\" = 0 ]; then d=/run/otr; elif [ -d \"/run/user/$u\" ]; then d=/run/user/$u/otr; else d=$HOME/.cache/otr; fi; mkdir -p -m 0700 \"$d\"; echo \"$d/lock\")";
+const LOCK: &str = "$(u=$(id -u); if [ \"$u\" = 0 ]; then d=/run/otr; elif [ -d \"/run/user/$u\" ]; then d=/run/user/$u/otr; else d=$HOME/.cache/otr; fi; mkdir -p \"$d\"; chmod 0700 \"$d\"; echo \"$d/lock\")";
 /// Said before the first program. The tools of administrators are not in everybody's PATH.
 const PREAMBLE: &str = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH LC_ALL=C; umask 022; cd /\n";
 
