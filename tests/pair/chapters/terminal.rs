@@ -34,10 +34,11 @@ pub fn chapter() -> Chapter {
             pair.lab.sh("erp2", "systemctl stop holder; test $(stat -c %a:%U /run/otr) = 700:root").map(drop)
         })
         .step("in_what_a_program_said", |pair| {
-            pair.lab.sh("erp2", &format!("mv /usr/local/bin/otr /root/otr; printf '#!/bin/sh\\nprintf \"%s\" \"{ODD}\" >&2; exit 1\\n' >/usr/local/bin/otr; chmod 755 /usr/local/bin/otr"))?;
-            let run = pair.otr.run(SPEC, "sync filestore")?;
-            pair.lab.sh("erp2", "mv /root/otr /usr/local/bin/otr")?;
-            ensure!(run.code == Some(1), "it went well");
+            let psql = "/usr/lib/postgresql/13/bin/psql";
+            pair.lab.sh("erp2", &format!("printf '{ODD}\\n' >/var/tmp/odd; mv {psql} /root/psql; printf '#!/bin/sh\\ncat /var/tmp/odd >&2; exit 1\\n' >{psql}; chmod 755 {psql}"))?;
+            let run = pair.otr.run(SPEC, "status")?;
+            pair.lab.sh("erp2", &format!("mv /root/psql {psql}"))?;
+            ensure!(run.said().contains("not seen"), "it was seen: {}", run.said());
             plain(&run, r"\u{1b}[31mred")
         })
         .step("in_a_note_and_an_error_of_a_journal", |pair| {
