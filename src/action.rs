@@ -192,7 +192,14 @@ pub enum Action {
     /// Make up the replication password, in a pgpass file only postgres reads.
     MakeUpPassword { path: PathBuf, role: Word },
     /// Replace the cluster by a copy of the primary and start it as a standby.
-    BaseBackup { cluster: ClusterName, data_directory: PathBuf, conninfo: String, slot: Option<String>, keep_old: bool },
+    BaseBackup {
+        cluster: ClusterName,
+        data_directory: PathBuf,
+        conninfo: String,
+        slot: Option<String>,
+        spaces: Vec<String>,
+        keep_old: bool,
+    },
     /// Make the cluster start in recovery (`standby.signal`), and start it if it is stopped.
     FollowPrimary { cluster: ClusterName, data_directory: PathBuf },
     /// Make the cluster start in recovery (`standby.signal`), whenever it starts.
@@ -205,6 +212,8 @@ pub enum Action {
     GrantRewind { cluster: ClusterName, role: Word },
     /// Take a stopped cluster back to where it left the primary's history, and mark it as a standby.
     Rewind { cluster: ClusterName, data_directory: PathBuf, conninfo: String },
+    /// Ends a pause by hand and a delay: all that was received is replayed.
+    ReplayAll { cluster: ClusterName },
     /// `pg_promote()`, and wait for it.
     Promote { cluster: ClusterName },
     /// `CHECKPOINT`.
@@ -286,6 +295,7 @@ impl Action {
             Action::KeepData { to, .. } => format!("keep its data as {}", to.display()),
             Action::GrantRewind { role, .. } => format!("let role {role} read what pg_rewind reads"),
             Action::Rewind { cluster, .. } => format!("rewind PostgreSQL {cluster} to where the histories part"),
+            Action::ReplayAll { cluster } => format!("let PostgreSQL {cluster} replay all it has"),
             Action::Promote { cluster } => format!("promote PostgreSQL {cluster}"),
             Action::Checkpoint { cluster } => format!("checkpoint PostgreSQL {cluster}"),
             Action::ProveWrite { cluster } => format!("write a row to PostgreSQL {cluster}"),

@@ -12,6 +12,8 @@ use crate::report::text::size;
 use crate::spec::{Access, Role, Spec};
 use crate::wanted::cluster_at;
 
+mod postgres;
+
 /// One thing looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -40,13 +42,14 @@ const SPARE: u64 = 1 << 30;
 /// What must be seen of each host.
 pub fn looks(spec: &Spec) -> Vec<(HostName, Look)> {
     let of = |host: &HostName| {
-        let server = cluster_at(spec, host).map(|at| Look::Server(at.cluster));
+        let server = cluster_at(spec, host).into_iter().flat_map(|at| [Look::Server(at.cluster.clone()), Look::Cluster(at.cluster)]);
         let odoo = spec.odoo.as_ref().filter(|_| spec.role(host) == Role::Production);
         let pages = odoo.into_iter().flat_map(|odoo| odoo.visits(spec.http_port(host)).into_iter().map(Look::LoginPage));
         let unit = odoo.map(|odoo| Look::Unit(odoo.unit.clone()));
-        [Some(Look::Machine), Some(Look::Nixos), Some(Look::Packages), Some(vitals(spec, host)), server, unit]
+        [Look::Machine, Look::Nixos, Look::Packages, vitals(spec, host)]
             .into_iter()
-            .flatten()
+            .chain(server)
+            .chain(unit)
             .chain(pages)
             .collect::<Vec<_>>()
     };
@@ -120,6 +123,7 @@ impl Patient<'_> {
         }
         findings.extend(self.versions());
         findings.extend(self.postgresql(machine));
+        findings.extend(self.recovery());
         match self.facts.vitals(self.host, &vitals(self.spec, self.host)) {
             Ok(seen) => {
                 findings.extend(self.room(seen));
@@ -188,25 +192,13 @@ impl Patient<'_> {
         })
     }
 
-    fn postgresql(&self, machine: &Machine) -> Option<Finding> {
-        let at = cluster_at(self.spec, self.host)?;
-        Some(match self.facts.server(self.host, &at.cluster) {
-            Ok(ServerSight::Up(server)) => self.well("postgresql", if server.in_recovery { "a standby" } else { "a primary" }.to_owned()),
-            Ok(ServerSight::Down) if !self.is_standby() => {
-                self.bad("postgresql", format!("cluster {} is not running", at.cluster), "start it: it is production's database")
-            }
-            Ok(ServerSight::Down) => self.well("postgresql", "not running, or not installed yet".into()),
-            Err(error) => {
-                self.bad("postgresql", error.to_string(), &format!("the login needs a PostgreSQL role: createuser {}", machine.user))
-            }
-        })
-    }
-
     /// Each file system against what is coming to it.
     fn room(&self, seen: &Vitals) -> Vec<Finding> {
         let mut by_mount: std::collections::BTreeMap<PathBuf, (&Room, u64)> = std::collections::BTreeMap::new();
+        let data = self.data_disk();
         for (path, what) in paths(self.spec) {
-            if let Some(room) = seen.room(&path) {
+            let room = data.as_ref().filter(|_| what == What::Databases).or_else(|| seen.room(&path));
+            if let Some(room) = room {
                 by_mount.entry(room.mounted_at.clone()).or_insert((room, 0)).1 += self.coming(what);
             }
         }

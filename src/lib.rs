@@ -34,7 +34,7 @@
 //! status   -> epoch facts history look name plan resource spec wanted
 //! compare  -> facts format look name resource secret
 //! draft    -> format look name secret session
-//! doctor   -> facts look name report spec wanted
+//! doctor   -> facts look name report resource spec wanted
 //! sessions -> facts look name spec wanted
 //! history  -> name record spec
 //! filestore -> action look name

@@ -55,7 +55,7 @@ pub use nixos::NixSystem;
 pub use odoo::{LoginPage, Probe, Visit};
 pub use packages::{Package, Packages};
 pub use paths::{Entry, PathSight};
-pub use postgres::{Cluster, ClusterState, Receiver, Server, ServerSight, Setting, Slot};
+pub use postgres::{Cluster, ClusterState, Elsewhere, InUse, Receiver, Server, ServerSight, Setting, Slot};
 pub use python::{PythonSight, Site};
 pub use redis::RedisSight;
 pub use sentinel::SentinelSight;

@@ -93,10 +93,10 @@ name!(
 name!(
     /// A systemd unit with its suffix (`odoo.service`, systemd.unit(5)).
     UnitName, "a systemd unit", "a name with a suffix such as .service or .timer",
-    "^[A-Za-z0-9:_.@\\\\-]{1,200}\\.(service|timer|socket|mount|target|path)$",
+    "^[A-Za-z0-9:_.@\\\\-]{1,200}\\.(service|timer|socket|mount|automount|target|path)$",
     |v| v.rsplit_once('.').is_some_and(|(stem, suffix)| {
         word(stem, |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || ":_.@\\-".contains(c), 200)
-            && ["service", "timer", "socket", "mount", "target", "path"].contains(&suffix)
+            && ["service", "timer", "socket", "mount", "automount", "target", "path"].contains(&suffix)
     })
 );
 

@@ -3,6 +3,7 @@
 use crate::facts::{FactError, Facts};
 use crate::resource::{Change, Decision, ResourceId, Wanted};
 
+pub mod behind;
 pub mod check;
 pub mod interruption;
 pub mod life;

@@ -28,7 +28,7 @@ pub mod system;
 pub mod tree;
 pub mod value;
 
-pub use data::{FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
+pub use data::{DEFAULT_SLOT_KEEP, FileSource, FileSpec, Filestore, Mode as ReplicationMode, Replication, Schedule};
 pub use drill::Drill;
 pub use failover::{BootWithoutPeer, Failover, FailoverVerb, Fence, Hook, HookHost, IfItFails, StepName};
 pub use host::{Access, Become, HostRole, HostSpec, SshClient, SshOptions};

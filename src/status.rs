@@ -13,8 +13,7 @@ use crate::look::{Enablement, Look, Server};
 use crate::name::HostName;
 use crate::plan::life::Sign;
 use crate::plan::split::{split_brain, stale};
-use crate::resource::postgres::ClusterAt;
-use crate::resource::postgres::settings::{below, five};
+use crate::resource::postgres::replay::Wait;
 use crate::resource::rest::rest_file;
 use crate::spec::{Role, Spec};
 use crate::wanted::{HASHED, cluster_at, stamp};
@@ -41,7 +40,7 @@ pub use memcached::{MemcachedStatus, memcached_status};
 use obstacles::obstacles_of;
 pub use pause::{pause_looks, paused};
 pub use postgres::PostgresStatus;
-use postgres::postgres_status;
+use postgres::{below_recorded, postgres_status, replay};
 pub use redis::{RedisStatus, redis_status};
 pub use sentinel::SentinelStatus;
 
@@ -109,6 +108,9 @@ pub struct HostStatus {
     /// Why a standby does not follow production, or cannot.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parted: Vec<String>,
+    /// What holds the replay back.
+    #[serde(skip)]
+    pub waits: Option<Wait>,
     /// Odoo's service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub odoo: Option<String>,
@@ -266,6 +268,7 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
         guard: None,
         below: Vec::new(),
         parted: Vec::new(),
+        waits: None,
         odoo: None,
         redis: None,
         session_server: None,
@@ -301,6 +304,9 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
             }
             Err(error) => unseen.push(error.to_string()),
         }
+        let (waits, words) = replay(facts, &at);
+        status.waits = waits;
+        status.postgresql.iter_mut().for_each(|server| server.replay.clone_from(&words));
         status.guard = guard(spec, facts, &at);
         status.epoch = Epoch::seen(facts, host, spec.name.as_str()).ok().filter(|epoch| epoch.number > 0).map(|epoch| epoch.to_string());
         status.below = below_recorded(facts, &at);
@@ -349,14 +355,6 @@ fn host_status(spec: &Spec, facts: &Facts, host: &HostName, production: Option<&
     }
     status.unseen = unseen;
     status
-}
-
-/// The five parameters against those the primary last had, as the standby's control data has them.
-fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
-    let Ok(Some(server)) = at.server(facts) else { return Vec::new() };
-    let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
-    let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
-    recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::secret::{REDACTED, Text};
 use guarded::GUARD;
 
 mod clone;
+mod copy;
 pub(crate) mod guarded;
 mod packages;
 mod pip;
@@ -106,20 +107,24 @@ pub fn script(action: &Action) -> String {
                  chown postgres:postgres new\nsync new\nmv -T -- new ../{name}"
             )
         }
-        Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } => base_backup(cluster, data_directory, conninfo, slot.as_deref(), *keep_old),
+        Action::BaseBackup { cluster, data_directory: data, conninfo, slot, spaces, keep_old } => {
+            copy::base_backup(&copy::Copy { cluster, data, conninfo, slot: slot.as_deref(), spaces, keep_old: *keep_old })
+        }
         Action::FollowPrimary { cluster, data_directory } => {
             let data = quote_path(data_directory);
-            format!("runuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}\nsystemctl start {}", service(cluster))
+            let forget = copy::forget_targets(&data, data_directory, false);
+            format!("{forget}\nrunuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}\nsystemctl start {}", service(cluster))
         }
-        Action::MarkStandby { data_directory } => rejoin::mark(&quote_path(data_directory)),
-        Action::RecoverCluster { cluster, data_directory } => rejoin::recover(cluster, &quote_path(data_directory)),
+        Action::MarkStandby { data_directory } => rejoin::mark(data_directory),
+        Action::RecoverCluster { cluster, data_directory } => rejoin::recover(cluster, data_directory),
         Action::KeepData { data_directory, to } => rejoin::keep(data_directory, to),
         Action::GrantRewind { cluster, role } => sql(cluster, "postgres", &rejoin::grants(role.as_str()).into()),
         Action::Rewind { cluster, data_directory, conninfo } => rejoin::rewind(cluster, data_directory, conninfo),
+        Action::ReplayAll { cluster } => sql(cluster, "postgres", &REPLAY_ALL.into()),
         Action::Promote { cluster } => {
             // pg_promote is only called in recovery: a run that was killed after it may come here again.
             let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 120) ELSE true END AS promoted \\gset\n\\if :promoted\n\\else\n\\warn pg_promote did not finish within 120 s\nSELECT 1/0;\n\\endif";
-            sql(cluster, "postgres", &statement.into()) + &format!("\nmkdir -p -m 0700 /run/otr\n: > {PRODUCTION_SINCE_BOOT}")
+            sql(cluster, "postgres", &format!("{statement}{FORGET_HURRY}").into()) + &format!("\nmkdir -p -m 0700 /run/otr\n: > {PRODUCTION_SINCE_BOOT}")
         }
         Action::Checkpoint { cluster } => sql(cluster, "postgres", &"CHECKPOINT;".into()),
         Action::ProveWrite { cluster } => {
@@ -203,6 +208,12 @@ pub fn shown(action: &Action) -> String {
     }
 }
 
+/// Neither a delay nor a pause by hand keeps back what was received. A delay of a file is overruled.
+const REPLAY_ALL: &str = "SELECT current_setting('recovery_min_apply_delay') <> '0' AS delayed \\gset\n\\if :delayed\nALTER SYSTEM SET recovery_min_apply_delay = 0;\nSELECT pg_reload_conf();\n\\endif\nSELECT pg_wal_replay_resume();";
+
+/// A standby's next life has its own delay again.
+const FORGET_HURRY: &str = "\n\\set hurried false\nSELECT EXISTS (SELECT FROM pg_file_settings WHERE name = 'recovery_min_apply_delay' AND sourcefile LIKE '%/postgresql.auto.conf') AS hurried \\gset\n\\if :hurried\nALTER SYSTEM RESET recovery_min_apply_delay;\nSELECT pg_reload_conf();\n\\endif";
+
 fn names(packages: &[PackageName]) -> String {
     packages.iter().map(|name| quote(name.as_str())).collect::<Vec<_>>().join(" ")
 }
@@ -258,30 +269,6 @@ fn install_otr(path: &Path, sha256: &str) -> String {
 
 fn sql(cluster: &ClusterName, database: &str, statement: &Text) -> String {
     format!("{} >/dev/null <<'OTR-EOF'\n{}\nOTR-EOF", psql(cluster, database), statement.expose())
-}
-
-/// The old data stands, and its server runs, until the copy is whole: a copy that fails leaves
-/// all as it was. A run killed between the two renames finds no cluster and copies again.
-fn base_backup(cluster: &ClusterName, data: &Path, conninfo: &str, slot: Option<&str>, keep_old: bool) -> String {
-    let new = quote(&format!("{}.otr-new", data.display()));
-    let old = quote(&format!("{}.otr-old", data.display()));
-    let data = quote_path(data);
-    let slot = slot.map_or(String::new(), |slot| format!(" --slot={}", quote(slot)));
-    let keep = if keep_old {
-        format!("n=0; while [ -e {old}.$n ]; do n=$((n + 1)); done\n[ ! -e {data} ] || mv -T -- {data} {old}.$n")
-    } else {
-        format!("rm -rf -- {old}\n[ ! -e {data} ] || mv -T -- {data} {old}")
-    };
-    let forget = if keep_old { String::new() } else { format!("\nrm -rf -- {old}") };
-    format!(
-        "rm -rf -- {new}\n\
-         runuser -u postgres -- /usr/lib/postgresql/{version}/bin/pg_basebackup --pgdata={new} --dbname={} --no-password --wal-method=stream --checkpoint=fast{slot}\n\
-         rm -f {new}/postgresql.auto.conf.otr\nrunuser -u postgres -- touch {new}/standby.signal\nsync {new}/standby.signal {new}\n\
-         systemctl stop {service}\n{keep}\nmv -T -- {new} {data}\nsync \"$(dirname {data})\"\nsystemctl start {service}{forget}",
-        quote(conninfo),
-        service = service(cluster),
-        version = cluster.version,
-    )
 }
 
 fn redis(server: &RedisServer, command: &Text) -> String {

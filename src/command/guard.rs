@@ -107,10 +107,24 @@ fn epoch(config: &Config) -> Result<Epoch> {
     }
 }
 
+/// The data directory as PostgreSQL itself reads it, whatever its files include.
+fn asked(config: &Config, path: &std::path::Path) -> Option<PathBuf> {
+    let version = config.cluster.parent()?.file_name()?.to_str()?;
+    let program = format!("/usr/lib/postgresql/{version}/bin/postgres");
+    let output = std::process::Command::new(program)
+        .args(["-C", "data_directory", "-c"])
+        .arg(format!("config_file={}", path.display()))
+        .current_dir("/")
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim())).filter(|data| data.is_absolute())
+}
+
 fn role_on_disk(config: &Config) -> Result<DiskRole> {
     let path = config.cluster.join("postgresql.conf");
     let data: PathBuf = match std::fs::read_to_string(&path) {
-        Ok(text) => config.data_directory(&text),
+        Ok(text) => asked(config, &path).unwrap_or_else(|| config.data_directory(&text)),
         // No cluster yet: nothing there takes a role.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(DiskRole::Primary),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::{Exit, Ready, Session, locked, open_fleet, print, print_json, report, select, show, style};
 use crate::cli::{Format, Global, PlanArgs, Selection};
 use crate::fleet::Fleet;
-use crate::plan::{interruption, split};
+use crate::plan::{behind, interruption, split};
 use crate::report::{Report, State, junit, markdown, of_plan, text};
 use crate::resource::Wanted;
 use crate::wanted::all;
@@ -49,7 +49,7 @@ pub fn look(ready: &Ready, fleet: &Fleet, wanted: &[Wanted]) -> Report {
     report.split_brain = split.is_some();
     let stale = split::stale(&ready.spec, &facts).map(|newer| newer.words(&ready.spec.production));
     report.stale_spec = stale.is_some();
-    report.notes = split.into_iter().chain(stale).collect();
+    report.notes = split.into_iter().chain(stale).chain(behind::behind(&ready.spec, &facts)).collect();
     report.notes.extend(crate::plan::check::check(&plan, &ready.spec, None).iter().map(|v| format!("apply will refuse this plan: {v}")));
     report
 }

@@ -35,6 +35,33 @@ pub fn normalised(value: &str) -> String {
     }
 }
 
+/// A number in bytes, milliseconds or as it is; one without a unit counts `unit` (pg_settings), which is
+/// `8kB` for some. Fractions are PostgreSQL's too.
+pub fn amount(value: &str, unit: Option<&str>) -> Option<f64> {
+    let value = value.trim();
+    let end = value.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c))).unwrap_or(value.len());
+    let (number, own) = value.split_at(end);
+    let number: f64 = number.parse().ok()?;
+    let unit = if own.trim().is_empty() { unit.unwrap_or_default() } else { own.trim() };
+    let start = unit.find(|c: char| !c.is_ascii_digit()).unwrap_or(unit.len());
+    let (times, unit) = unit.split_at(start);
+    let times: f64 = if times.is_empty() { 1.0 } else { times.parse().ok()? };
+    let factor = match unit {
+        "" | "B" | "ms" => 1.0,
+        "kB" => 1024.0,
+        "MB" => 1_048_576.0,
+        "GB" => 1_073_741_824.0,
+        "TB" => 1_099_511_627_776.0,
+        "us" => 0.001,
+        "s" => 1000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => return None,
+    };
+    Some(number * times * factor)
+}
+
 const BEGIN: &str = "# otr: replication, begin (these lines are otr's)";
 const END: &str = "# otr: replication, end";
 
@@ -85,6 +112,22 @@ mod tests {
         }
         assert_ne!(normalised("1GB"), normalised("1MB"));
         assert_ne!(normalised("1"), normalised("on"), "a number is no switch");
+    }
+
+    #[test]
+    fn amounts_are_compared_whatever_their_unit() {
+        for (a, unit, b) in [
+            ("1GB", Some("MB"), "1024MB"),
+            ("2048", Some("MB"), "2GB"),
+            ("1.5GB", Some("MB"), "1536MB"),
+            ("16384", Some("8kB"), "128MB"),
+            ("30", Some("s"), "30000ms"),
+            ("12", None, "12"),
+        ] {
+            assert_eq!(amount(a, unit), amount(b, unit), "{a} {unit:?}");
+        }
+        assert_eq!(amount("-1", Some("MB")), Some(-1_048_576.0));
+        assert_eq!(amount("replica", None), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! PostgreSQL: the cluster on disk, and the running server, seen with one query.
+//! PostgreSQL: the running server, seen with one query; the cluster on disk is in `cluster`.
 
 use std::collections::BTreeMap;
 
@@ -7,61 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{ClusterName, Reply, SightError, quote};
 use crate::secret::Secret;
 
-/// A cluster on disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cluster {
-    /// The data directory.
-    pub data_directory: String,
-    /// `None` if the data directory is empty, absent, or no cluster.
-    pub state: Option<ClusterState>,
-    /// A process holds it.
-    pub running: bool,
-    /// `standby.signal` is there.
-    pub standby_signal: bool,
-    /// A pg_rewind began and did not end: the data is neither old nor new.
-    #[serde(default)]
-    pub rewinding: bool,
-    /// Copies of data that a rejoin discarded.
-    #[serde(default)]
-    pub kept: Vec<String>,
-}
+mod cluster;
 
-/// pg_controldata.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClusterState {
-    /// `Database cluster state`.
-    pub state: String,
-    /// `Database system identifier`: equal on a primary and its standbys.
-    pub system_identifier: String,
-    /// `Latest checkpoint's TimeLineID`, or that of the minimum recovery ending location if it is higher.
-    pub timeline: u32,
-    /// `Latest checkpoint location`: where its record begins; `X/Y`.
-    #[serde(default)]
-    pub checkpoint: Option<String>,
-    /// `Minimum recovery ending location`: up to where a standby is known to have replayed; `X/Y`.
-    #[serde(default)]
-    pub replayed: Option<String>,
-    /// Its pages tell which of them changed (checksums, or `wal_log_hints`), as pg_rewind needs.
-    #[serde(default)]
-    pub rewindable: bool,
-    /// The five parameters as the last primary had them.
-    #[serde(default)]
-    pub parameters: BTreeMap<String, u64>,
-    /// Where each earlier timeline ended, from the newest history file.
-    #[serde(default)]
-    pub history: Vec<(u32, String)>,
-}
-
-impl ClusterState {
-    /// It took writes when it last ran, whatever it is to be next.
-    pub fn was_primary(&self) -> bool {
-        !matches!(self.state.as_str(), "shut down in recovery" | "in archive recovery")
-    }
-    /// It ended in order: nothing is left to recover.
-    pub fn is_clean(&self) -> bool {
-        self.state.starts_with("shut down")
-    }
-}
+pub use cluster::{Cluster, ClusterState};
+pub(super) use cluster::{cluster_script, read_cluster};
 
 /// The server, or why it gives no answer though nothing is broken.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +20,10 @@ pub enum ServerSight {
     /// It answers.
     Up(Box<Server>),
 }
+
+/// What ends recovery at a point somebody chose: the next life as a standby promotes itself there, or stops.
+pub const TARGETS: [&str; 5] =
+    ["recovery_target", "recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_xid"];
 
 /// A running server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,8 +43,11 @@ pub struct Server {
     /// When a primary last wrote WAL, seconds since the epoch, where the login may see that.
     #[serde(default)]
     pub last_write_at: Option<f64>,
-    /// Replay waits (a parameter mismatch, or by hand).
+    /// Replay waits (a parameter mismatch, a recovery target, or by hand).
     pub replay_paused: bool,
+    /// Replay waits until the next commit is as old as `recovery_min_apply_delay`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delayed: bool,
     /// A standby waits for WAL: it has replayed every whole record it has. The last bytes that came
     /// may be the beginning of one whose end never will.
     #[serde(default)]
@@ -104,6 +60,18 @@ pub struct Server {
     pub senders: BTreeMap<String, String>,
     /// Settings by name.
     pub settings: BTreeMap<String, Setting>,
+    /// What files other than otr's say, by name in small letters, where the login may see that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, Elsewhere>,
+    /// Subscriptions, `name (database)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<String>,
+    /// How many prepared transactions and replication origins a restart must find room for.
+    #[serde(default, skip_serializing_if = "InUse::is_nothing")]
+    pub in_use: InUse,
+    /// Where table spaces lie that are not in the data directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spaces: Vec<String>,
     /// Roles that may replicate and log in → SCRAM verifier, where the login may see it.
     pub replication_roles: BTreeMap<String, Option<Secret>>,
     /// The login may see verifiers.
@@ -134,6 +102,39 @@ impl Server {
     }
 }
 
+/// A setting as another file than otr's has it (pg_file_settings): not always what holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// As it is written.
+    pub value: String,
+    /// The last file that says it.
+    pub file: String,
+    /// It is read after otr's file, so it holds.
+    pub wins: bool,
+}
+
+impl Elsewhere {
+    /// It was set with ALTER SYSTEM.
+    pub fn is_altered(&self) -> bool {
+        self.file.ends_with("/postgresql.auto.conf")
+    }
+}
+
+/// What a restart must find room for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InUse {
+    /// pg_prepared_xacts.
+    pub prepared: u64,
+    /// pg_replication_origin.
+    pub origins: u64,
+}
+
+impl InUse {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// pg_stat_wal_receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receiver {
@@ -160,6 +161,18 @@ pub struct Slot {
     pub wal_status: Option<String>,
     /// Physical or logical.
     pub kind: String,
+    /// A logical slot's output plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// A logical slot's database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// It ends with its session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub temporary: bool,
+    /// On a standby: kept in step with production's slot of that name (17 and later), and so usable after a promotion.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synced: bool,
 }
 
 /// pg_settings.
@@ -173,79 +186,19 @@ pub struct Setting {
     pub context: String,
     /// The file it comes from, where the login may see that.
     pub source_file: Option<String>,
+    /// `default`, `configuration file`, `command line` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What a number without a unit counts: `MB`, `8kB`, `ms` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
-/// The directories Debian uses; `data_directory` as the cluster's own configuration says it.
-pub(super) fn cluster_script(cluster: &ClusterName) -> String {
-    let (version, name) = (cluster.version, quote(cluster.name.as_str()));
-    format!(
-        r#"conf=/etc/postgresql/{version}/{name}/postgresql.conf
-[ -e "$conf" ] || {{ [ -d /etc/postgresql/{version}/{name} ] && ls "$conf" >/dev/null || exit 0; }}
-data=$(sed -n "s/^[[:space:]]*data_directory[[:space:]]*=[[:space:]]*'\([^']*\)'.*/\1/p" "$conf" | tail -n 1)
-[ -n "$data" ] || data=/var/lib/postgresql/{version}/{name}
-echo "data $data"
-systemctl is-active --quiet postgresql@{version}-{name}.service && echo running
-[ -e "$data/standby.signal" ] && echo standby
-[ -e "$data.otr-rewinding" ] && echo rewinding
-for kept in "$data".otr-diverged-*; do case $kept in *.new) ;; *) [ ! -e "$kept" ] || echo "kept $kept";; esac; done
-if [ -e "$data/global/pg_control" ]; then
-  LC_ALL=C /usr/lib/postgresql/{version}/bin/pg_controldata "$data"
-  last=$(ls "$data"/pg_wal/*.history 2>/dev/null | tail -n 1)
-  [ -z "$last" ] || sed 's/^/history /' "$last"
-elif ! [ -e "$data/PG_VERSION" ] && [ -d "$data" ] && ! ls "$data" >/dev/null 2>&1; then
-  if [ "$(id -u)" = 0 ]; then ls "$data" >/dev/null; else echo hidden; fi
-fi; :"#
-    )
-}
-
-pub(super) fn read_cluster(reply: &Reply, limit: u64) -> Result<Option<Cluster>, SightError> {
-    let text = reply.text(limit)?;
-    let Some(data) = text.lines().find_map(|line| line.strip_prefix("data ")) else { return Ok(None) };
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let state = match (field("Database cluster state"), field("Database system identifier"), field("Latest checkpoint's TimeLineID")) {
-        (Some(state), Some(id), Some(timeline)) => Some(ClusterState {
-            state: state.to_owned(),
-            system_identifier: id.to_owned(),
-            timeline: timeline
-                .parse::<u32>()
-                .map_err(|e| SightError::Unreadable(format!("timeline: {e}")))?
-                // A standby that went over to a new one has made no restartpoint there yet.
-                .max(field("Min recovery ending loc's timeline").and_then(|timeline| timeline.parse().ok()).unwrap_or(0)),
-            checkpoint: field("Latest checkpoint location").map(str::to_owned),
-            replayed: field("Minimum recovery ending location").map(str::to_owned),
-            rewindable: field("wal_log_hints setting") == Some("on") || field("Data page checksum version").is_some_and(|v| v != "0"),
-            parameters: PARAMETERS.iter().filter_map(|(name, said)| Some(((*name).to_owned(), field(said)?.parse().ok()?))).collect(),
-            history: text.lines().filter_map(|line| history(line.strip_prefix("history ")?)).collect(),
-        }),
-        _ if text.lines().any(|line| line == "hidden") => {
-            return Err(SightError::Denied(format!("{data} is readable only by postgres")));
-        }
-        _ => None,
-    };
-    Ok(Some(Cluster {
-        data_directory: data.to_owned(),
-        state,
-        running: text.lines().any(|line| line == "running"),
-        standby_signal: text.lines().any(|line| line == "standby"),
-        rewinding: text.lines().any(|line| line == "rewinding"),
-        kept: text.lines().filter_map(|line| line.strip_prefix("kept ")).map(str::to_owned).collect(),
-    }))
-}
-
-/// The five parameters, and what pg_controldata calls them.
-const PARAMETERS: [(&str, &str); 5] = [
-    ("max_connections", "max_connections setting"),
-    ("max_worker_processes", "max_worker_processes setting"),
-    ("max_wal_senders", "max_wal_senders setting"),
-    ("max_prepared_transactions", "max_prepared_xacts setting"),
-    ("max_locks_per_transaction", "max_locks_per_xact setting"),
-];
-
-/// A line of a history file: timeline, where it ended, why.
-fn history(line: &str) -> Option<(u32, String)> {
-    let mut words = line.split_whitespace();
-    let timeline = words.next()?.parse().ok()?;
-    Some((timeline, words.next().filter(|lsn| lsn_bytes(lsn).is_some())?.to_owned()))
+impl Setting {
+    /// Somebody set it: it is not PostgreSQL's default.
+    pub fn is_set(&self) -> bool {
+        self.source.as_deref().map_or(self.source_file.is_some(), |source| source != "default")
+    }
 }
 
 /// How a script talks to the server: as postgres where it may, else as itself.
@@ -272,9 +225,11 @@ SELECT pg_is_in_recovery() AS standby \gset
 \set authid 'pg_roles'
 \set errors 'NULL::json'
 \set wrote 'NULL::float8'
+\set elsewhere 'NULL::json'
 \if :super
   \set verifiers 'r.rolpassword'
   \set authid 'pg_authid'
+  \set elsewhere '(SELECT json_object_agg(name, json_build_object($$value$$, setting, $$file$$, sourcefile, $$wins$$, seqno > ours)) FROM (SELECT DISTINCT ON (lower(name)) lower(name) AS name, setting, sourcefile, seqno, (SELECT coalesce(max(seqno), 0) FROM pg_file_settings WHERE lower(name) = lower(f.name) AND sourcefile LIKE $$%/conf.d/50-otr.conf$$) AS ours FROM pg_file_settings f WHERE name IS NOT NULL AND sourcefile NOT LIKE $$%/conf.d/50-otr.conf$$ ORDER BY lower(name), seqno DESC) AS one)'
   \set errors '(SELECT coalesce(json_agg(sourcefile || $$:$$ || sourceline || $$: $$ || error), $$[]$$::json) FROM pg_file_settings WHERE error IS NOT NULL AND error <> $$setting could not be applied$$)'
 \endif
 \if :standby
@@ -304,13 +259,19 @@ SELECT json_build_object(
  'replay_paused', :paused,
  'starved', EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
    AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval', 'RecoveryWalAll')),
+ 'delayed', EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event = 'RecoveryApplyDelay'),
  'receiver', (SELECT json_build_object('status', status, 'slot', slot_name, 'sender', sender_host, 'timeline', received_tli,
    'latest_end_lsn', latest_end_lsn, 'last_message_at', extract(epoch FROM last_msg_receipt_time)) FROM pg_stat_wal_receiver),
  'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'kind', slot_type,
-   'wal_status', to_json(s)->>'wal_status')), '{}') FROM pg_replication_slots s),
+   'wal_status', to_json(s)->>'wal_status', 'plugin', plugin, 'database', database, 'temporary', temporary,
+   'synced', coalesce((to_json(s)->>'synced')::bool, false))), '{}') FROM pg_replication_slots s),
  'senders', (SELECT coalesce(json_object_agg(application_name, state), '{}') FROM pg_stat_replication WHERE state IS NOT NULL),
  'settings', (SELECT json_object_agg(name, json_build_object('value', coalesce(current_setting(name, true), setting),
-   'pending_restart', pending_restart, 'context', context, 'source_file', sourcefile)) FROM pg_settings),
+   'pending_restart', pending_restart, 'context', context, 'source_file', sourcefile, 'source', source, 'unit', unit)) FROM pg_settings),
+ 'elsewhere', coalesce(:elsewhere, '{}'::json),
+ 'subscriptions', (SELECT coalesce(json_agg(subname || ' (' || datname || ')' ORDER BY subname), '[]') FROM pg_subscription JOIN pg_database d ON d.oid = subdbid),
+ 'in_use', json_build_object('prepared', (SELECT count(*) FROM pg_prepared_xacts), 'origins', (SELECT count(*) FROM pg_replication_origin)),
+ 'spaces', (SELECT coalesce(json_agg(location ORDER BY location), '[]') FROM (SELECT pg_tablespace_location(oid) AS location FROM pg_tablespace) s WHERE location <> ''),
  'replication_roles', (SELECT coalesce(json_object_agg(r.rolname, :verifiers), '{}') FROM :authid r WHERE r.rolreplication AND r.rolcanlogin AND NOT r.rolsuper),
  'sees_verifiers', :super,
  'databases', (SELECT coalesce(json_object_agg(datname, CASE WHEN has_database_privilege(datname, 'CONNECT') THEN pg_database_size(datname) ELSE 0 END), '{}')
@@ -349,19 +310,5 @@ mod tests {
         assert_eq!(lsn_bytes("0/3000148"), Some(0x300_0148));
         assert_eq!(lsn_bytes("1/0"), Some(1 << 32));
         assert_eq!(lsn_bytes("nonsense"), None);
-    }
-
-    #[test]
-    fn control_data_is_read() {
-        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nMinimum recovery ending location:     0/0\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
-        let cluster = read_cluster(&Reply { stdout: stdout.into(), ..Reply::default() }, 1).unwrap().unwrap();
-        assert!(cluster.running && !cluster.standby_signal);
-        let state = cluster.state.unwrap();
-        assert!(state.was_primary() && !state.is_clean() && state.rewindable);
-        assert_eq!((state.system_identifier.as_str(), state.timeline, state.checkpoint.as_deref()), ("7000", 2, Some("0/5000060")));
-        assert_eq!(state.replayed.as_deref(), Some("0/0"));
-        assert_eq!(state.parameters, BTreeMap::from([("max_prepared_transactions".to_owned(), 7)]));
-        assert_eq!(state.history, [(1, "0/3000148".to_owned())]);
-        assert_eq!(read_cluster(&Reply::default(), 1), Ok(None));
     }
 }

@@ -9,6 +9,8 @@ use crate::history::Copied;
 use crate::look::postgres::lsn_bytes;
 use crate::look::{Look, Server};
 use crate::name::{DatabaseName, HostName};
+use crate::resource::postgres::measure::lost_slots;
+use crate::resource::postgres::settings::LOGICAL_SLOT;
 use crate::resource::unit::clock;
 use crate::wanted::{HASHED, cluster_at, stamp};
 
@@ -27,6 +29,9 @@ pub struct Position {
     pub last_transaction: Option<String>,
     /// When the last message from production came, UTC.
     pub last_message: Option<String>,
+    /// Logical slots that production had when otr last looked, and the standby has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logical_slots: Vec<String>,
 }
 
 impl Position {
@@ -39,6 +44,7 @@ impl Position {
             production: server.receiver.as_ref().and_then(|r| r.latest_end_lsn.clone()),
             last_transaction: server.last_replayed_at.map(clock),
             last_message: server.receiver.as_ref().and_then(|r| r.last_message_at).map(clock),
+            logical_slots: Vec::new(),
         }
     }
 }
@@ -91,9 +97,17 @@ pub struct LostFile {
 pub(super) fn position(promotion: &Promotion<'_>) -> Result<Position, String> {
     let host = promotion.host;
     let at = cluster_at(promotion.inputs.spec, host).ok_or("the spec has no `replication:`")?;
-    let facts = look(promotion, host, &[Look::Server(at.cluster.clone())]);
+    let facts = look(promotion, host, &[Look::Server(at.cluster.clone()), Look::Content(at.settings_file())]);
     let server = at.server(&facts).map_err(|e| e.to_string())?.ok_or_else(|| format!("PostgreSQL does not run on {host}"))?;
-    Ok(Position::of(server))
+    // Production may be beyond asking: the last apply left them on record.
+    let record = facts.content(host, &at.settings_file()).ok().and_then(|content| content.as_ref());
+    let named: Vec<String> = record
+        .iter()
+        .flat_map(|content| content.text.lines())
+        .filter_map(|line| line.strip_prefix(LOGICAL_SLOT))
+        .map(str::to_owned)
+        .collect();
+    Ok(Position { logical_slots: lost_slots(&named, server), ..Position::of(server) })
 }
 
 /// What was lost, seen from the host that is production now.
@@ -128,7 +142,9 @@ fn database(position: Option<Position>) -> DatabaseLoss {
         ),
         (None, _) => "no transaction was replayed since this server started; how much was lost cannot be seen from here".into(),
     };
-    DatabaseLoss { position, known_missing_bytes: known, words }
+    let slots = position.iter().flat_map(|p| &p.logical_slots).cloned().collect::<Vec<_>>().join(", ");
+    let slots = if slots.is_empty() { slots } else { format!("; logical slots are lost, and their subscribers begin anew: {slots}") };
+    DatabaseLoss { position, known_missing_bytes: known, words: words + &slots }
 }
 
 /// Files that rows refer to and that are not sound on a host.

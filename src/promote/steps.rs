@@ -10,7 +10,7 @@ use crate::name::HostName;
 use crate::plan::check::may_change;
 use crate::plan::life::heard;
 use crate::resource::epoch::Raised;
-use crate::resource::postgres::settings::{below, five};
+use crate::resource::postgres::replay::{Wait, advice, stops_at_start, waits};
 use crate::resource::promotion::{Goal, Promotion as Wish};
 use crate::resource::unit::{Unit, UnitState};
 use crate::resource::{Resource, ResourceId, Wanted};
@@ -142,7 +142,12 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if !facts.machine(host).map_err(|e| e.to_string())?.root {
         return Err(format!("otr is not root on {host}; log in as root, or say `become: sudo` in the spec"));
     }
+    let recorded = facts.cluster(host, &at.cluster).map_err(|e| e.to_string())?.as_ref();
     let Some(server) = at.server(&facts).map_err(|e| e.to_string())? else {
+        if let Some(mismatch) = recorded.and_then(stops_at_start) {
+            let why = advice(&at, &Wait::Parameter(mismatch), None);
+            return Err(format!("PostgreSQL {} does not run on {host}, and does not start: {why}", at.cluster));
+        }
         return Err(format!("PostgreSQL {} does not run on {host}: systemctl start {}", at.cluster, at.unit()));
     };
     progress.promoted = !server.in_recovery;
@@ -165,20 +170,15 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             journal.path().display()
         ));
     }
-    if server.replay_paused {
-        // pg_promote would shut this server down: recovery paused by a parameter mismatch cannot end.
-        return Err(format!(
-            "replay is paused on {host}: PostgreSQL would shut down instead of being promoted. Its log names the parameter that is lower than production's; raise it, restart, and run this again"
-        ));
-    }
-    let recorded = facts.cluster(host, &at.cluster).map_err(|e| e.to_string())?.as_ref().and_then(|c| c.state.as_ref());
-    if let Some(mismatch) = recorded.and_then(|state| below(&five(&server.settings), &state.parameters).into_iter().next()) {
-        return Err(format!(
-            "PostgreSQL on {host} would shut down instead of being promoted: {mismatch}. Raise it in {} and restart {}",
-            at.settings_file().display(),
-            at.unit()
-        ));
-    }
+    let paused = if server.replay_paused { "replay is paused" } else { "its replay does not go to the end" };
+    let wait = match waits(server, recorded.and_then(|cluster| cluster.state.as_ref()).map(|state| &state.parameters)) {
+        None => String::new(),
+        Some(wait @ (Wait::Parameter(_) | Wait::Target(_))) => {
+            return Err(format!("{host} cannot be promoted, {paused}: {}; then run this again", advice(&at, &wait, Some(server))));
+        }
+        Some(Wait::ByHand) => "; replay is paused by hand, and is resumed".into(),
+        Some(Wait::Delay(delay)) => format!("; replay is {delay} late (recovery_min_apply_delay), and all of it is replayed at once"),
+    };
     if let Some(error) = server.file_errors.first() {
         return Err(format!("PostgreSQL on {host} cannot read its configuration: {error}"));
     }
@@ -188,7 +188,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     let (timeline, replayed) = (server.timeline, server.replay_lsn.clone().unwrap_or_default());
     let compared: String = compared.iter().map(|words| format!("; {words}")).collect();
     let drift: String = ready::ahead(promotion, progress)?.into_iter().map(|drift| format!("; {drift}")).collect();
-    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{compared}{drift}")))
+    Ok(Some(format!("a standby on timeline {timeline}, replayed up to {replayed}{wait}{compared}{drift}")))
 }
 
 pub(super) fn position(promotion: &Promotion<'_>, progress: &mut Progress, _: &Journal<'_>) -> Seen {
@@ -278,7 +278,8 @@ pub(super) fn wish(promotion: &Promotion<'_>, goal: Goal) -> Vec<Wanted> {
 }
 
 fn replayed(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
-    slots(promotion, progress).into_iter().chain(wish(promotion, Goal::Replayed)).collect()
+    let goals = [Goal::Resumed, Goal::Replayed].into_iter().flat_map(|goal| wish(promotion, goal));
+    slots(promotion, progress).into_iter().chain(goals).collect()
 }
 
 fn promoted(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {

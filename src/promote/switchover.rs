@@ -18,6 +18,8 @@ use crate::look::{Look, Server};
 use crate::plan::Verdict;
 use crate::plan::split::{self, split_brain, stale};
 use crate::resource::postgres::ClusterAt;
+use crate::resource::postgres::measure::{logical_slots, lost_slots};
+use crate::resource::postgres::replay::{Wait, advice, waits};
 use crate::resource::postgres::settings::{below, five};
 use crate::resource::rejoin::Marked;
 use crate::resource::switchover::{CaughtUp, Stopped};
@@ -99,6 +101,21 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     if primary.in_recovery {
         return Err(format!("PostgreSQL on {old} is a standby, not production; correct `production:` in the spec"));
     }
+    let recorded = facts.cluster(host, &here.cluster).ok().and_then(|cluster| cluster.as_ref()?.state.as_ref());
+    match waits(new, recorded.map(|state| &state.parameters)) {
+        None => {}
+        // What was held back would have to be replayed while users wait.
+        Some(wait @ Wait::Delay(_)) => {
+            let why = advice(&here, &wait, Some(new));
+            return Err(format!("{host} is behind on purpose: {why}; take it out of the spec and `otr apply`, then run this again"));
+        }
+        Some(wait) => {
+            return Err(format!(
+                "{host} cannot take over, replay is paused or would end: {}; then run this again",
+                advice(&here, &wait, Some(new))
+            ));
+        }
+    }
     ready(host, old, new, primary)?;
     if let Some(mismatch) = below(&five(&new.settings), &five(&primary.settings)).first() {
         return Err(format!("{host} would not take over: {mismatch}; `otr apply` raises it there"));
@@ -112,15 +129,17 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
     progress.left = Some(new.timeline);
     progress.seen = Some(Position::of(new));
     ready::ahead(promotion, progress)?;
-    Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says", new.timeline)))
+    let lost = lost_slots(&logical_slots(primary), new);
+    let slots = match lost.is_empty() {
+        true => String::new(),
+        false => format!("; logical slots of {old} are lost, and their subscribers begin anew: {}", lost.join(", ")),
+    };
+    Ok(Some(format!("{host} streams from {old} on timeline {}, and the pair is as the spec says{slots}", new.timeline)))
 }
 
 fn ready(host: &crate::name::HostName, old: &crate::name::HostName, new: &Server, primary: &Server) -> Result<(), String> {
     if new.system_identifier != primary.system_identifier {
         return Err(format!("{host} is no copy of {old}: their systems differ; `otr apply` shows it"));
-    }
-    if new.replay_paused {
-        return Err(format!("replay is paused on {host}; find out why, then SELECT pg_wal_replay_resume()"));
     }
     let status = new.receiver.as_ref().map_or("no receiver runs", |receiver| receiver.status.as_str());
     if status != "streaming" {

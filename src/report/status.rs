@@ -87,6 +87,9 @@ fn render_host(out: &mut String, host: &HostStatus, style: Style) {
         words.extend(server.last_message_seconds.filter(|seconds| *seconds > 30).map(|seconds| format!("last message {seconds} s ago")));
         words.extend(server.last_transaction.as_ref().map(|at| format!("last transaction {at}")));
         let _ = writeln!(out, "  PostgreSQL  {}", words.join(", "));
+        if let Some(why) = &server.replay {
+            let _ = writeln!(out, "  Replay      {why}");
+        }
     }
     if host.epoch.is_some() || host.guard.is_some_and(|guard| guard != "set") {
         let epoch = host.epoch.as_deref().unwrap_or("0: nothing was ever promoted");

@@ -8,8 +8,10 @@ use crate::look::{ClusterName, Server, ServerSight};
 use crate::name::{HostName, Mode, UnitName, Word};
 
 pub mod hba;
+pub mod measure;
 pub mod password;
 pub mod primary;
+pub mod replay;
 pub mod role;
 pub mod settings;
 pub mod slot;

@@ -1,6 +1,7 @@
 //! What only a promotion wants: replay finished, the server a primary, the promotion proven.
 
 use super::postgres::ClusterAt;
+use super::postgres::replay::{Wait, advice, waits};
 use super::{Decision, Difference, Kind, Resource, ResourceId};
 use crate::action::Action;
 use crate::facts::{FactError, Facts};
@@ -20,6 +21,8 @@ pub struct Promotion {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
+    /// Nothing keeps the replay back: neither a pause by hand nor a delay.
+    Resumed,
     /// All that was received is replayed.
     Replayed,
     /// It takes writes, on a new timeline.
@@ -36,6 +39,7 @@ pub enum Goal {
 impl Resource for Promotion {
     fn id(&self) -> ResourceId {
         let name = match &self.goal {
+            Goal::Resumed => "resumed",
             Goal::Replayed => "replayed",
             Goal::Slot { name } => name,
             Goal::Promoted => "promoted",
@@ -59,6 +63,13 @@ impl Resource for Promotion {
         };
         let cluster = self.at.cluster.clone();
         Ok(match &self.goal {
+            Goal::Resumed => match waits(server, None) {
+                Some(wait @ (Wait::ByHand | Wait::Delay(_))) => Decision::from_parts(
+                    vec![Difference::new("replay", advice(&self.at, &wait, Some(server)), "all that was received")],
+                    vec![Action::ReplayAll { cluster }],
+                ),
+                _ => Decision::Holds,
+            },
             Goal::Replayed if !server.in_recovery => Decision::Holds,
             // A primary that lost its power may have sent half a record: nothing is left to wait for.
             Goal::Replayed if server.starved && server.receiver.as_ref().is_none_or(|receiver| receiver.status != "streaming") => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::postgres::ClusterAt;
 use super::postgres::settings::Follows;
+use super::postgres::standby::can_be_replaced;
 use super::switchover::state;
 use super::{Decision, Difference, Kind, Resource, ResourceId, Shown};
 use crate::action::Action;
@@ -76,6 +77,9 @@ pub fn way(target: &ClusterState, production: &ClusterState, reached: Option<&st
     match (beyond, reached.and_then(lsn_bytes).is_some_and(|reached| reached > fork)) {
         (false, false) => Way::Attach,
         (false, true) => rebuild("it received more than its control data says, which pg_rewind would not find".into()),
+        (true, _) if target.mounted => {
+            rebuild("its data directory is a mount point, in which pg_rewind would delete what is kept of its own data".into())
+        }
         (true, _) if !target.rewindable => {
             rebuild("it has neither checksums nor wal_log_hints, without which pg_rewind cannot tell what changed".into())
         }
@@ -134,9 +138,9 @@ fn data(facts: &Facts, at: &ClusterAt) -> Result<PathBuf, FactError> {
     Ok(cluster.data_directory.clone().into())
 }
 
-/// Names a pg_rewind that did not end.
-fn under_way(data: &std::path::Path) -> PathBuf {
-    format!("{}.otr-rewinding", data.display()).into()
+/// What stands beside the data begins so.
+fn beside(facts: &Facts, at: &ClusterAt) -> Result<String, FactError> {
+    Ok(facts.cluster(&at.host, &at.cluster)?.as_ref().map(crate::look::Cluster::beside).unwrap_or_default())
 }
 
 impl Resource for Marked {
@@ -179,9 +183,9 @@ impl Resource for Recovered {
 }
 
 impl Kept {
-    fn place(data: &std::path::Path, state: &ClusterState) -> PathBuf {
+    fn place(beside: &str, state: &ClusterState) -> PathBuf {
         let at = state.checkpoint.clone().unwrap_or_default().replace('/', "-");
-        format!("{}.otr-diverged-{}-{at}", data.display(), state.timeline).into()
+        format!("{beside}diverged-{}-{at}", state.timeline).into()
     }
 }
 
@@ -201,7 +205,7 @@ impl Resource for Kept {
             return Ok(Decision::Holds);
         }
         let from = data(facts, &self.at)?;
-        let to = Self::place(&from, is);
+        let to = Self::place(&beside(facts, &self.at)?, is);
         let kept =
             facts.cluster(&self.at.host, &self.at.cluster)?.as_ref().is_some_and(|c| c.kept.iter().any(|at| to.as_os_str() == at.as_str()));
         if kept {
@@ -219,6 +223,7 @@ impl Resource for Joined {
 
     fn looks(&self) -> Vec<(HostName, Look)> {
         let mut all = [looks(&self.at), looks(&self.follows.production)].concat();
+        all.push((self.follows.production.host.clone(), Look::Server(self.follows.production.cluster.clone())));
         if self.follows.reach.said.is_none() {
             all.push((self.follows.reach.host.clone(), Look::Machine));
         }
@@ -242,10 +247,18 @@ impl Resource for Joined {
             ),
             Way::Rebuild { why } => {
                 let slot = self.follows.slot.clone();
+                let Some(primary) = self.follows.production.server(facts)? else {
+                    return Ok(Decision::waits(format!("PostgreSQL on {}", self.follows.production.host)));
+                };
+                if let Some(is) = facts.cluster(&self.at.host, &self.at.cluster)? {
+                    can_be_replaced(&self.at, is, primary)?;
+                }
+                let spaces = primary.spaces.clone();
+                let mark = PathBuf::from(format!("{}rewinding", beside(facts, &self.at)?));
                 let mut actions =
-                    vec![Action::BaseBackup { cluster, data_directory: directory.clone(), conninfo, slot, keep_old: self.keep_old }];
+                    vec![Action::BaseBackup { cluster, data_directory: directory, conninfo, slot, spaces, keep_old: self.keep_old }];
                 if begun {
-                    actions.push(Action::RemoveFile { path: under_way(&directory) });
+                    actions.push(Action::RemoveFile { path: mark });
                 }
                 Decision::from_parts(vec![Difference::new("data", why, "a copy of production")], actions)
             }
@@ -265,6 +278,7 @@ mod tests {
             checkpoint: Some(checkpoint.into()),
             replayed: None,
             rewindable: true,
+            mounted: false,
             parameters: Default::default(),
             history: history.iter().map(|(timeline, lsn)| (*timeline, (*lsn).to_owned())).collect(),
         }
@@ -289,6 +303,7 @@ mod tests {
         assert!(matches!(hidden, Way::Rebuild { .. }), "{hidden:?}");
         assert!(rebuilt(&cluster("shut down", 3, "0/8000060", &[])), "standby.signal was deleted by hand: no fork, yet another history");
         assert!(rebuilt(&cluster("shut down", 4, "0/8000060", &[])));
+        assert!(rebuilt(&ClusterState { mounted: true, ..cluster("shut down", 2, "0/8000000", &[]) }));
         assert!(rebuilt(&ClusterState { rewindable: false, ..cluster("shut down", 2, "0/8000000", &[]) }));
         assert!(rebuilt(&ClusterState { system_identifier: "8".into(), ..cluster("shut down", 2, "0/1", &[]) }));
     }

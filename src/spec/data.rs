@@ -170,8 +170,10 @@ fn yes() -> bool {
 fn postgresql_port() -> u16 {
     5432
 }
+/// How much a slot may keep where the spec does not say it.
+pub const DEFAULT_SLOT_KEEP: Size = Size(10 << 30);
 fn slot_keep() -> Size {
-    Size(10 << 30)
+    DEFAULT_SLOT_KEEP
 }
 #[allow(clippy::expect_used, reason = "literals; a test parses them")]
 fn word(text: &str) -> Word {

@@ -1,6 +1,7 @@
 //! Why a standby could not be promoted now. Pure.
 
 use super::{HostStatus, RedisStatus};
+use crate::resource::postgres::replay::Wait;
 
 /// Without production nothing streams, and that is no obstacle: it is the day a standby is for.
 pub(super) fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
@@ -14,8 +15,10 @@ pub(super) fn obstacles_of(host: &HostStatus, silent: bool) -> Vec<String> {
     match &host.postgresql {
         Some(server) if server.state != "standby" => found.push(format!("PostgreSQL on {name} is {}, not a standby", server.state)),
         Some(server) => {
-            if server.replay_paused {
-                found.push(format!("replay is paused on {name}: pg_promote would shut it down"));
+            match (&host.waits, &server.replay) {
+                (Some(Wait::Parameter(_) | Wait::Delay(_)), _) | (_, None) => {}
+                (_, Some(why)) if server.replay_paused => found.push(format!("replay is paused on {name}: {why}")),
+                (_, Some(why)) => found.push(format!("{name} would promote itself, or stop: {why}")),
             }
             if !silent && server.receiver.as_deref() != Some("streaming") {
                 found.push(format!("{name} does not stream: {}", server.receiver.as_deref().unwrap_or("no receiver")));

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
+use crate::facts::Facts;
 use crate::look::Server;
 use crate::look::postgres::lsn_bytes;
+use crate::resource::postgres::ClusterAt;
+use crate::resource::postgres::replay::{Wait, advice, stops_at_start, waits};
+use crate::resource::postgres::settings::{below, five};
 use crate::resource::unit::clock;
 
 /// PostgreSQL on one host.
@@ -31,6 +35,9 @@ pub struct PostgresStatus {
     /// Replay waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay_paused: bool,
+    /// Why replay waits, or will, and what ends that; on a standby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 /// Reads what was seen; `production` is production's server.
@@ -45,6 +52,7 @@ pub(super) fn postgres_status(server: Option<&Server>, production: Option<&Serve
             lag_bytes: None,
             last_transaction: None,
             replay_paused: false,
+            replay: None,
         };
     };
     let position = |lsn: &Option<String>| lsn.as_deref().and_then(lsn_bytes);
@@ -62,5 +70,32 @@ pub(super) fn postgres_status(server: Option<&Server>, production: Option<&Serve
         lag_bytes: lag.filter(|_| server.in_recovery),
         last_transaction: server.last_replayed_at.filter(|_| server.in_recovery).map(clock),
         replay_paused: server.replay_paused,
+        replay: None,
     }
+}
+
+/// What holds the replay back, and the same in words.
+pub(super) fn replay(facts: &Facts, at: &ClusterAt) -> (Option<Wait>, Option<String>) {
+    let Ok(server) = at.server(facts) else { return (None, None) };
+    let cluster = facts.cluster(&at.host, &at.cluster).ok().and_then(|cluster| cluster.as_ref());
+    let wait = match server {
+        Some(server) => waits(server, cluster.and_then(|cluster| cluster.state.as_ref()).map(|state| &state.parameters)),
+        None => cluster.and_then(stops_at_start).map(Wait::Parameter),
+    };
+    let words = wait.as_ref().map(|wait| match wait {
+        Wait::Delay(delay) if server.is_some_and(|server| server.receiver.is_none()) => format!(
+            "replays {delay} late, and since its start it receives nothing until what it has is replayed: what production commits meanwhile is nowhere else"
+        ),
+        Wait::Delay(delay) => format!("replays {delay} late; a restart would cut it off from production for as long"),
+        wait => advice(at, wait, server),
+    });
+    (wait, words)
+}
+
+/// The five parameters against those the primary last had, as the standby's control data has them.
+pub(super) fn below_recorded(facts: &Facts, at: &ClusterAt) -> Vec<String> {
+    let Ok(Some(server)) = at.server(facts) else { return Vec::new() };
+    let Ok(Some(cluster)) = facts.cluster(&at.host, &at.cluster) else { return Vec::new() };
+    let recorded = cluster.state.as_ref().map(|state| &state.parameters).filter(|_| server.in_recovery);
+    recorded.map(|recorded| below(&five(&server.settings), recorded)).unwrap_or_default()
 }

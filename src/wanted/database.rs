@@ -1,6 +1,6 @@
 //! PostgreSQL: settings, access, roles, slots, and the standby's copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inputs, List};
 use crate::look::Server;
@@ -74,7 +74,17 @@ pub fn cluster(list: &mut List<'_>, software: &[ResourceId]) -> Vec<ResourceId> 
     let orderly = list.role == Role::Production && !list.inputs.promoting;
     let managed = standbys.iter().filter(|host| orderly && super::managed(&spec, host));
     let followers = managed.map(|host| ClusterAt { host: host.clone(), ..at.clone() }).collect();
-    let settings = Settings { at: at.clone(), fixed: fixed(replication, standbys.len()), follows: follows.clone(), synchronous, followers };
+    let settings = Settings {
+        at: at.clone(),
+        fixed: fixed(replication, standbys.len()),
+        said: said(replication),
+        reaches: (reach(list.host), reach(&spec.production)),
+        standbys: standbys.len() as u64,
+        promoting: list.inputs.promoting,
+        follows: follows.clone(),
+        synchronous,
+        followers,
+    };
     let file = list.add(SettingsFile(settings.clone()), software);
     let mut done = vec![
         file.clone(),
@@ -144,6 +154,14 @@ fn fixed(replication: &Replication, standbys: usize) -> BTreeMap<String, String>
         ("wal_receiver_timeout", "30s"),
         ("hot_standby_feedback", "on"),
         ("recovery_target_timeline", "latest"),
+        // What a restore left behind would end the standby's life as one.
+        ("recovery_target", ""),
+        ("recovery_target_lsn", ""),
+        ("recovery_target_name", ""),
+        ("recovery_target_time", ""),
+        ("recovery_target_xid", ""),
+        ("recovery_end_command", ""),
+        ("restore_command", ""),
         ("synchronous_standby_names", ""),
     ]
     .into_iter()
@@ -155,10 +173,25 @@ fn fixed(replication: &Replication, standbys: usize) -> BTreeMap<String, String>
     } else {
         settings.insert("wal_keep_segments".into(), "64".into());
     }
+    if replication.postgresql < 16 {
+        settings.insert("promote_trigger_file".into(), String::new());
+    }
     for (name, value) in &replication.parameters {
         settings.insert(name.clone(), parameter(value));
     }
     settings
+}
+
+/// What the spec itself says of them.
+fn said(replication: &Replication) -> BTreeSet<String> {
+    let mut said: BTreeSet<String> = replication.parameters.keys().cloned().collect();
+    if replication.mode == ReplicationMode::Sync {
+        said.insert("synchronous_standby_names".into());
+    }
+    if replication.slot_keep != crate::spec::DEFAULT_SLOT_KEEP {
+        said.insert("max_slot_wal_keep_size".into());
+    }
+    said
 }
 
 fn parameter(value: &OptionValue) -> String {

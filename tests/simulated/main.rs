@@ -10,6 +10,7 @@ mod incident;
 mod killed;
 mod kinds;
 mod life;
+mod measure;
 mod nixos;
 mod own_unit;
 mod parameters;

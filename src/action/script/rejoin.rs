@@ -2,17 +2,26 @@
 
 use std::path::Path;
 
+use super::copy::forget_targets;
 use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::{ClusterName, quote, quote_path};
 
-/// `standby.signal`; `data` is quoted.
-pub(super) fn mark(data: &str) -> String {
-    format!("rm -f {PRODUCTION_SINCE_BOOT}\nrunuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}")
+/// `standby.signal`, and nothing that would end its life as a standby.
+pub(super) fn mark(data: &Path) -> String {
+    marked(data, false)
+}
+
+fn marked(path: &Path, copied: bool) -> String {
+    let (data, forget) = (quote_path(path), forget_targets(&quote_path(path), path, copied));
+    format!(
+        "rm -f {PRODUCTION_SINCE_BOOT}\n{forget}\nrunuser -u postgres -- touch {data}/standby.signal\nsync {data}/standby.signal {data}"
+    )
 }
 
 /// Single-user mode recovers and stops in order without a socket for anybody. It refuses a
 /// standby, so the mark is set again afterwards; the epoch keeps the service down meanwhile.
-pub(super) fn recover(cluster: &ClusterName, data: &str) -> String {
+pub(super) fn recover(cluster: &ClusterName, path: &Path) -> String {
+    let data = quote_path(path);
     let (version, name) = (cluster.version, quote(cluster.name.as_str()));
     // Debian's place for it is made by pg_ctlcluster and gone after a boot; from 15 on there is none.
     let statistics = if version < 15 { " -c stats_temp_directory=pg_stat_tmp" } else { "" };
@@ -20,18 +29,28 @@ pub(super) fn recover(cluster: &ClusterName, data: &str) -> String {
         "rm -f {data}/standby.signal\n\
          runuser -u postgres -- /usr/lib/postgresql/{version}/bin/postgres --single -D {data} \
          -c config_file=/etc/postgresql/{version}/{name}/postgresql.conf{statistics} template1 </dev/null >/dev/null\n{}",
-        mark(data)
+        mark(path)
     )
 }
 
-/// The copy has its name only when it is whole.
+/// The copy has its name only when it is whole: with the WAL and the table spaces that links lead to, and with
+/// room for all of it. In a mount point it lies beside what it is a copy of.
 pub(super) fn keep(data: &Path, to: &Path) -> String {
     let new = quote(&format!("{}.new", to.display()));
     let parent = quote_path(to.parent().unwrap_or(to));
     let (data, to) = (quote_path(data), quote_path(to));
     format!(
-        "[ ! -e {to} ] || exit 0\nrunuser -u postgres -- rm -rf -- {new}\nrunuser -u postgres -- cp -a --reflink=auto -- {data} {new}\nsync -f {new}\n\
-         runuser -u postgres -- mv -T -- {new} {to}\nsync {parent}"
+        "[ ! -e {to} ] || exit 0\n\
+         own() {{ case $(stat -c %U -- {parent}) in root) \"$@\";; *) runuser -u postgres -- \"$@\";; esac; }}\n\
+         own rm -rf -- {new}\nneed=$(du -skLc --exclude='.otr-*' -- {data} | tail -n 1 | cut -f1)\n\
+         room=$(df -Pk -- {parent} | awk 'NR == 2 {{print $4}}')\n\
+         [ \"${{room:-0}}\" -gt \"$need\" ] || {{ echo \"a copy of {data} takes $need kB, and {parent} has room for $room kB\" >&2; exit 1; }}\n\
+         own mkdir -m 0700 -- {new}\n[ \"$(stat -c %U -- {new})\" = postgres ] || chown -h postgres:postgres -- {new}\n\
+         runuser -u postgres -- sh -e <<'OTR-KEEP'\n\
+         for e in {data}/* {data}/.[!.]*; do case ${{e##*/}} in .otr-*|lost+found) ;; *) [ ! -e \"$e\" ] || cp -a --reflink=auto -- \"$e\" {new}/;; esac; done\n\
+         for l in {new}/pg_wal {new}/pg_tblspc/*; do [ ! -L \"$l\" ] || {{ t=$(readlink -f -- \"$l\"); rm -- \"$l\"; cp -a --reflink=auto -- \"$t\" \"$l\"; }}; done\n\
+         OTR-KEEP\n\
+         sync -f {new}\nown mv -T -- {new} {to}\nsync {parent}"
     )
 }
 
@@ -50,12 +69,12 @@ pub(super) fn grants(role: &str) -> String {
 /// Cut off midway the data is neither the old nor the new: a mark outside of it says so.
 pub(super) fn rewind(cluster: &ClusterName, data: &Path, conninfo: &str) -> String {
     let under_way = quote(&format!("{}.otr-rewinding", data.display()));
-    let data = quote_path(data);
+    let (path, data) = (data, quote_path(data));
     format!(
         "runuser -u postgres -- touch {under_way}\nsync {under_way}\n\
          runuser -u postgres -- /usr/lib/postgresql/{}/bin/pg_rewind --target-pgdata={data} --source-server={}\n{}\nrm -f {under_way}",
         cluster.version,
         quote(conninfo),
-        mark(&data)
+        marked(path, true)
     )
 }

@@ -140,6 +140,7 @@ fn every_script_is_shell() {
             data_directory: "/x".into(),
             conninfo: "host=a user=b".into(),
             slot: None,
+            spaces: Vec::new(),
             keep_old: true,
         },
         Action::Promote { cluster: cluster.clone() },

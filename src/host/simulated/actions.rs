@@ -21,7 +21,7 @@ use crate::record::{KEPT, LARGE, Record};
 pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<(), HostError> {
     let State { machines, fitting, archive, .. } = state;
     let failed = |said: String| HostError::Failed { title: action.title(), status: 1, said };
-    if let Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old } = action {
+    if let Action::BaseBackup { cluster, data_directory, conninfo, slot, keep_old, .. } = action {
         let backup = Backup { cluster, directory: data_directory, conninfo, slot: slot.as_deref(), keep_old: *keep_old };
         return base_backup(machines, fitting, host, backup).map_err(failed);
     }
@@ -114,6 +114,7 @@ impl Machine {
             Action::RecoverCluster { cluster, data_directory } => self.recover_cluster(cluster, data_directory),
             Action::KeepData { data_directory, to } => self.keep_data(data_directory, to),
             Action::GrantRewind { cluster, .. } => self.prove_write(cluster),
+            Action::ReplayAll { cluster } => self.replay_all(cluster),
             Action::Promote { cluster } => self.promote(cluster),
             Action::Checkpoint { cluster } => self.checkpoint(cluster),
             Action::ProveWrite { cluster } => self.prove_write(cluster),

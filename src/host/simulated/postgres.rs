@@ -182,7 +182,7 @@ impl Machine {
         if self.data(key).is_none() {
             return Err(format!("Error: {} is not accessible or does not exist", directory.display()));
         }
-        let Read { settings, errors } = self.read_settings(key);
+        let Read { settings, errors, .. } = self.read_settings(key);
         if let Some(error) = errors.first() {
             return Err(format!("FATAL:  configuration file contains errors: {error}"));
         }
@@ -191,6 +191,10 @@ impl Machine {
         let now = self.tick();
         let Some(cluster) = self.clusters.get_mut(key) else { return Err("no such cluster".into()) };
         let Some(data) = cluster.data.as_mut() else { return Err("no data".into()) };
+        let most = settings.get("max_replication_slots").and_then(|w| w.value.parse::<usize>().ok());
+        if most.is_some_and(|most| most < data.slots.len()) {
+            return Err("FATAL:  too many replication slots active before shutdown".into());
+        }
         let own = parameters(|name| settings.get(name).map(|w| w.value.as_str()));
         if in_recovery {
             refuse_lower(&own, &data.parameters)?;
@@ -234,7 +238,7 @@ impl Machine {
 
     /// Reads the configuration again. What only a restart changes is marked; a file with errors changes nothing.
     pub(super) fn reload_cluster(&mut self, key: &(u32, String)) {
-        let Read { settings, errors } = self.read_settings(key);
+        let Read { settings, errors, .. } = self.read_settings(key);
         let hba = self.files.text(Self::cluster_directory(key).join("pg_hba.conf")).to_owned();
         let now = self.tick();
         let Some(server) = self.clusters.get_mut(key).and_then(|cluster| cluster.server.as_mut()) else { return };
@@ -279,6 +283,7 @@ impl Machine {
             checkpoint: Some(lsn_text(data.checkpoint)),
             replayed: Some(lsn_text(if data.state.ends_with("recovery") { data.replayed } else { 0 })),
             rewindable: true,
+            mounted: false,
             parameters: data.parameters.clone(),
             history: data.forks.iter().map(|(timeline, lsn)| (*timeline, lsn_text(*lsn))).collect(),
         });
@@ -286,6 +291,8 @@ impl Machine {
             running: self.is_active(&format!("postgresql@{}-{}.service", key.0, key.1)),
             standby_signal: self.files.get(directory.join("standby.signal")).is_some(),
             rewinding: false,
+            configured: BTreeMap::new(),
+            layout: Default::default(),
             kept: self.clusters.get(&key).into_iter().flat_map(|c| &c.kept).map(|(path, _)| path.display().to_string()).collect(),
             data_directory: directory.display().to_string(),
             state,
@@ -304,12 +311,21 @@ impl Machine {
             let source_file = written.source_file.clone().filter(|_| root);
             (
                 name.clone(),
-                Setting { value: written.value.clone(), pending_restart: *pending, context: settings::context(name).into(), source_file },
+                Setting {
+                    value: written.value.clone(),
+                    pending_restart: *pending,
+                    context: settings::context(name).into(),
+                    source_file,
+                    source: Some(if written.source_file.is_some() { "configuration file" } else { "default" }.into()),
+                    unit: None,
+                },
             )
         };
         let slot = |(name, lost): (&String, &bool)| {
             let wal_status = Some(if *lost { "lost" } else { "reserved" }.to_owned());
-            (name.clone(), SlotSight { active: server.active_slots.contains(name), wal_status, kind: "physical".into() })
+            let active = server.active_slots.contains(name);
+            let (plugin, database) = (None, None);
+            (name.clone(), SlotSight { active, wal_status, kind: "physical".into(), plugin, database, temporary: false, synced: false })
         };
         Ok(ServerSight::Up(Box::new(Sight {
             in_recovery: server.in_recovery,
@@ -325,6 +341,11 @@ impl Machine {
             slots: data.slots.iter().map(slot).collect(),
             senders: server.senders.clone(),
             settings: server.settings.iter().map(setting).collect(),
+            elsewhere: if root { self.read_settings(&key).elsewhere } else { BTreeMap::new() },
+            subscriptions: Vec::new(),
+            in_use: Default::default(),
+            spaces: Vec::new(),
+            delayed: false,
             replication_roles: data.content.roles.iter().map(|(role, verifier)| (role.clone(), root.then(|| verifier.clone()))).collect(),
             sees_verifiers: root,
             databases: data.content.databases.iter().map(|(name, database)| (name.clone(), database.size)).collect(),

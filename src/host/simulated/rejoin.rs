@@ -16,8 +16,25 @@ impl Machine {
         }
         let now = self.tick();
         self.production = false;
+        self.forget_targets(data, false);
         self.files.put(data.join("standby.signal"), Node::File(Vec::new()), ("postgres", "postgres", 0o600), now);
         Ok(())
+    }
+
+    /// What would end a standby's life leaves postgresql.auto.conf.
+    pub(super) fn forget_targets(&mut self, data: &Path, copied: bool) {
+        let path = data.join("postgresql.auto.conf");
+        let ends = ["recovery_", "restore_command", "archive_cleanup_command", "promote_trigger_file", "primary_", "hot_standby"];
+        let foreign = ["listen_addresses", "synchronous_standby_names"];
+        let stays = |line: &&str| {
+            let starts = |names: &[&str]| names.iter().any(|name| line.trim_start().starts_with(name));
+            !(starts(&ends) || copied && starts(&foreign))
+        };
+        let text: String = self.files.text(&path).lines().filter(stays).map(|line| format!("{line}\n")).collect();
+        if text != self.files.text(&path) {
+            let now = self.tick();
+            self.files.write(path, text, ("postgres", "postgres", 0o600), now);
+        }
     }
 
     /// Single-user mode: recovers, writes a checkpoint, stops; nobody can connect.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::files::Files;
+use crate::look::Elsewhere;
 
 /// How a value is read and printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,15 @@ const KNOWN: &[(&str, Unit, &str, &str)] = &[
     ("primary_slot_name", Plain, "sighup", ""),
     ("promote_trigger_file", Plain, "sighup", ""),
     ("random_page_cost", Plain, "user", "4"),
+    ("recovery_end_command", Plain, "sighup", ""),
+    ("recovery_min_apply_delay", Time(1), "sighup", "0"),
+    ("recovery_target", Plain, "postmaster", ""),
+    ("recovery_target_action", Plain, "postmaster", "pause"),
+    ("recovery_target_lsn", Plain, "postmaster", ""),
+    ("recovery_target_name", Plain, "postmaster", ""),
+    ("recovery_target_time", Plain, "postmaster", ""),
     ("recovery_target_timeline", Plain, "postmaster", "latest"),
+    ("recovery_target_xid", Plain, "postmaster", ""),
     ("restore_command", Plain, "postmaster", ""),
     ("server_version", Plain, "internal", "13.23 (Debian 13.23-0+deb11u1)"),
     ("server_version_num", Plain, "internal", "130023"),
@@ -93,6 +102,8 @@ pub struct Written {
 pub struct Read {
     /// Every setting by name, defaults too.
     pub settings: BTreeMap<String, Written>,
+    /// What files other than otr's say, as pg_file_settings has it.
+    pub elsewhere: BTreeMap<String, Elsewhere>,
     /// `file:line: why`.
     pub errors: Vec<String>,
 }
@@ -105,8 +116,8 @@ pub fn context(name: &str) -> &'static str {
 /// Reads the files of a cluster in the server's order: postgresql.conf with what it includes, then postgresql.auto.conf.
 pub fn read(files: &Files, directory: &Path, data_directory: &Path) -> Read {
     let default = |value: &&str| Written { value: (*value).to_owned(), source_file: None };
-    let mut read =
-        Read { settings: KNOWN.iter().map(|(name, _, _, value)| ((*name).to_owned(), default(value))).collect(), errors: Vec::new() };
+    let settings = KNOWN.iter().map(|(name, _, _, value)| ((*name).to_owned(), default(value))).collect();
+    let mut read = Read { settings, ..Read::default() };
     file(files, &directory.join("postgresql.conf"), directory, &mut read);
     file(files, &data_directory.join("postgresql.auto.conf"), directory, &mut read);
     read
@@ -128,6 +139,11 @@ fn file(files: &Files, path: &Path, directory: &Path, read: &mut Read) {
                 }
             }
             Ok(Some((name, value))) => {
+                let said = Elsewhere { value: value.clone(), file: path.display().to_string(), wins: true };
+                match path.ends_with("conf.d/50-otr.conf") {
+                    true => drop(read.elsewhere.get_mut(&name).map(|other| other.wins = false)),
+                    false => drop(read.elsewhere.insert(name.clone(), said)),
+                }
                 let written = Written { value: shown(&name, &value), source_file: Some(path.display().to_string()) };
                 read.settings.insert(name, written);
             }

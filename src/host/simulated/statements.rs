@@ -91,9 +91,24 @@ impl Machine {
         if self.data(&(version, name.clone())).is_none() {
             return Err(format!("{} holds no cluster", directory.display()));
         }
+        self.forget_targets(directory, false);
         let now = self.tick();
         self.files.put(directory.join("standby.signal"), Node::File(Vec::new()), ("postgres", "postgres", 0o600), now);
         self.start_unit(&format!("postgresql@{version}-{name}.service"))
+    }
+
+    /// Ends a pause, and a delay.
+    pub(super) fn replay_all(&mut self, cluster: &ClusterName) -> Done {
+        let (server, data) = self.serving(cluster)?;
+        if !server.in_recovery {
+            return Err("ERROR:  recovery is not in progress".into());
+        }
+        server.replay_paused = false;
+        if let Some((delay, _)) = server.settings.get_mut("recovery_min_apply_delay") {
+            delay.value = "0".into();
+        }
+        data.replay();
+        Ok(())
     }
 
     /// `pg_promote()`: a new timeline, on which the checkpoint is still to come.

@@ -201,11 +201,20 @@ fn stream(
     data.checkpoint_timeline = source.timeline;
     data.checkpoint = source.checkpoint;
     data.forks = source.forks;
+    let arrived = source.lsn > data.lsn;
     data.lsn = source.lsn;
     data.written = source.written;
     data.parameters = source.parameters;
-    if !server.replay_paused {
+    // The first commit beyond a recovery target ends recovery there.
+    let target = crate::look::postgres::TARGETS.iter().any(|name| !server.value(name).is_empty());
+    let promotes = target && arrived && server.value("recovery_target_action") == "promote";
+    server.replay_paused |= target && arrived;
+    if !server.replay_paused && ["", "0"].contains(&server.value("recovery_min_apply_delay")) {
         data.replay();
+    }
+    if promotes {
+        let cluster = ClusterName { version: key.0, name: key.1.parse().map_err(|_| "no name")?, port: 0 };
+        return machines.get_mut(host).ok_or("no machine")?.promote(&cluster);
     }
     let slot = Some(slot.to_owned()).filter(|slot| !slot.is_empty());
     server.receiver = Some(Receiver {
@@ -296,6 +305,8 @@ pub fn base_backup(machines: &mut Machines, fitting: &mut Fitting, host: &HostNa
         machine.files.put(backup.directory.join(name), entry.node, (&entry.owner, &entry.group, entry.mode), now);
     }
     machine.files.put(backup.directory.join("standby.signal"), Node::File(Vec::new()), ("postgres", "postgres", 0o600), now);
+    machine.forget_targets(backup.directory, true);
+    let cluster = machine.clusters.entry(postgres::key(backup.cluster)).or_default();
     data.slots.clear();
     data.replay();
     cluster.data = Some(data);

@@ -67,6 +67,7 @@ fn backup() -> Action {
         data_directory: "/var/lib/postgresql/13/main".into(),
         conninfo,
         slot: Some("otr_erp2".into()),
+        spaces: Vec::new(),
         keep_old: false,
     }
 }

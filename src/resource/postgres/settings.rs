@@ -1,12 +1,14 @@
 //! otr's settings of postgresql.conf: as a file, and as what the running server uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::measure::{self, Measure, RECOVERY, at_least, rank, same, taken_over};
 use super::{ClusterAt, Reach, attributes};
 use crate::action::{Action, UnitVerb};
 use crate::facts::{FactError, Facts};
-use crate::format::postgres::{normalised, setting};
-use crate::look::Look;
+use crate::format::postgres::setting;
+use crate::look::postgres::TARGETS;
+use crate::look::{Look, Server};
 use crate::name::HostName;
 use crate::resource::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown, file};
 
@@ -29,6 +31,9 @@ pub fn below(own: &BTreeMap<String, u64>, primary: &BTreeMap<String, u64>) -> Ve
     primary.iter().filter_map(lower).collect()
 }
 
+/// How a standby's file begins the line of each logical slot that production had.
+pub const LOGICAL_SLOT: &str = "# A promotion loses production's logical slot ";
+
 /// The settings of one host.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -36,6 +41,14 @@ pub struct Settings {
     pub at: ClusterAt,
     /// Name → value, as far as the spec alone decides.
     pub fixed: BTreeMap<String, String>,
+    /// Those of them that the spec says; the others are otr's own wish.
+    pub said: BTreeSet<String>,
+    /// How the other members reach this host, and production.
+    pub reaches: (Reach, Reach),
+    /// How many standbys follow production.
+    pub standbys: u64,
+    /// A promotion is under way.
+    pub promoting: bool,
     /// On a standby: where it gets its data.
     pub follows: Option<Follows>,
     /// On production: the standbys a commit waits for.
@@ -75,42 +88,99 @@ impl Settings {
         }
         if let Some(follows) = &self.follows {
             looks.push((follows.production.host.clone(), Look::Server(follows.production.cluster.clone())));
-            if follows.reach.said.is_none() {
-                looks.push((follows.reach.host.clone(), Look::Machine));
-            }
+            looks.push((follows.production.host.clone(), Look::Content(follows.production.settings_file())));
+        }
+        for reach in [&self.reaches.0, &self.reaches.1].into_iter().filter(|reach| reach.said.is_none()) {
+            looks.push((reach.host.clone(), Look::Machine));
         }
         looks
+    }
+
+    fn measure<'a>(&self, server: &'a Server, said: &'a BTreeSet<String>, address: Option<&'a str>) -> Measure<'a> {
+        Measure { server, said, standbys: self.standbys, address, promoting: self.promoting }
+    }
+
+    /// What the spec says, but for that of which the production before had more: until the spec says something
+    /// else, that is what production has.
+    fn said_on(&self, at: &ClusterAt, facts: &Facts) -> BTreeSet<String> {
+        let text = facts.content(&at.host, &at.settings_file()).ok().and_then(|content| content.as_ref()).map(|content| &content.text);
+        let taken_over = |name: &String| {
+            let line = self.fixed.get(name).map(|value| taken_over(name, value));
+            line.is_some_and(|line| text.is_some_and(|text| text.lines().any(|is| is == line)))
+        };
+        self.said.iter().filter(|name| !taken_over(name)).cloned().collect()
+    }
+
+    /// Which of the settings are more than the spec says, for the day when this host is production.
+    fn more_than_said(&self, wanted: &BTreeMap<String, String>) -> Vec<String> {
+        let more = |(name, value): &(&String, &String)| {
+            let said = self.fixed.get(*name).filter(|_| self.said.contains(*name));
+            said.is_some_and(|said| rank(name, value, None) > rank(name, said, None))
+        };
+        wanted.iter().filter(more).filter_map(|(name, _)| Some(taken_over(name, self.fixed.get(name)?) + "\n")).collect()
+    }
+
+    /// On a standby: production's logical slots, on record for the day when production cannot be asked.
+    fn slots_that_stay_behind(&self, facts: &Facts) -> Vec<String> {
+        let production = self.follows.as_ref().and_then(|follows| follows.production.server(facts).ok().flatten());
+        production.into_iter().flat_map(measure::logical_slots).map(|slot| format!("{LOGICAL_SLOT}{slot}\n")).collect()
     }
 
     /// Every setting, or what must be known first.
     fn wanted(&self, facts: &Facts) -> Result<Result<BTreeMap<String, String>, Decision>, FactError> {
         let mut wanted = self.fixed.clone();
+        let cluster = facts.cluster(&self.at.host, &self.at.cluster).ok().and_then(|cluster| cluster.as_ref());
+        let own = self.at.server(facts);
+        let address = self.reaches.0.address(facts).ok();
         if let Some(follows) = &self.follows {
             let Some(production) = follows.production.server(facts)? else {
                 return Ok(Err(Decision::waits(format!("PostgreSQL on {}", follows.production.host))));
             };
+            if let Ok(Some(server)) = own {
+                let measure = self.measure(server, &self.said, address.as_deref());
+                wanted.iter_mut().for_each(|(name, value)| *value = measure.of_a_standby(name, value));
+            }
+            let there = self.reaches.1.address(facts).ok();
+            let said = self.said_on(&follows.production, facts);
+            let theirs = self.measure(production, &said, there.as_deref());
+            let ranked: BTreeSet<String> = AT_LEAST_PRODUCTIONS.into_iter().map(str::to_owned).chain(wanted.keys().cloned()).collect();
+            for name in ranked {
+                let value = wanted.get(&name).cloned();
+                let target = theirs.wanted(&name, value.as_deref().unwrap_or("0"));
+                let most = self.raised(&name, value, [Some(target), self.until_replayed(&name, production, cluster)]);
+                wanted.extend(most.map(|most| (name, most)));
+            }
             wanted.insert("primary_conninfo".into(), follows.conninfo(facts)?);
             if let Some(slot) = &follows.slot {
                 wanted.insert("primary_slot_name".into(), slot.clone());
             }
-            // Until production's lower value is replayed a restart with it would end at once.
-            let cluster = facts.cluster(&self.at.host, &self.at.cluster).ok().and_then(|cluster| cluster.as_ref());
-            let recorded = cluster.and_then(|cluster| cluster.state.as_ref()).map(|state| &state.parameters);
-            for name in AT_LEAST_PRODUCTIONS {
-                let theirs = production.settings.get(name).and_then(|s| s.value.parse::<u64>().ok());
-                let ours = wanted.get(name).and_then(|value| value.parse::<u64>().ok());
-                let replayed = recorded.and_then(|recorded| recorded.get(name)).copied();
-                if let Some(value) = theirs.max(ours).max(replayed) {
-                    wanted.insert(name.to_owned(), value.to_string());
-                }
-            }
-        } else if let Some(text) = facts.content(&self.at.host, &self.at.settings_file())? {
+        } else {
+            let text = facts.content(&self.at.host, &self.at.settings_file())?.as_ref().map_or("", |content| content.text.as_str());
+            let line = |name: &str| {
+                text.lines()
+                    .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix("= '")?.strip_suffix('\''))
+                    .map(str::to_owned)
+            };
             // What a promoted standby took over from the production before it stays: lowering it needs a person.
             for name in AT_LEAST_PRODUCTIONS {
-                let line = text.text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix("= '")?.strip_suffix('\''));
-                if let (Some(value), false) = (line, wanted.contains_key(name)) {
-                    wanted.insert(name.to_owned(), value.to_owned());
+                if let (Some(value), false) = (line(name), wanted.contains_key(name)) {
+                    wanted.insert(name.to_owned(), value);
                 }
+            }
+            match own? {
+                Some(server) => {
+                    let said = self.said_on(&self.at, facts);
+                    let measure = self.measure(server, &said, address.as_deref());
+                    for (name, value) in &mut wanted {
+                        *value = match server.settings.get(name) {
+                            // It was taken over, and an administrator may have lowered it since.
+                            Some(live) if !self.fixed.contains_key(name) => measure.wanted(name, &live.value),
+                            _ => measure.wanted(name, value),
+                        };
+                        measure.refuse_below_use(&self.at.host, name, value)?;
+                    }
+                }
+                None => at_least(&mut wanted, &self.said, cluster.map_or(&BTreeMap::new(), |cluster| &cluster.configured)),
             }
         }
         if let Some(waits) = self.standbys_first(&wanted, facts)? {
@@ -125,6 +195,22 @@ impl Settings {
             }
         }
         Ok(Ok(wanted))
+    }
+
+    /// Production's lower value may not hold here until it is replayed: a restart with it would end at once.
+    fn until_replayed(&self, name: &str, production: &Server, cluster: Option<&crate::look::Cluster>) -> Option<String> {
+        let live = production.settings.get(name).filter(|_| AT_LEAST_PRODUCTIONS.contains(&name)).map(|live| live.value.clone());
+        let recorded = cluster.and_then(|cluster| cluster.state.as_ref()).and_then(|state| state.parameters.get(name));
+        self.raised(name, live, [recorded.map(u64::to_string), None])
+    }
+
+    /// The highest of some values; one that cannot be compared stays as it is.
+    fn raised(&self, name: &str, value: Option<String>, others: [Option<String>; 2]) -> Option<String> {
+        let others = others.into_iter().flatten().filter(|other| rank(name, other, None).is_some());
+        others.fold(value, |most, other| match most {
+            Some(most) if rank(name, &most, None) >= rank(name, &other, None) => Some(most),
+            _ => Some(other),
+        })
     }
 
     /// Raised on the standbys first: one that replays a higher value than its own stops.
@@ -190,6 +276,8 @@ impl Resource for SettingsFile {
             Err(waits) => return Ok(waits),
         };
         let mut text = String::from("# Written by otr. Changes made here are drift; the spec's replication.parameters adds to it.\n");
+        text.extend(self.0.slots_that_stay_behind(facts));
+        text.extend(self.0.more_than_said(&wanted));
         text.extend(wanted.iter().map(|(name, value)| setting(name, value)));
         let text = text.into();
         let path = at.settings_file();
@@ -240,9 +328,18 @@ impl Resource for LiveSettings {
         let reload = !change.differences.is_empty();
         // Only what stands in otr's own file can be overruled by another one.
         let ours = facts.content(&at.host, &at.settings_file())?.as_ref().map_or("", |content| content.text.as_str());
+        let address = self.0.reaches.0.address(facts).ok();
+        let said = self.0.said_on(at, facts);
+        let measure = self.0.measure(server, &said, address.as_deref());
+        let production = self.0.follows.is_none();
         for (name, value) in &wanted {
             let Some(live) = server.settings.get(name) else { continue };
-            if normalised(&live.value) == normalised(value) && !live.pending_restart {
+            let asleep = production && (RECOVERY.contains(&name.as_str()) || TARGETS.contains(&name.as_str()));
+            let wish = self.0.fixed.get(name).unwrap_or(value);
+            if asleep || (production && measure.is_the_administrators(&at.host, name, wish)?) {
+                continue;
+            }
+            if same(name, &live.value, value, live.unit.as_deref()) && !live.pending_restart {
                 continue;
             }
             let lower = |value: &str| value.parse::<u64>().ok();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::replay::{Wait, advice, waits};
 use super::{ClusterAt, settings::Follows};
 use crate::action::Action;
 use crate::facts::{FactError, Facts};
@@ -51,11 +52,11 @@ impl Resource for Standby {
         }
         let server = self.at.server(facts)?;
         let Some(state) = &cluster.state else {
-            return self.copy(cluster, facts, Difference::new("data", Shown::Absent, self.origin()), None);
+            return self.copy(cluster, primary, facts, Difference::new("data", Shown::Absent, self.origin()), None);
         };
         if state.system_identifier != primary.system_identifier {
             let is = format!("another cluster (system {})", state.system_identifier);
-            return self.copy(cluster, facts, Difference::new("data", is, self.origin()), at_stake(server));
+            return self.copy(cluster, primary, facts, Difference::new("data", is, self.origin()), at_stake(server));
         }
         match server {
             Some(server) if server.in_recovery => self.running(cluster, server, primary, facts),
@@ -70,12 +71,21 @@ impl Standby {
         format!("a copy of {}", self.follows.production.host)
     }
 
-    fn copy(&self, cluster: &Cluster, facts: &Facts, difference: Difference, discards: Option<String>) -> Result<Decision, FactError> {
+    fn copy(
+        &self,
+        cluster: &Cluster,
+        primary: &Server,
+        facts: &Facts,
+        difference: Difference,
+        discards: Option<String>,
+    ) -> Result<Decision, FactError> {
+        can_be_replaced(&self.at, cluster, primary)?;
         let action = Action::BaseBackup {
             cluster: self.at.cluster.clone(),
             data_directory: PathBuf::from(&cluster.data_directory),
             conninfo: self.follows.conninfo(facts)?,
             slot: self.follows.slot.clone(),
+            spaces: primary.spaces.clone(),
             keep_old: discards.is_some(),
         };
         let discards =
@@ -92,11 +102,12 @@ impl Standby {
         let slot = self.follows.slot.as_ref().and_then(|name| primary.slots.get(name));
         if slot.is_some_and(|slot| slot.wal_status.as_deref() == Some("lost")) {
             let is = "fell behind: production threw away WAL it had not got";
-            return self.copy(cluster, facts, Difference::new("replication", is, "streaming"), None);
+            return self.copy(cluster, primary, facts, Difference::new("replication", is, "streaming"), None);
         }
         if server.timeline > primary.timeline {
             return self.copy(
                 cluster,
+                primary,
                 facts,
                 Difference::new("timeline", server.timeline.to_string(), primary.timeline.to_string()),
                 Some(format!("it is on timeline {}, {} on {}", server.timeline, self.follows.production.host, primary.timeline)),
@@ -114,15 +125,24 @@ impl Standby {
             // It runs as a standby now and would start as a second primary.
             return Ok(self.follow(cluster, Difference::new("standby.signal", Shown::Absent, "present")));
         }
-        if server.replay_paused {
-            return Err(FactError::Refused(format!(
-                "{}: replay is paused; find out why (pg_get_wal_replay_pause_state), then SELECT pg_wal_replay_resume()",
-                self.at.host
-            )));
+        let wait = waits(server, cluster.state.as_ref().map(|state| &state.parameters));
+        match &wait {
+            Some(wait @ Wait::ByHand) => {
+                return Err(FactError::Refused(format!("{}: replay is paused: {}", self.at.host, advice(&self.at, wait, Some(server)))));
+            }
+            // Its settings are put right by their own resource.
+            Some(wait @ (Wait::Parameter(_) | Wait::Target(_))) => {
+                return Ok(Decision::waits(format!("its settings: {}", advice(&self.at, wait, Some(server)))));
+            }
+            _ => {}
         }
-        Ok(match &server.receiver {
+        Ok(match (&server.receiver, wait) {
             // One that still follows the production before has the timeline before.
-            Some(receiver) if receiver.status == "streaming" && receiver.timeline >= primary.timeline => Decision::Holds,
+            (Some(receiver), _) if receiver.status == "streaming" && receiver.timeline >= primary.timeline => Decision::Holds,
+            (_, Some(Wait::Delay(delay))) => Decision::settles(format!(
+                "streaming from {}: since it was started it works off what it has, each commit {delay} late, and receives nothing",
+                self.follows.production.host
+            )),
             _ => Decision::settles(format!("streaming from {}", self.follows.production.host)),
         })
     }
@@ -149,7 +169,8 @@ impl Standby {
                 lsn(primary)
             )
         });
-        self.copy(cluster, facts, Difference::new("server", "a primary", format!("a standby of {}", self.follows.production.host)), stake)
+        let wanted = format!("a standby of {}", self.follows.production.host);
+        self.copy(cluster, primary, facts, Difference::new("server", "a primary", wanted), stake)
     }
 
     fn stopped(&self, cluster: &Cluster, state: &ClusterState, primary: &Server, facts: &Facts) -> Result<Decision, FactError> {
@@ -160,7 +181,26 @@ impl Standby {
             "it was a primary when it stopped ({}, timeline {}) and may hold writes that {} has not",
             state.state, state.timeline, self.follows.production.host
         );
-        self.copy(cluster, facts, Difference::new("server", "stopped as a primary", "a standby"), Some(stake))
+        self.copy(cluster, primary, facts, Difference::new("server", "stopped as a primary", "a standby"), Some(stake))
+    }
+}
+
+/// A copy finds its place, and room, before anything is stopped.
+pub fn can_be_replaced(at: &ClusterAt, cluster: &Cluster, primary: &Server) -> Result<(), FactError> {
+    let (host, data) = (&at.host, &cluster.data_directory);
+    if cluster.layout.wal_mounted {
+        return Err(FactError::Refused(format!(
+            "{host}: {data}/pg_wal is a mount point, so the data directory cannot be replaced by a copy: mount that disk elsewhere, and let pg_wal be a link to a folder on it"
+        )));
+    }
+    let needed: u64 = primary.databases.values().sum();
+    match &cluster.layout.room {
+        Some((free, mounted)) if *free < needed => Err(FactError::Refused(format!(
+            "{host}: a copy of {} MB has no room at {mounted}, where {data} stands: {} MB are free, and what is there stays until the copy is whole",
+            needed >> 20,
+            free >> 20
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -130,12 +130,29 @@ pub(super) fn of_each_host(spec: &Spec, tree: &std::path::Path, path: &str, find
 }
 
 /// What otr writes itself, because it differs from host to host.
-const DERIVED: [&str; 5] = ["primary_conninfo", "primary_slot_name", "hot_standby", "wal_level", "port"];
+const DERIVED: [&str; 4] = ["primary_conninfo", "primary_slot_name", "hot_standby", "port"];
+/// What would end a standby's life as one: it promotes itself there, or stops.
+const ENDS: [&str; 6] = [
+    "recovery_target",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_xid",
+    "promote_trigger_file",
+];
 
 fn replication(spec: &Spec, findings: &mut Findings<'_>) {
     let Some(replication) = &spec.replication else { return };
     for (key, value) in &replication.parameters {
         let path = crate::spec::tree::join("replication.parameters", key);
+        if ENDS.contains(&key.to_lowercase().as_str()) {
+            findings.key(&path, format!("`{key}` would let a standby promote itself, or stop"), "leave it out");
+            continue;
+        }
+        let level = if let OptionValue::Text(text) = value { text.as_str() } else { "" };
+        if key == "wal_level" && !["replica", "logical"].contains(&level) {
+            findings.value(&path, format!("`{path}` is what a standby can follow"), "`replica` (what otr writes) or `logical`");
+        }
         if !DERIVED.contains(&key.to_lowercase().as_str()) {
             if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) {
                 findings.key(&path, format!("`{path}` cannot be a setting of postgresql.conf"), "letters, digits, '_' and '.'");

@@ -11,6 +11,7 @@ mod glusterfs;
 mod init;
 mod life;
 mod matrix;
+mod measure;
 mod network_mounts;
 mod newer;
 mod nineteen;
@@ -77,6 +78,10 @@ pub fn all() -> Vec<Chapter> {
         software::bullseye(),       // 30
         software::trixie(),         // 30
         terminal::chapter(),        // 31
+        measure::kept(),            // 32
+        measure::targets(),         // 32
+        measure::places(),          // 32
+        measure::paused(),          // 32
     ];
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
