@@ -50,6 +50,7 @@ pub fn script(action: &Action) -> String {
             let kept = backup(path, &format!("./{}", guarded::split(path).1));
             guarded::remove(path, &format!("{kept}rm -f"))
         }
+        Action::EndSessions { directory, mount, owner, names } => super::transfer::end_sessions(directory, mount.as_deref(), owner, names),
         Action::ChangePackages { run, steps, .. } => packages::change(run, steps),
         Action::ConfigurePackages => packages::configure(),
         Action::AnswerDebconf { answers } => clone::answer_debconf(answers),
