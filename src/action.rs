@@ -14,12 +14,14 @@ use crate::secret::{Secret, Text};
 pub mod drill;
 pub mod keep;
 mod mounts;
+mod reader;
 pub mod script;
 pub mod sentinel;
 pub mod transfer;
 
 pub use drill::{DrillAction, DrilledOdoo};
 pub use keep::{Keep, Kept, Moved};
+pub use reader::Reader;
 pub use sentinel::SentinelAction;
 pub use transfer::{Gift, GiftKind, Taken, Transfer};
 
@@ -127,7 +129,8 @@ impl UnitVerb {
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Write a file beside its place, fsync, set attributes, rename; the first predecessor is kept.
-    WriteFile { path: PathBuf, content: Text, attributes: Attributes },
+    /// Its owner reads it before it takes its place.
+    WriteFile { path: PathBuf, content: Text, attributes: Attributes, reader: Option<Reader> },
     /// Make a directory, or correct it.
     MakeDirectory { path: PathBuf, attributes: Attributes },
     /// Make the directory something is mounted on; nobody can write there while nothing is.

@@ -38,7 +38,7 @@
 //! sessions -> facts look name spec wanted
 //! history  -> name record spec
 //! filestore -> action look name
-//! host     -> action epoch filestore guard look name record secret spec storage
+//! host     -> action epoch filestore format guard look name record secret spec storage
 //! fleet    -> action facts host look name
 //! report   -> action compare draft drill name plan promote resource secret sessions status
 //! converge -> action facts fleet host look name plan report resource spec storage

@@ -67,7 +67,9 @@ struct Chance(u64);
 impl Chance {
     fn new(seed: u64) -> Self {
         let mut chance = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..8).for_each(|_| drop(chance.below(2)));
+        for _ in 0..8 {
+            chance.below(2);
+        }
         chance
     }
     fn below(&mut self, n: usize) -> usize {

@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Action, Attributes, DebconfAnswer, RedisServer, UnitVerb};
+use super::{Action, Attributes, DebconfAnswer, Reader, RedisServer, UnitVerb, reader};
 use crate::guard::PRODUCTION_SINCE_BOOT;
 use crate::look::content::bytes_of;
 use crate::look::postgres::psql;
@@ -34,7 +34,7 @@ pub const KEEP_ONCE: &str = r#"{ ! [ -f "$t" ] && ! [ -L "$t" ] || [ -e "$b" ] |
 /// The script of an action, secrets and all: for a shell's standard input only.
 pub fn script(action: &Action) -> String {
     match action {
-        Action::WriteFile { path, content, attributes } => write_file(path, content, attributes),
+        Action::WriteFile { path, content, attributes, reader } => write_file(path, content, attributes, reader.as_ref()),
         Action::MakeDirectory { path, attributes } => guarded::directory(path, attributes),
         Action::MakeMountPoint { at, immutable } => super::mounts::make(at, *immutable),
         Action::Mount { at, unit, .. } => super::mounts::mount(at, unit),
@@ -164,11 +164,11 @@ pub fn script(action: &Action) -> String {
 pub fn shown(action: &Action) -> String {
     match action {
         // Run as it stands, it would put the stand-in in the secret's place.
-        Action::WriteFile { path, content: Text::Sensitive(_), attributes } => format!(
+        Action::WriteFile { path, content: Text::Sensitive(_), attributes, .. } => format!(
             "# it holds a secret, so its text is not shown: make the changes named above by hand, then\n{}",
             set_attributes(&quote_path(path), attributes)
         ),
-        Action::WriteFile { path, content: Text::Plain(text), attributes: a } => {
+        Action::WriteFile { path, content: Text::Plain(text), attributes: a, .. } => {
             let path = quote_path(path);
             format!(
                 "install -o {} -g {} -m {} /dev/stdin {path} <<'EOF'\n{text}{}EOF",
@@ -237,17 +237,19 @@ fn backup(path: &Path, here: &str) -> String {
     )
 }
 
-fn write_file(path: &Path, content: &Text, attributes: &Attributes) -> String {
+fn write_file(path: &Path, content: &Text, attributes: &Attributes, reader: Option<&Reader>) -> String {
     // 76 columns: a line of a here-document has no useful limit, but a person may read it.
     let encoded = STANDARD.encode(bytes_of(content.expose()));
     let lines: Vec<&str> =
         (0..encoded.len()).step_by(76).map(|i| encoded.get(i..(i + 76).min(encoded.len())).unwrap_or_default()).collect();
-    decoded(path, &lines.join("\n"), attributes)
+    decoded(path, &lines.join("\n"), attributes, &reader::read(reader, path, content.is_sensitive()))
 }
 
-/// A file of bytes that travelled in base64.
-fn decoded(path: &Path, encoded: &str, attributes: &Attributes) -> String {
-    let make = format!("base64 -d > new <<'OTR-EOF'\n{encoded}\nOTR-EOF\n{}\nsync new", set_attributes("new", attributes));
+/// A file of bytes that travelled in base64; `read` are the lines with which its owner reads it first.
+fn decoded(path: &Path, encoded: &str, attributes: &Attributes, read: &str) -> String {
+    // The owner's user may come to the file, and to nothing else there.
+    let read = if read.is_empty() { String::new() } else { format!("chmod 0711 .\nnew=$(pwd -P)/new\n{read}") };
+    let make = format!("base64 -d > new <<'OTR-EOF'\n{encoded}\nOTR-EOF\n{}\n{read}sync new", set_attributes("new", attributes));
     guarded::replace(path, &make)
 }
 
@@ -282,7 +284,9 @@ fn redis(server: &RedisServer, command: &Text) -> String {
 
 /// A word of redis-cli's own quoting.
 fn redis_word(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    let odd = |c: char| if c.is_ascii_control() { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() };
+    let text: String = value.replace('\\', "\\\\").replace('"', "\\\"").chars().map(odd).collect();
+    format!("\"{text}\"")
 }
 
 #[cfg(test)]

@@ -24,14 +24,14 @@ pub fn edited(text: &str, changes: &BTreeMap<String, Option<String>>) -> String 
                 if left.remove(name.as_str()).is_some()
                     && let Some(value) = value
                 {
-                    push(&format!("{name} {}", quoted(value)));
+                    push(&format!("{name} {}", quoted(name, value)));
                 }
             }
         }
     }
     for (name, value) in left {
         if let Some(value) = value {
-            push(&format!("{name} {}", quoted(value)));
+            push(&format!("{name} {}", quoted(name, value)));
         }
     }
     out
@@ -45,19 +45,92 @@ fn directive(line: &str) -> Option<(&str, &str)> {
     Some(line.split_once(char::is_whitespace).map_or((line, ""), |(name, value)| (name, value.trim())))
 }
 
-/// Values of several words are several arguments to Redis; only what would break a line is quoted.
-fn quoted(value: &str) -> String {
-    match value.is_empty() || value.contains(['"', '\\', '\'', '#']) {
-        true => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
-        false => value.to_owned(),
+/// Directives of one word: a blank in it is quoted. Values of several words are several arguments.
+const ONE_WORD: [&str; 12] = [
+    "requirepass",
+    "masterauth",
+    "primaryauth",
+    "masteruser",
+    "primaryuser",
+    "tls-key-file-pass",
+    "tls-client-key-file-pass",
+    "aclfile",
+    "dir",
+    "logfile",
+    "pidfile",
+    "unixsocket",
+];
+
+fn quoted(name: &str, value: &str) -> String {
+    let odd = |c: char| matches!(c, '"' | '\\' | '\'' | '#') || c.is_control();
+    if !value.is_empty() && !value.contains(odd) && !(ONE_WORD.contains(&name) && value.contains(char::is_whitespace)) {
+        return value.to_owned();
     }
+    let escaped = value.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() && c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
+/// A value as Redis reads it (sds.c, `sdssplitargs`): words in double quotes with `\xHH` and escapes, in
+/// single quotes, or bare. What it would refuse stays as it stands.
 fn unquoted(value: &str) -> String {
-    match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
-        None => value.to_owned(),
+    words(value).map_or_else(|| value.to_owned(), |words| words.join(" "))
+}
+
+fn words(value: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = value.trim_start().chars().peekable();
+    while rest.peek().is_some() {
+        let mut word: Vec<u8> = Vec::new();
+        let mut quote = None;
+        loop {
+            let Some(c) = rest.next() else {
+                if quote.is_some() {
+                    return None;
+                }
+                break;
+            };
+            let mut push = |c: char| word.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+            match (quote, c) {
+                (Some('"'), '\\') => {
+                    let next = rest.next()?;
+                    let hex: String = rest.clone().take(2).collect();
+                    match (next, u8::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 2)) {
+                        ('x', Some(byte)) => {
+                            rest.nth(1);
+                            word.push(byte);
+                        }
+                        ('n', _) => push('\n'),
+                        ('r', _) => push('\r'),
+                        ('t', _) => push('\t'),
+                        ('b', _) => push('\x08'),
+                        ('a', _) => push('\x07'),
+                        (other, _) => push(other),
+                    }
+                }
+                (Some('\''), '\\') if rest.peek() == Some(&'\'') => {
+                    rest.next();
+                    push('\'');
+                }
+                (Some(open), c) if open == c => {
+                    if rest.peek().is_some_and(|c| !c.is_whitespace()) {
+                        return None;
+                    }
+                    quote = None;
+                }
+                (Some(_), c) => push(c),
+                (None, '"' | '\'') => quote = Some(c),
+                (None, c) if c.is_whitespace() => break,
+                (None, c) => push(c),
+            }
+        }
+        words.push(String::from_utf8_lossy(&word).into_owned());
+        while rest.next_if(|c| c.is_whitespace()).is_some() {}
     }
+    Some(words)
 }
 
 #[cfg(test)]
@@ -74,5 +147,23 @@ mod tests {
         let new = edited(text, &set("requirepass", Some("a\"b#")));
         assert_eq!(get(&new, "requirepass").as_deref(), Some("a\"b#"));
         assert_eq!(edited(text, &BTreeMap::new()), text);
+    }
+
+    #[test]
+    fn words_are_read_and_written_as_redis_does() {
+        for (line, value) in [
+            ("requirepass \"two words\"", "two words"),
+            ("RequirePass 'it\\'s'", "it's"),
+            (r#"requirepass "\x61\"\\b""#, "a\"\\b"),
+            ("requirepass bare\r", "bare"),
+            ("requirepass \"open", "\"open"),
+        ] {
+            assert_eq!(get(line, "requirepass").as_deref(), Some(value), "{line}");
+        }
+        for value in ["two words", "a\"b\\c'd", "tab\tnew\nline", "#x"] {
+            let text = edited("", &BTreeMap::from([("requirepass".to_owned(), Some(value.to_owned()))]));
+            assert_eq!((text.lines().count(), get(&text, "requirepass").as_deref()), (1, Some(value)), "{text}");
+        }
+        assert_eq!(edited("", &BTreeMap::from([("save".to_owned(), Some("300 10".to_owned()))])), "save 300 10\n");
     }
 }

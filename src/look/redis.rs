@@ -37,6 +37,15 @@ impl RedisSight {
         let databases = info.iter().filter(|(name, _)| name.strip_prefix("db").is_some_and(|n| n.parse::<u32>().is_ok()));
         databases.filter_map(|(_, db)| db.split(',').next()?.strip_prefix("keys=")?.parse::<u64>().ok()).sum()
     }
+    /// Whether it answers `CONFIG GET`: it may be renamed, switched off, or forbidden to who may log in.
+    pub fn answers_config(&self) -> bool {
+        matches!(self, RedisSight::Up { settings, .. } if !settings.is_empty())
+    }
+    /// Its version, as far as what a replica can read of a primary depends on it.
+    pub fn version(&self) -> Option<(u32, u32)> {
+        let mut parts = self.info("redis_version")?.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
     /// A field of `INFO`.
     pub fn info(&self, field: &str) -> Option<&str> {
         match self {
@@ -46,21 +55,48 @@ impl RedisSight {
     }
 }
 
-/// Shell words that send the commands on their standard input to the server, logged in.
-/// The password goes from the file to the client's standard input: it is in nobody's arguments.
+/// Shell words that send the commands on their standard input to the server, logged in with what its
+/// file, the files that includes, and its ACL file say. `redis-cli` reads words as the server does, so a
+/// quoted password goes to it as it stands there; of several that are right, the last counts. It goes to
+/// the client's standard input: it is in nobody's arguments. A `CONFIG` of another name is called by it.
 /// The file also says whether the port speaks TLS. Valkey's client takes the same words.
 pub(crate) fn client(config: &Path, port: u16) -> String {
-    let config = quote_path(config);
-    format!(
-        r#"redis_said() {{ awk -v n="$1" 'tolower($1) == n {{ v = $2 }} END {{ gsub(/"/, "", v); print v }}' {config}; }}
-redis_cli() {{
-  set -- -p {port}
-  [ "$(redis_said tls-port)" != {port} ] || set -- "$@" --tls --cacert "$(redis_said tls-ca-cert-file)"
-  if command -v redis-cli >/dev/null; then redis-cli "$@"; else valkey-cli "$@"; fi
-}}
-redis_send() {{ {{ awk 'tolower($1) == "requirepass" && $2 != "\"\"" {{ p = $2 }} END {{ if (p != "") print "AUTH " p }}' {config}; cat; }} | redis_cli; }}"#
-    )
+    CLIENT.replace("CONFIG_FILE", &quote_path(config)).replace("PORT", &port.to_string())
 }
+
+const CLIENT: &str = r#"redis_lines() {
+  grep -v '^[[:space:]]*\(#\|$\)' -- "$1" | while read -r w rest || [ -n "$w" ]; do
+    case $w in
+      [Ii][Nn][Cc][Ll][Uu][Dd][Ee]) [ "$2" = 8 ] || for f in $(printf '%s' "$rest" | tr -d "\"'\r"); do [ ! -f "$f" ] || redis_lines "$f" $(($2 + 1)); done ;;
+      *) printf '%s %s\n' "$w" "$rest" ;;
+    esac
+  done
+}
+redis_conf=$(redis_lines CONFIG_FILE 0)
+redis_said() { printf '%s\n' "$redis_conf" | awk -v n="$1" 'tolower($1) == n { v = $2 } END { gsub(/["\r]/, "", v); print v }'; }
+redis_cli() {
+  set -- -p PORT
+  [ "$(redis_said tls-port)" != PORT ] || set -- "$@" --tls --cacert "$(redis_said tls-ca-cert-file)"
+  if command -v redis-cli >/dev/null; then redis-cli "$@"; else valkey-cli "$@"; fi
+}
+redis_logins() {
+  { printf '%s\n' "$redis_conf"; a=$(redis_said aclfile); [ -z "$a" ] || cat -- "$a" 2>/dev/null || :; } | awk '
+    { sub(/[ \t\r]+$/, "") }
+    tolower($1) == "requirepass" { p = $0; sub(/^[ \t]*[^ \t]+[ \t]*/, "", p) }
+    tolower($1) == "user" {
+      rest = $0; word = ""; all = 0
+      while (match(rest, /^[ \t]*("([^"\\]|\\.)*"|\047([^\047\\]|\\.)*\047|[^ \t"\047]+)+/)) {
+        t = substr(rest, 1, RLENGTH); rest = substr(rest, RLENGTH + 1); sub(/^[ \t]+/, "", t)
+        if (t ~ /^">/) word = "\"" substr(t, 3)
+        else if (t ~ /^>/) word = substr(t, 2)
+        if (t == "+@all" || t == "allcommands") all = 1
+      }
+      if (word != "" && all) print "AUTH " $2 " " word
+    }
+    END { if (p != "" && p != "\"\"" && p != "\047\047") print "AUTH " p }'
+}
+redis_named=$(printf '%s\n' "$redis_conf" | awk 'tolower($1) == "rename-command" && toupper($2) == "CONFIG" { v = $3; gsub(/["\r]/, "", v) } END { print v ~ /^[A-Za-z0-9_-]+$/ ? v : "CONFIG" }')
+redis_send() { { redis_logins; sed "s/^CONFIG /$redis_named /"; } | redis_cli; }"#;
 
 /// Exit status 7 says that the server is not there or not running.
 pub(super) fn script(config: &Path, port: u16) -> String {
@@ -102,7 +138,9 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<RedisSight, SightError> 
     }
     let mut settings = BTreeMap::new();
     let mut secrets = BTreeMap::new();
-    let mut lines = config.lines().skip_while(|line| *line == "OK" || line.contains("without any password configured"));
+    // What the logins were answered, or that the server does not answer CONFIG; a name is one word.
+    let answer = |line: &&str| *line == "OK" || line.is_empty() || line.contains(' ');
+    let mut lines = config.lines().skip_while(answer);
     // redis-cli prints name and value on alternate lines; a value may be empty.
     while let Some(name) = lines.next() {
         let Some(value) = lines.next() else { break };
@@ -130,6 +168,9 @@ mod tests {
         assert_eq!((settings["maxmemory"].as_str(), settings["save"].as_str(), settings["port"].as_str()), ("536870912", "", "6379"));
         assert_eq!(secrets["requirepass"].expose(), "hunter2");
         assert_eq!(read(&Reply { status: 7, ..Reply::default() }, 1), Ok(RedisSight::Down));
+        let mute = "WRONGPASS invalid username-password pair\nOK\nERR unknown command `CONFIG`, with args beginning with: `GET`, `*`, \n\n# info\nOK\nrole:master\n\nend\n";
+        let sight = read(&Reply { stdout: mute.into(), ..Reply::default() }, 1).unwrap();
+        assert!(!sight.answers_config() && sight.info("role") == Some("master"));
         assert!(read(&Reply { stdout: b"maxmemory\n5".into(), ..Reply::default() }, 1).is_err());
     }
 }

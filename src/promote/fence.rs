@@ -41,7 +41,7 @@ fn told(promotion: &Promotion<'_>, fleet: &Fleet, progress: &Progress) -> Result
     let (Some(epoch), true) = (&progress.epoch, may_change(promotion.inputs.spec, promotion.old)) else { return Ok(()) };
     let Some(attributes) = root_file(0o644) else { return Ok(()) };
     let path = Epoch::path(promotion.inputs.spec.name.as_str());
-    let write = Action::WriteFile { path, content: epoch.text().into(), attributes };
+    let write = Action::WriteFile { path, content: epoch.text().into(), attributes, reader: None };
     fleet.act(promotion.old, &write).map(drop).map_err(|e| format!("it cannot be told of the epoch: {e}"))
 }
 

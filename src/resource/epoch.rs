@@ -34,7 +34,8 @@ pub struct Agreed {
 }
 
 fn write(installation: &str, is: &Epoch, epoch: &Epoch, attributes: &Attributes) -> Decision {
-    let action = Action::WriteFile { path: Epoch::path(installation), content: epoch.text().into(), attributes: attributes.clone() };
+    let action =
+        Action::WriteFile { path: Epoch::path(installation), content: epoch.text().into(), attributes: attributes.clone(), reader: None };
     Decision::from_parts(vec![Difference::new("epoch", is.to_string(), epoch.to_string())], vec![action])
 }
 

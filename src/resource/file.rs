@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Decision, Difference, Kind, Resource, ResourceId, Shown};
-use crate::action::{Action, Attributes};
+use crate::action::{Action, Attributes, Reader};
 use crate::facts::{FactError, Facts};
 use crate::look::paths::Kind as EntryKind;
 use crate::look::{Entry, Look};
@@ -39,7 +39,7 @@ impl Resource for File {
         }
         let is = current(&self.host, &self.path, content.is_sensitive(), facts)?;
         let differences = content_differences(is.as_ref().map(Text::expose), content);
-        settle(&self.host, &self.path, differences, content, &self.attributes, facts)
+        settle(&self.host, &self.path, differences, content, &self.attributes, None, facts)
     }
 }
 
@@ -90,6 +90,7 @@ pub(super) fn settle(
     content: Vec<Difference>,
     text: &Text,
     attributes: &Attributes,
+    reader: Option<Reader>,
     facts: &Facts,
 ) -> Result<Decision, FactError> {
     let entry = facts.path(host, path)?.as_ref();
@@ -107,7 +108,7 @@ pub(super) fn settle(
     }
     differences.extend(entry.filter(|_| is_file).map(|entry| attribute_differences(entry, attributes)).unwrap_or_default());
     let mut actions = vec![if write {
-        Action::WriteFile { path: path.to_owned(), content: text.clone(), attributes: attributes.clone() }
+        Action::WriteFile { path: path.to_owned(), content: text.clone(), attributes: attributes.clone(), reader }
     } else {
         Action::SetAttributes { path: path.to_owned(), attributes: attributes.clone() }
     }];

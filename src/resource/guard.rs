@@ -40,6 +40,6 @@ impl Resource for GuardConfig {
         let (host, text) = (&config.host, Text::Plain(text));
         let is = file::current(host, CONFIG.as_ref(), false, facts)?;
         let differences = file::content_differences(is.as_ref().map(Text::expose), &text);
-        file::settle(host, CONFIG.as_ref(), differences, &text, &self.attributes, facts)
+        file::settle(host, CONFIG.as_ref(), differences, &text, &self.attributes, None, facts)
     }
 }

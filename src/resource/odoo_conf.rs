@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Decision, Difference, Kind, Resource, ResourceId, Shown, file};
-use crate::action::Attributes;
+use crate::action::{Attributes, Reader};
 use crate::facts::{FactError, Facts};
 use crate::format::credentials::{holds_password, is_secret_key, odoo_password_matches};
 use crate::format::ini::Ini;
 use crate::look::Look;
-use crate::name::HostName;
+use crate::name::{HostName, UnitName};
 use crate::secret::{Secret, SecretError, Text};
 use crate::spec::{CloneSpec, OptionValue, Unmanaged};
 
@@ -20,6 +20,8 @@ pub struct OdooConf {
     pub host: HostName,
     /// Its path.
     pub path: PathBuf,
+    /// The unit that runs Odoo: with its interpreter the file is read.
+    pub unit: UnitName,
     /// Owner, group, mode.
     pub attributes: Attributes,
     /// Key → rendered value.
@@ -103,7 +105,8 @@ impl Resource for OdooConf {
             .edited(SECTION, &changes)
             .map_err(|why| FactError::Refused(format!("{}: {} cannot be edited: {why}", self.host, self.path.display())))?;
         let text = Text::Sensitive(Secret::new(edited));
-        file::settle(&self.host, &self.path, differences, &text, &self.attributes, facts)
+        let reader = Reader::Odoo { unit: self.unit.clone(), user: self.attributes.owner.clone(), keys: changes.into_keys().collect() };
+        file::settle(&self.host, &self.path, differences, &text, &self.attributes, Some(reader), facts)
     }
 }
 

@@ -45,7 +45,7 @@ impl Resource for OwnSpec {
                 self.production
             )));
         };
-        let write = Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes.clone() };
+        let write = Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes.clone(), reader: None };
         Ok(Decision::from_parts(vec![Difference::new("production", spec.production.as_str(), self.production.as_str())], vec![write]))
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::postgres::Reach;
 use super::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown, file};
-use crate::action::{Action, Attributes, RedisServer, UnitVerb};
+use crate::action::{Action, Attributes, Reader, RedisServer, UnitVerb};
 use crate::facts::{FactError, Facts};
 use crate::format::directives;
 use crate::look::{Look, RedisSight};
@@ -92,7 +92,8 @@ impl Redis {
     /// A replica that never had production's keys, while another member still has them.
     fn empty(&self, sight: &RedisSight, facts: &Facts) -> Option<String> {
         let offset = sight.info("slave_repl_offset").and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
-        if sight.info("role") != Some("slave") || sight.keys() > 0 || offset > 0 {
+        // One byte is what a replica has that emptied itself for a primary it cannot read.
+        if sight.info("role") != Some("slave") || sight.keys() > 0 || offset > 1 {
             return None;
         }
         let (other, keys) = self.others.iter().find_map(|other| {
@@ -103,6 +104,17 @@ impl Redis {
             "the Redis of {0} is empty and never received anything, while {other}'s has {keys} keys: promoted now, everybody \
              would be logged out. Let it follow first (`otr apply`), or take that loss with REPLICAOF NO ONE on {0}",
             self.host
+        ))
+    }
+
+    /// A server older than the one it follows empties itself before it finds that it cannot read it.
+    fn too_old(&self, sight: &RedisSight, facts: &Facts) -> Option<String> {
+        let (reach, _) = self.follows.as_ref().filter(|_| !self.promoting)?;
+        let there = facts.redis(&reach.host, &self.server.config, self.server.port).ok()?.version()?;
+        let own = sight.version().filter(|own| *own < there)?;
+        Some(format!(
+            "the Redis of {} is {}.{}, older than {}'s {}.{}: it cannot follow it, and would lose its own keys in the attempt; upgrade it first",
+            self.host, own.0, own.1, reach.host, there.0, there.1
         ))
     }
 
@@ -148,9 +160,10 @@ impl Redis {
     /// Differences between the live server and the wish.
     fn live(&self, wanted: &Settings, sight: &RedisSight, place: &Place, change: &mut Change) -> Result<bool, FactError> {
         let RedisSight::Up { settings, secrets, .. } = sight else { return Ok(false) };
-        let mut restart = false;
+        // A server that does not answer CONFIG takes what changed in its file at a start alone.
+        let mut restart = !sight.answers_config() && !change.differences.is_empty();
         let mut last = Vec::new();
-        for (name, value) in wanted {
+        for (name, value) in wanted.iter().filter(|_| sight.answers_config()) {
             let value = value.as_ref().map_err(Clone::clone)?;
             let is = settings.get(name).cloned().or_else(|| secrets.get(name).map(|s| s.expose().to_owned()));
             if is.as_ref().is_some_and(|is| same(name, is, value.expose())) {
@@ -191,6 +204,7 @@ impl Resource for Redis {
         if self.promoting {
             looks.extend(self.others.iter().map(|other| (other.clone(), self.look())));
         }
+        looks.extend(self.follows.iter().map(|(reach, _)| (reach.host.clone(), self.look())));
         looks.extend(self.sentinel.iter().flat_map(sentinel::Watch::looks));
         if let Some((reach, _)) = self.follows.as_ref().filter(|(reach, _)| reach.said.is_none()) {
             looks.push((reach.host.clone(), Look::Machine));
@@ -212,6 +226,9 @@ impl Resource for Redis {
         if let Some(empty) = self.empty(sight, facts).filter(|_| self.promoting) {
             return Err(FactError::Refused(empty));
         }
+        if let Some(old) = self.too_old(sight, facts) {
+            return Err(FactError::Refused(old));
+        }
         let place = self.place(facts)?;
         if let Some(decision) = self.fails_over(&place, sight, facts)? {
             return Ok(decision);
@@ -231,18 +248,24 @@ impl Resource for Redis {
             differences.insert(0, Difference::new("file", Shown::Absent, "a file"));
         }
         let mut change = Change { differences, ..Change::default() };
-        let mut restart = self.live(&settings, sight, &place, &mut change)?;
-        if *sight == RedisSight::Refused {
-            change.differences.push(Difference::new("password", "the running server has another one than its file", "the same"));
-            restart = true;
+        let restart = self.live(&settings, sight, &place, &mut change)?;
+        // Nothing is restarted to get in: that would log out everybody else.
+        if *sight == RedisSight::Refused && change.differences.is_empty() {
+            return Err(FactError::Refused(format!(
+                "the Redis of {} takes no password that stands in {} (with what it includes, and its ACL file): put the one it \
+                 has into the spec as `redis.password`, or set it there by hand: CONFIG SET requirepass",
+                self.host,
+                self.server.config.display()
+            )));
         }
         let edited = Text::Sensitive(Secret::new(edited));
-        let settled = file::settle(&self.host, &self.server.config, Vec::new(), &edited, &self.attributes, facts)?;
+        let settled = file::settle(&self.host, &self.server.config, Vec::new(), &edited, &self.attributes, None, facts)?;
         if lost.is_some() || edited.expose() != text.expose() {
             change.actions.push(Action::WriteFile {
                 path: self.server.config.clone(),
                 content: edited,
                 attributes: self.attributes.clone(),
+                reader: Some(Reader::Redis { user: self.attributes.owner.clone() }),
             });
         } else if let Decision::Change(attributes) = settled {
             change.differences.extend(attributes.differences);

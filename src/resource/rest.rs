@@ -64,7 +64,7 @@ impl Rest<'_> {
             return Ok(Some(("masked", vec![Action::Unit { unit: self.unit.clone(), verb: UnitVerb::Mask }])));
         }
         let attributes = root_file()?;
-        let write = (!written).then_some(Action::WriteFile { path, content: wanted.into(), attributes });
+        let write = (!written).then_some(Action::WriteFile { path, content: wanted.into(), attributes, reader: None });
         Ok(Some(("kept down by a drop-in", write.into_iter().chain([Action::DaemonReload]).collect())))
     }
 

@@ -67,6 +67,7 @@ pub fn configuration(list: &mut List<'_>, software: &[ResourceId]) -> Vec<Resour
     let resource = OdooConf {
         host: list.host.clone(),
         path: odoo.config.clone(),
+        unit: odoo.unit.clone(),
         attributes: Attributes { owner: odoo.user.clone(), group: odoo.user.clone(), mode: Mode(0o640) },
         options: texts,
         unmanaged: odoo.unmanaged,

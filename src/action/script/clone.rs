@@ -9,7 +9,7 @@ use crate::secret::Secret;
 
 /// As `write_file`; the bytes travelled in base64 and are written as they came.
 pub fn write_bytes(path: &Path, encoded: &Secret, attributes: &Attributes) -> String {
-    decoded(path, encoded.expose(), attributes)
+    decoded(path, encoded.expose(), attributes, &crate::action::reader::read(None, path, true))
 }
 
 /// A link has neither mode nor content of its own: it is made beside its place and renamed.

@@ -32,7 +32,8 @@ fn a_file_is_replaced_whole_and_its_first_predecessor_kept() {
     // Held open, or its inode could be given to a later one.
     let first = std::fs::File::open(&path).unwrap();
     for text in ["second\n", "third \u{e5} without newline", ""] {
-        let output = run(&Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes(0o640) }, &backups);
+        let output =
+            run(&Action::WriteFile { path: path.clone(), content: text.into(), attributes: attributes(0o640), reader: None }, &backups);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
@@ -49,8 +50,10 @@ fn a_masked_units_link_is_replaced_by_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.timer");
     std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-    let output =
-        run(&Action::WriteFile { path: path.clone(), content: "new".into(), attributes: attributes(0o644) }, &dir.path().join("b"));
+    let output = run(
+        &Action::WriteFile { path: path.clone(), content: "new".into(), attributes: attributes(0o644), reader: None },
+        &dir.path().join("b"),
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(path.symlink_metadata().unwrap().is_file());
 }
@@ -86,7 +89,8 @@ fn a_write_that_fails_leaves_the_old_file() {
     std::fs::write(&path, "old").unwrap();
     let mut wrong = attributes(0o644);
     wrong.owner = "no_such_user_otr".parse().unwrap();
-    let output = run(&Action::WriteFile { path: path.clone(), content: "new".into(), attributes: wrong }, &dir.path().join("b"));
+    let output =
+        run(&Action::WriteFile { path: path.clone(), content: "new".into(), attributes: wrong, reader: None }, &dir.path().join("b"));
     assert!(!output.status.success());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
 }
@@ -97,7 +101,7 @@ fn what_is_shown_holds_no_secret() {
     let cluster = ClusterName { version: 13, name: "main".parse().unwrap(), port: 5432 };
     let server = RedisServer { config: "/etc/redis/redis.conf".into(), port: 6379 };
     let actions = [
-        Action::WriteFile { path: "/etc/x".into(), content: secret(), attributes: attributes(0o600) },
+        Action::WriteFile { path: "/etc/x".into(), content: secret(), attributes: attributes(0o600), reader: None },
         Action::SetReplicationRole { cluster, role: "otr_repl".parse().unwrap(), verifier: secret() },
         Action::SetRedis { server, name: "requirepass".into(), value: secret() },
     ];

@@ -41,7 +41,10 @@ pub fn perform(state: &mut State, host: &HostName, action: &Action) -> Result<()
 impl Machine {
     fn perform(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::WriteFile { path, content, attributes } => self.write_file(path, bytes_of(content.expose()), attributes),
+            Action::WriteFile { path, content, attributes, reader } => {
+                self.owner_reads(reader.as_ref(), content.expose())?;
+                self.write_file(path, bytes_of(content.expose()), attributes)
+            }
             Action::MakeDirectory { path, attributes } => self.make_directory(path, attributes),
             Action::MakeMountPoint { at, immutable } => self.make_mount_point(at, *immutable),
             Action::Mount { at, unit } => self.mount_and_see(at, unit.as_str()),

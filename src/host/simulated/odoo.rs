@@ -5,52 +5,56 @@ use std::path::{Path, PathBuf};
 use super::files::Node;
 use super::filestore::store_name;
 use super::machine::Machine;
+use crate::action::Reader;
+use crate::format::ini::Ini;
 use crate::look::odoo_reads::Read;
 use crate::look::{Attachment, LoginPage, Probe, Visit};
 
 /// Its configuration file.
 pub const CONFIG: &str = "/etc/odoo/odoo.conf";
 
+/// Options that are numbers.
+const NUMBERS: [&str; 5] = ["workers", "max_cron_threads", "http_port", "db_port", "smtp_port"];
+
 /// The bundles its login page names.
 pub const BUNDLES: [&str; 3] = ["web.assets_common.0.css", "web.assets_common.js", "web.assets_frontend.js"];
 
 impl Machine {
     /// An option of odoo.conf; `False` is none.
-    pub fn odoo_option(&self, name: &str) -> Option<&str> {
-        let mut section = "";
-        let mut found = None;
-        for line in self.files.text(CONFIG).lines().map(str::trim) {
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                section = name;
-            } else if let Some((_, value)) = line.split_once('=').filter(|(key, _)| section == "options" && key.trim() == name) {
-                found = Some(value.trim());
-            }
+    pub fn odoo_option(&self, name: &str) -> Option<String> {
+        let ini = Ini::parse(self.files.text(CONFIG)).ok()?;
+        ini.get("options", name).filter(|value| !["", "False", "None"].contains(value)).map(str::to_owned)
+    }
+
+    /// What Odoo's own parser says of a file before it takes its place.
+    pub(super) fn owner_reads(&self, reader: Option<&Reader>, text: &str) -> Result<(), String> {
+        let Some(Reader::Odoo { .. }) = reader else { return Ok(()) };
+        let refused = |why: String| format!("Odoo refuses what was to be written to {CONFIG}, so it stays as it was: {why}");
+        let ini = Ini::parse(text).map_err(|why| refused(why.to_string()))?;
+        let number = |name: &&&str| {
+            ini.get("options", name).is_some_and(|value| !["False", "None"].contains(&value) && value.parse::<u32>().is_err())
+        };
+        match NUMBERS.iter().find(number) {
+            None => Ok(()),
+            Some(name) => Err(refused(format!("{name} cannot be read: ValueError"))),
         }
-        found.filter(|value| !value.is_empty() && *value != "False")
     }
 
     /// `data_dir`.
     pub fn odoo_data(&self) -> PathBuf {
-        self.odoo_option("data_dir").unwrap_or("/var/lib/odoo/.local/share/Odoo").into()
+        self.odoo_option("data_dir").unwrap_or("/var/lib/odoo/.local/share/Odoo".into()).into()
     }
 
     /// What its parser says of a text.
     pub(super) fn odoo_reads(&self, text: &str) -> Read {
-        let mut options = std::collections::BTreeMap::new();
-        let mut section = "";
-        for line in text.lines().filter(|line| !line.starts_with([';', '#'])) {
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                section = name;
-            } else if let Some((key, value)) = line.split_once('=').filter(|_| section == "options") {
-                let key = key.trim().to_lowercase();
-                if options.insert(key.clone(), value.trim()).is_some() {
-                    return Read::No(format!("option '{key}' in section 'options' already exists"));
-                }
-            }
-        }
-        let number = |name: &&str| options.get(*name).is_some_and(|value| *value != "False" && value.parse::<u32>().is_err());
-        let wrong = ["workers", "max_cron_threads", "http_port", "limit_time_cpu", "limit_time_real"].into_iter().find(number);
-        wrong.map_or(Read::Yes, |name| Read::No(format!("option --{name}: invalid integer value")))
+        let ini = match Ini::parse(text) {
+            Ok(ini) => ini,
+            Err(why) => return Read::No(why.to_string()),
+        };
+        let number = |name: &&str| {
+            ini.get("options", name).is_some_and(|value| !["False", "None"].contains(&value) && value.parse::<u32>().is_err())
+        };
+        NUMBERS.into_iter().find(number).map_or(Read::Yes, |name| Read::No(format!("option --{name}: invalid integer value")))
     }
 
     /// Where it serves.
@@ -102,7 +106,7 @@ impl Machine {
         }) else {
             return LoginPage { status: 500, at, ..LoginPage::default() };
         };
-        let asked = visit.database.as_ref().map(|name| name.as_str()).or(self.odoo_option("db_name")).map(str::to_owned);
+        let asked = visit.database.as_ref().map(|name| name.as_str().to_owned()).or(self.odoo_option("db_name"));
         let name = match (asked, names.as_slice()) {
             (Some(name), _) => Some(name).filter(|name| names.contains(name)),
             (None, [one]) => Some(one.clone()),

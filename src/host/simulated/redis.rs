@@ -106,8 +106,9 @@ const SECRET: [&str; 2] = ["requirepass", "masterauth"];
 fn read(text: &str) -> Vec<(String, String)> {
     let mut seen: Vec<(String, String)> = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (name, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let (name, value) = (name.to_ascii_lowercase().replace("slave", "replica"), value.trim().trim_matches('"').to_owned());
+        let name = line.split_once(char::is_whitespace).map_or(line, |(name, _)| name);
+        let (name, value) =
+            (name.to_ascii_lowercase().replace("slave", "replica"), crate::format::directives::get(line, name).unwrap_or_default());
         match seen.iter_mut().find(|(other, _)| *other == name) {
             Some((_, old)) if name == "save" && !value.is_empty() => *old = format!("{old} {value}").trim().to_owned(),
             Some((_, old)) => *old = value,
@@ -171,7 +172,14 @@ impl Machine {
         if self.files.bytes(CONFIG).is_none() {
             return Err(format!("Fatal error, can't open config file '{CONFIG}'"));
         }
-        let lines = read(self.files.text(CONFIG));
+        let text = self.files.text(CONFIG);
+        let bare = |line: &&str| {
+            line.split_once(' ').is_some_and(|(name, value)| SECRET.contains(&name) && !value.contains('"') && value.trim().contains(' '))
+        };
+        if text.lines().any(|line| bare(&line)) {
+            return Err("*** FATAL CONFIG FILE ERROR ***: wrong number of arguments".into());
+        }
+        let lines = read(text);
         let mut settings: BTreeMap<String, String> = KNOWN.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut secrets: BTreeMap<String, Secret> = SECRET.iter().map(|name| ((*name).to_owned(), Secret::new(""))).collect();
         self.redis.primary = None;

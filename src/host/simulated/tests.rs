@@ -51,6 +51,7 @@ fn write(path: &str, text: &str, owner: &str) -> Action {
         path: path.into(),
         content: text.into(),
         attributes: Attributes { owner: owner.clone(), group: owner, mode: Mode(0o640) },
+        reader: None,
     }
 }
 /// What apt said it would do goes with it.

@@ -48,7 +48,7 @@ impl Resource for Fstab {
                 text = edited;
             }
         }
-        let settled = file::settle(&self.host, Path::new(PATH), differences, &text.into(), &self.attributes, facts)?;
+        let settled = file::settle(&self.host, Path::new(PATH), differences, &text.into(), &self.attributes, None, facts)?;
         // systemd makes a unit of each line, and only when it is told to read the file.
         Ok(match settled {
             Decision::Change(mut change) => {

@@ -45,7 +45,7 @@ impl Resource for Lock {
             Difference { what: "what pip installed there".into(), is: is.map_or(Shown::Absent, lines), wanted: lines(&wanted) };
         let root: Word = "root".parse().map_err(|error| FactError::Refused(format!("root: {error}")))?;
         let attributes = Attributes { owner: root.clone(), group: root, mode: Mode(0o644) };
-        let write = Action::WriteFile { path: PATH.into(), content: Text::Plain(wanted), attributes };
+        let write = Action::WriteFile { path: PATH.into(), content: Text::Plain(wanted), attributes, reader: None };
         Ok(Decision::from_parts(vec![difference], vec![write]))
     }
 }

@@ -65,7 +65,7 @@ impl Resource for Hba {
             differences.push(Difference::new("lines", "in another order", "in order"));
         }
         let text = with_hba_lines(&current.text, &lines).into();
-        file::settle(&self.at.host, &path, differences, &text, &attributes, facts)
+        file::settle(&self.at.host, &path, differences, &text, &attributes, None, facts)
     }
 }
 

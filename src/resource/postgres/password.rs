@@ -95,6 +95,6 @@ impl Resource for PassFile {
         };
         let text = Text::Sensitive(Secret::new(pgpass(self.password.role.as_str(), password.expose())));
         let is = facts.secret_content(&self.host, path)?.as_ref().map(Secret::expose);
-        file::settle(&self.host, path, file::content_differences(is, &text), &text, &attributes, facts)
+        file::settle(&self.host, path, file::content_differences(is, &text), &text, &attributes, None, facts)
     }
 }

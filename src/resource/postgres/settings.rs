@@ -282,7 +282,7 @@ impl Resource for SettingsFile {
         let text = text.into();
         let path = at.settings_file();
         let is = facts.content(&at.host, &path)?.as_ref().map(|content| content.text.as_str());
-        file::settle(&at.host, &path, file::content_differences(is, &text), &text, &attributes, facts)
+        file::settle(&at.host, &path, file::content_differences(is, &text), &text, &attributes, None, facts)
     }
 }
 

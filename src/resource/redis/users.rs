@@ -60,7 +60,7 @@ impl Resource for Users {
         let text = Text::Sensitive(Secret::new(self.text(knows_channels(&installed.version))?));
         let is = file::current(&self.host, &self.path, true, facts)?;
         let differences = file::content_differences(is.as_ref().map(Text::expose), &text);
-        file::settle(&self.host, &self.path, differences, &text, &self.attributes, facts)
+        file::settle(&self.host, &self.path, differences, &text, &self.attributes, None, facts)
     }
 }
 

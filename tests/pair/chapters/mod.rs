@@ -19,6 +19,7 @@ mod objects;
 mod observe;
 mod own_controller;
 mod own_unit;
+mod owners;
 mod power_cut;
 mod records;
 mod rejoin;
@@ -83,6 +84,8 @@ pub fn all() -> Vec<Chapter> {
         measure::places(),          // 32
         measure::paused(),          // 32
     ];
+    // 28
+    chapters.extend(crate::pair::Generation::each(owners::chapter));
     // 12: it downloads a file system's daemons, which takes longer than all that is tried with them.
     if std::env::var_os("OTR_PAIR_GLUSTERFS").is_some() {
         chapters.push(glusterfs::chapter());

@@ -78,7 +78,11 @@ pub fn redis() -> Chapter {
             pair.lab.sh("erp1", "REDISCLI_AUTH=keys-to-the-shop redis-cli config set requirepass guess >/dev/null")?;
             let status = pair.otr.run(SPEC, "status --json")?;
             ensure!(status.said().contains("\"refused\""), "status: {}", status.said());
-            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
+            let pid = pair.lab.sh("erp1", "systemctl show -p MainPID --value redis-server")?;
+            let run = pair.otr.run(SPEC, "apply --yes --json")?;
+            ensure!(run.code == Some(1) && run.said().contains("takes no password"), "it does not ask for the password: {}", run.said());
+            ensure!(pair.lab.sh("erp1", "systemctl show -p MainPID --value redis-server")? == pid, "Redis was restarted to get in");
+            pair.lab.sh("erp1", "REDISCLI_AUTH=guess redis-cli config set requirepass keys-to-the-shop >/dev/null")?;
             pair.nothing_differs(SPEC)?;
             still(pair, "erp1")
         })
