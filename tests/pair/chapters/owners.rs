@@ -18,7 +18,7 @@ pub fn chapter(generation: &'static Generation) -> Chapter {
                 .sh("erp1", &format!("sed -i 's/^\\([a-z_]* = \\)/  \\1/; s/$/\\r/' {CONF}; printf '; r\\303\\244ka\\r\\n' >>{CONF}"))?;
             let before = pair.lab.sh("erp1", VIEW)?;
             pair.otr.vary(generation.spec, SPEC, |text| text.replace("limit_time_cpu: 120", "limit_time_cpu: 121"))?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             let after = pair.lab.sh("erp1", VIEW)?;
             ensure!(after == before.replace("limit_time_cpu '120'", "limit_time_cpu '121'"), "before\n{before}\nafter\n{after}");
             ensure!(
@@ -26,7 +26,7 @@ pub fn chapter(generation: &'static Generation) -> Chapter {
                 "its bytes changed"
             );
             pair.otr.vary(generation.spec, SPEC, |text| text + "# varied\n")?;
-            pair.otr.run(SPEC, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(SPEC, "apply --yes --restarts --json")?.ended(0)?;
             ensure!(pair.lab.sh("erp1", VIEW)? == before, "a second edit is not the first one's reverse");
             pair.nothing_differs(SPEC)
         })
@@ -54,7 +54,7 @@ pub fn chapter(generation: &'static Generation) -> Chapter {
                  echo 'config set requirepass \"two words\"' | REDISCLI_AUTH=keys-to-the-shop redis-cli >/dev/null",
             )?;
             let pid = pair.lab.sh("erp1", "systemctl show -p MainPID --value redis-server")?;
-            pair.otr.run(generation.spec, "apply --yes --json")?.ended(0)?;
+            pair.otr.run(generation.spec, "apply --yes --restarts --json")?.ended(0)?;
             ensure!(pair.lab.redis("erp1", "ping")? == "PONG", "the spec's password is not the server's");
             ensure!(pair.lab.sh("erp1", "systemctl show -p MainPID --value redis-server")? == pid, "Redis was restarted");
             pair.nothing_differs(generation.spec)
@@ -65,7 +65,7 @@ pub fn chapter(generation: &'static Generation) -> Chapter {
 fn refused(pair: &mut Pair, path: &str, words: &str) -> Result<()> {
     let sum = format!("sha256sum {path} 2>/dev/null || echo nothing");
     let before = pair.lab.sh("erp1", &sum)?;
-    let run = pair.otr.run(SPEC, "apply --yes --json")?;
+    let run = pair.otr.run(SPEC, "apply --yes --restarts --json")?;
     ensure!(run.code == Some(1) && run.said().contains(words), "it does not say \"{words}\": {}", run.said());
     ensure!(pair.lab.sh("erp1", &sum)? == before, "{path} was replaced");
     ensure!(pair.lab.holds("erp1", "systemctl is-active -q odoo redis-server && sudo -n true")?, "a service is down");
