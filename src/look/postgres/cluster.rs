@@ -133,7 +133,7 @@ if mountpoint -q -- "$real" 2>/dev/null; then echo mounted; beside=$real/.otr-; 
 [ ! -L "$real/pg_wal" ] || echo "wal $(readlink -f -- "$real/pg_wal")"
 ! mountpoint -q -- "$real/pg_wal" 2>/dev/null || [ -L "$real/pg_wal" ] || echo 'wal mounted'
 up=$real; until [ -d "$up" ]; do up=${{up%/*}}; up=${{up:-/}}; done
-df -Pk -- "$up" 2>/dev/null | sed -n '2s/^.* \([0-9]*\) *[0-9]*% \(.*\)$/room  /p'
+df -Pk -- "$up" 2>/dev/null | awk 'NR == 2 {{ at = $6; for (i = 7; i <= NF; i++) at = at " " $i; print "room", $4, at }}'
 [ -e "$data/standby.signal" ] && echo standby
 [ -e "${{beside}}rewinding" ] && echo rewinding
 for kept in "$beside"diverged-*; do case $kept in *.new) ;; *) [ ! -e "$kept" ] || echo "kept $kept";; esac; done
@@ -225,9 +225,10 @@ mod tests {
 
     #[test]
     fn control_data_is_read() {
-        let stdout = "data /var/lib/postgresql/13/main\nrunning\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nMinimum recovery ending location:     0/0\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
+        let stdout = "data /var/lib/postgresql/13/main\nrunning\nroom 48 /srv/a disk\nDatabase system identifier:           7000\nDatabase cluster state:               in production\nLatest checkpoint location:           0/5000060\nLatest checkpoint's TimeLineID:       2\nMinimum recovery ending location:     0/0\nwal_log_hints setting:                on\nmax_prepared_xacts setting:           7\nData page checksum version:           0\nhistory 1\t0/3000148\tno recovery target specified\n";
         let cluster = read_cluster(&Reply { stdout: stdout.into(), ..Reply::default() }, 1).unwrap().unwrap();
         assert!(cluster.running && !cluster.standby_signal);
+        assert_eq!(cluster.layout.room, Some((48 << 10, "/srv/a disk".into())));
         let state = cluster.state.unwrap();
         assert!(state.was_primary() && !state.is_clean() && state.rewindable);
         assert_eq!((state.system_identifier.as_str(), state.timeline, state.checkpoint.as_deref()), ("7000", 2, Some("0/5000060")));
