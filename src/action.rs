@@ -152,6 +152,8 @@ pub enum Action {
     RemovePlaces { root: PathBuf, places: Vec<String> },
     /// Remove a file; it is kept as a backup.
     RemoveFile { path: PathBuf },
+    /// Delete sessions that ended on production, as their owner.
+    EndSessions { directory: PathBuf, mount: Option<PathBuf>, owner: Word, names: Vec<String> },
     /// Install, remove or change versions of packages, all in one run of apt.
     /// It is refused where apt would by now do other steps than these.
     ChangePackages { run: AptRun, steps: Vec<Step>, restarts: Vec<String> },
@@ -254,6 +256,7 @@ impl Action {
                 many => format!("remove {} places of {}", many.len(), root.display()),
             },
             Action::RemoveFile { path } => format!("remove {}", path.display()),
+            Action::EndSessions { directory, names, .. } => format!("delete {} ended sessions of {}", names.len(), directory.display()),
             Action::ChangePackages { run, .. } => run.title(),
             Action::ConfigurePackages => "finish what dpkg has unpacked".into(),
             Action::AnswerDebconf { answers } => {

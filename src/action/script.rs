@@ -47,6 +47,7 @@ pub fn script(action: &Action) -> String {
         Action::RemoveDirectory { path } => format!("[ ! -d {path} ] || rmdir -- {path}", path = quote_path(path)),
         Action::RemovePlaces { root, places } => clone::remove_places(root, places),
         Action::RemoveFile { path } => format!("{}rm -f -- {}", backup(path), quote_path(path)),
+        Action::EndSessions { directory, mount, owner, names } => super::transfer::end_sessions(directory, mount.as_deref(), owner, names),
         Action::ChangePackages { run, steps, .. } => packages::change(run, steps),
         Action::ConfigurePackages => packages::configure(),
         Action::AnswerDebconf { answers } => clone::answer_debconf(answers),

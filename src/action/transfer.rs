@@ -171,6 +171,16 @@ echo "ok $n"
     }
 }
 
+/// By the hands of whom the folder belongs to: a link in it leads root nowhere.
+pub(super) fn end_sessions(directory: &Path, mount: Option<&Path>, owner: &Word, names: &[String]) -> String {
+    format!(
+        "{}runuser -u {owner} -- sh -c 'cd \"$0\" && xargs -d \"\\n\" -r rm -f --' {} <<'OTR-EOF'\n{}\nOTR-EOF",
+        mount.map(mounted).unwrap_or_default(),
+        quote_path(directory),
+        names.join("\n")
+    )
+}
+
 /// Nothing is written into the bare directory below a file system that is away.
 fn mounted(at: &std::path::Path) -> String {
     let at = quote_path(at);

@@ -231,7 +231,7 @@ pub(super) fn tree_script(directory: &Path) -> String {
     format!(
         r#"[ -d {directory} ] || {{ echo absent; exit 0; }}
 cd {directory} || exit 1
-find . -mindepth 1 -type f -printf '%s\t%T@\t%P\0'; printf 'end'"#
+find . -ignore_readdir_race -mindepth 1 -type f -printf '%s\t%T@\t%P\0' && printf 'end'"#
     )
 }
 

@@ -3,7 +3,7 @@
 //! Needed is what the standby's own database says, so what is compared is never newer than
 //! the data it belongs to. Production is asked only what it has of the missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::postgres::ClusterAt;
@@ -165,6 +165,46 @@ pub struct Tree {
     pub checksum: bool,
 }
 
+/// Seconds that Odoo keeps a session nobody uses: one that old has ended by itself.
+const EXPIRED: f64 = 7.0 * 86_400.0;
+/// So many sessions may end between two runs however few there are.
+const FEW: usize = 20;
+
+/// Whether a file is a session by its name, as Odoo and werkzeug write it: nothing else is ever deleted.
+fn is_session(path: &str) -> bool {
+    let id = |name: &str| (40..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match path.split_once('/') {
+        None => path.strip_prefix("werkzeug_").and_then(|rest| rest.strip_suffix(".sess")).is_some_and(id),
+        Some((folder, name)) => folder.len() == 2 && name.starts_with(folder) && id(name),
+    }
+}
+
+/// What production no longer has: logged out, revoked, rotated or expired there.
+#[derive(Debug, Default, PartialEq)]
+struct Ended {
+    names: Vec<String>,
+    /// Why none of them may be deleted.
+    problem: Option<String>,
+}
+
+/// Judges: a production that lost its sessions looks like one on which all have ended.
+fn ended(there: &BTreeMap<String, (u64, f64)>, here: &BTreeMap<String, (u64, f64)>, now: f64) -> Ended {
+    let sessions = |files: &BTreeMap<String, (u64, f64)>| files.keys().filter(|name| is_session(name)).count();
+    let gone: Vec<(&String, f64)> =
+        here.iter().filter(|(name, _)| is_session(name) && !there.contains_key(*name)).map(|(name, (_, mtime))| (name, *mtime)).collect();
+    let living = gone.iter().filter(|(_, mtime)| now - mtime < EXPIRED).count();
+    let most = FEW.max(sessions(here) / 2);
+    let problem = match gone.len() {
+        0 => None,
+        count if sessions(there) == 0 => {
+            Some(format!("production has no session at all, and {count} are here: one that lost them looks the same"))
+        }
+        _ if living > most => Some(format!("{living} of {} sessions ended on production, more than the {most} of one run", sessions(here))),
+        _ => None,
+    };
+    Ended { names: gone.into_iter().map(|(name, _)| name.clone()).collect(), problem }
+}
+
 impl Tree {
     /// Files of production whose content the standby does not have.
     fn other_content(&self, facts: &Facts) -> Result<BTreeSet<String>, FactError> {
@@ -187,7 +227,8 @@ impl Resource for Tree {
         if self.checksum {
             looks.push(Look::Sums(self.directory.clone()));
         }
-        [&self.host, &self.production].into_iter().flat_map(|host| looks.iter().map(move |look| (host.clone(), look.clone()))).collect()
+        let both = [&self.host, &self.production].into_iter().flat_map(|host| looks.iter().map(move |look| (host.clone(), look.clone())));
+        both.chain([(self.host.clone(), Look::Machine)]).collect()
     }
 
     fn decide(&self, facts: &Facts) -> Result<Decision, FactError> {
@@ -200,10 +241,27 @@ impl Resource for Tree {
         let other = self.other_content(facts)?;
         let names: Vec<String> =
             there.iter().filter(|(name, entry)| differs(name, entry) || other.contains(*name)).map(|(name, _)| name.clone()).collect();
-        if names.is_empty() {
-            return Ok(Decision::Holds);
+        let ended = ended(there, here, facts.machine(&self.host)?.now);
+        let mut change = Change::default();
+        if !ended.names.is_empty() {
+            change.differences.push(Difference::new(
+                format!("{} sessions that ended on production", ended.names.len()),
+                "here",
+                Shown::Absent,
+            ));
+            let (directory, mount, owner) = (self.directory.clone(), self.mount.clone(), self.owner.clone());
+            match ended.problem {
+                None => change.actions.push(Action::EndSessions { directory, mount, owner, names: ended.names }),
+                Some(why) if names.is_empty() => {
+                    change.left_to = Some(format!("a person: {why}; they stay until they are deleted by hand"))
+                }
+                Some(_) => {}
+            }
         }
-        let difference = Difference::new(format!("{} files", names.len()), "absent or different", "production's");
+        if names.is_empty() {
+            return Ok(if change.differences.is_empty() { Decision::Holds } else { Decision::Change(change) });
+        }
+        change.differences.push(Difference::new(format!("{} files", names.len()), "absent or different", "production's"));
         let transfer = Transfer {
             source: self.directory.clone(),
             directory: self.directory.clone(),
@@ -211,6 +269,30 @@ impl Resource for Tree {
             owner: Some(self.owner.clone()),
             names,
         };
-        Ok(Decision::from_parts(vec![difference], vec![Action::Fetch { from: self.production.clone(), transfer }]))
+        change.actions.push(Action::Fetch { from: self.production.clone(), transfer });
+        Ok(Decision::Change(change))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_on_production_ends_here_and_a_production_that_lost_all_is_not_followed() {
+        const NOW: f64 = 1e9;
+        let id = |n: u32| format!("ab/ab{n:0>82}");
+        let files = |list: Vec<(String, f64)>| list.into_iter().map(|(name, age)| (name, (9, NOW - age))).collect::<BTreeMap<_, _>>();
+        let here =
+            files((0..10).map(|n| (id(n), 60.0)).chain([("werkzeug_old.sess".into(), 60.0), ("notes/readme".into(), 60.0)]).collect());
+        let one = ended(&files(vec![(id(0), 60.0)]), &here, NOW);
+        assert_eq!((one.names.len(), one.problem), (9, None), "what is no session by its name stays");
+        assert!(ended(&files(vec![]), &here, NOW).problem.is_some_and(|why| why.contains("no session at all")));
+        let many = files((0..100).map(|n| (id(n), 60.0)).collect());
+        assert!(ended(&files(vec![(id(0), 60.0)]), &many, NOW).problem.is_some_and(|why| why.contains("99 of 100")));
+        let old = files((0..100).map(|n| (id(n), EXPIRED + 1.0)).chain([(id(100), 60.0)]).collect());
+        assert_eq!(ended(&files(vec![(id(100), 60.0)]), &old, NOW).problem, None, "a week's vacuum");
+        assert!(is_session(&format!("werkzeug_{}.sess", "a".repeat(40))) && !is_session(&format!("cd/ab{}", "a".repeat(82))));
+        assert!(!is_session("../ab") && !is_session(".otr-incoming/x"));
     }
 }

@@ -85,6 +85,18 @@ pub fn log_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
+/// Logs out; the browser's cookies stay in `folder` as they were.
+pub fn log_out(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    browser(lab, host, "logout", folder).map(drop)
+}
+
+/// Nobody is known by the cookies in `folder`.
+pub fn no_longer_logged_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
+    let told = browser(lab, host, "who", folder)?;
+    ensure!(told["uid"].is_null() || told["uid"] == false, "a session that ended is known at {host}: {told}");
+    Ok(())
+}
+
 /// The same browser, with the same cookies, is still logged in.
 pub fn still_logged_in(lab: &Lab, host: &str, folder: &std::path::Path) -> Result<()> {
     let told = browser(lab, host, "who", folder)?;

@@ -1,6 +1,7 @@
 """A browser: logs in to Odoo and keeps its cookies. Prints one JSON value.
 
   web.py URL DATABASE login JAR    {uid, session_id} after the login form, cookies in JAR
+  web.py URL DATABASE logout JAR   the same after logging out; JAR stays as it was
   web.py URL DATABASE who JAR      {uid} that Odoo knows the cookies of JAR by; null for nobody
 """
 import http.cookiejar, json, re, sys, time, urllib.error, urllib.parse, urllib.request
@@ -9,7 +10,7 @@ URL, DATABASE, VERB, JAR = sys.argv[1:]
 PATIENCE = 40  # seconds
 
 jar = http.cookiejar.MozillaCookieJar(JAR)
-if VERB == "who":
+if VERB in ("who", "logout"):
     jar.load(ignore_discard=True, ignore_expires=True)
     # The name of the site stays when the server behind it changes; here both have only addresses.
     for cookie in list(jar):
@@ -43,6 +44,8 @@ while True:
     try:
         if VERB == "login":
             login()
+        if VERB == "logout":
+            ask("/web/session/logout")
         print(json.dumps({"uid": who(), "session_id": next((c.value for c in jar if c.name == "session_id"), None)}))
         break
     except (OSError, AttributeError) as error:  # not up yet, or an error page

@@ -301,6 +301,16 @@ fn sessions_in_files_are_moved_by_sync() {
     stage.world.mutate(&erp2(), |m| m.files.remove_tree(sessions.as_ref()));
     stage.sync().unwrap();
     assert!(stage.world.files(&erp2()).bytes(sessions).is_some());
+    // One that ended on production ends here; nothing ends where production has none at all.
+    let ended = format!("/var/lib/odoo/.local/share/Odoo/sessions/werkzeug_{}.sess", "0a".repeat(20));
+    let living = format!("/var/lib/odoo/.local/share/Odoo/sessions/werkzeug_{}.sess", "1b".repeat(20));
+    let write = |m: &mut Machine, path: &str| m.files.write(path, "x", ("odoo", "odoo", 0o644), m.now);
+    stage.world.mutate(&erp2(), |m| write(m, &ended));
+    stage.sync().unwrap();
+    assert!(stage.world.files(&erp2()).bytes(&ended).is_some());
+    stage.world.mutate(&erp1(), |m| write(m, &living));
+    stage.sync().unwrap();
+    assert!(stage.world.files(&erp2()).bytes(&ended).is_none() && stage.world.files(&erp2()).bytes(&living).is_some());
     stage.world.clear_actions();
     stage.sync().unwrap();
     assert_eq!(stage.world.actions(), []);

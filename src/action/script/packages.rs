@@ -39,7 +39,7 @@ pub(super) fn update(architectures: &[String]) -> String {
         .map(|name| format!("dpkg --print-foreign-architectures | grep -qx {name} || [ \"$(dpkg --print-architecture)\" = {name} ] || dpkg --add-architecture {name}\n"))
         .collect();
     format!(
-        "{PATIENT}{foreign}[ -d /var/lib/otr ] || mkdir -m 0700 /var/lib/otr\nm=$(patient env {APT} update 2>&1) || :\n\
+        "{PATIENT}{foreign}[ -d /var/lib/otr ] || mkdir -m 0711 /var/lib/otr\nm=$(patient env {APT} update 2>&1) || :\n\
          printf '%s\\n' \"$m\" | sed -n 's/^[EW]: //p' | tail -n 1 >{FETCHED}.new\nmv -T -- {FETCHED}.new {FETCHED}\n"
     )
 }

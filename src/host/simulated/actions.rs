@@ -58,6 +58,7 @@ impl Machine {
                 self.write_file(path, bytes, attributes)
             }
             Action::MakeLink { path, target } => self.make_link(path, target),
+            Action::EndSessions { directory, names, .. } => names.iter().try_for_each(|name| self.remove_file(&directory.join(name))),
             Action::RemovePlaces { root, places } => {
                 for path in places.iter().map(|place| root.join(place)) {
                     match self.files.is_directory(&path) {

@@ -147,7 +147,37 @@ pub fn files() -> Chapter {
             ensure!(list(pair, "erp1")? == list(pair, "erp2")?, "it was not seen");
             Ok(())
         })
-        .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", promoted)
+        .step("a_session_that_ended_on_production_ends_on_the_standby", ended)
+        .step("erp2_is_promoted_and_the_cookie_is_still_logged_in", |pair| {
+            promoted(pair)?;
+            odoo::no_longer_logged_in(&pair.lab, "erp2", &second(pair)?)
+        })
+}
+
+/// Where another browser keeps its cookies.
+fn second(pair: &Pair) -> Result<std::path::PathBuf> {
+    let jar = folder(pair)?.join("second");
+    std::fs::create_dir_all(&jar)?;
+    Ok(jar)
+}
+
+/// One logs out; a production that lost its sessions is not followed.
+fn ended(pair: &mut Pair) -> Result<()> {
+    const STORE: &str = "cd /var/lib/odoo/.local/share/Odoo; ";
+    let count = |pair: &Pair| pair.lab.sh("erp2", &format!("{STORE}find sessions -type f | wc -l"));
+    odoo::log_in(&pair.lab, "erp1", &second(pair)?)?;
+    pair.otr.run(SPEC, "sync sessions --json")?.ended(0)?;
+    let before = count(pair)?;
+    pair.lab.sh("erp1", &format!("{STORE}mv sessions lost; install -d -o odoo -g odoo -m 0700 sessions"))?;
+    let said = pair.otr.run(SPEC, "sync sessions --json")?.said();
+    ensure!(said.contains("production has no session at all"), "{said}");
+    ensure!(count(pair)? == before, "a production that lost its sessions was followed");
+    pair.lab.sh("erp1", &format!("{STORE}rm -r sessions; mv lost sessions"))?;
+    odoo::log_out(&pair.lab, "erp1", &second(pair)?)?;
+    pair.otr.run(SPEC, "sync sessions --json")?.ended(0)?;
+    let list = |pair: &Pair, host: &str| pair.lab.sh(host, &format!("{STORE}find sessions -type f | sort"));
+    ensure!(list(pair, "erp1")? == list(pair, "erp2")?, "not the same sessions");
+    Ok(())
 }
 
 pub fn database() -> Chapter {
