@@ -219,6 +219,7 @@ pub(super) fn exec_start(unit: &UnitName) -> String {
     )
 }
 
+/// Until systemd has handed over, the process is systemd's own: it is still in the host's network.
 fn drilled(unit: &str, log: &str, port: u16, database: &DatabaseName) -> String {
     // It listens where it was told to; its unit is not asked, for this runs in its network.
     let visit = odoo::Visit { unit: None, config: "/dev/null".into(), port, database: Some(database.clone()) };
@@ -228,6 +229,7 @@ fn drilled(unit: &str, log: &str, port: u16, database: &DatabaseName) -> String 
          pid=$(systemctl show -p MainPID --value {unit})\n\
          if [ \"${{pid:-0}}\" -gt 0 ] && [ -r /proc/$pid/environ ]; then\n\
          echo \"running${{t}}yes\"\n\
+         case $(readlink /proc/$pid/exe) in */systemd|*/systemd-executor|'') echo end; exit 0;; esac\n\
          echo \"environment$t$(tr '\\0' '\\n' </proc/$pid/environ | cut -d= -f1 | tr '\\n' ' ')\"\n\
          echo \"network$t$(awk -F: 'NR > 2 {{ gsub(/ /, \"\", $1); printf \"%s \", $1 }}' /proc/$pid/net/dev)\"\n\
          if grep -q ':{port:04X} 00000000:0000 0A' /proc/$pid/net/tcp; then echo \"listening${{t}}yes\"; echo \"page$t$(nsenter --net=/proc/$pid/ns/net sh -c {page})\"; fi\n\

@@ -38,6 +38,7 @@ pub(super) fn begin(user: &Word) -> String {
          -p 'ExecStopPost=-/bin/sh -c '\\''{still}; {later}'\\' -- tail --pid=$$ -f /dev/null\n\
          {still}\n{remove}\n\
          group=$(id -gn {user})\n\
+         [ ! -d /var/lib/otr ] || chmod o+x /var/lib/otr\n\
          install -d -m 0711 {PLACE} {MEMORY}\n\
          install -d -m 0700 -o postgres -g postgres {PLACE}/pg\n\
          install -d -m 0750 -o postgres -g \"$group\" {PLACE}/socket\n\
