@@ -106,7 +106,7 @@ impl Stage {
 
 fn write(stage: &Stage, path: &Path) -> [Action; 3] {
     [
-        Action::WriteFile { path: path.into(), content: "new".into(), attributes: stage.attributes() },
+        Action::WriteFile { path: path.into(), content: "new".into(), attributes: stage.attributes(), reader: None },
         Action::WriteBytes { path: path.into(), encoded: Secret::new("bmV3"), attributes: stage.attributes() },
         Action::MakeLink { path: path.into(), target: "elsewhere".into() },
     ]

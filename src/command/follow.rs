@@ -76,7 +76,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
                     status.push(format!("{database}: {why}"));
                 }
                 Round::Promoted => {
-                    print(&format!("this host follows no production any more: it was promoted, or is none yet. Nothing is left to do"))?;
+                    print("this host follows no production any more: it was promoted, or is none yet. Nothing is left to do")?;
                     notify("STOPPING=1\nSTATUS=this host was promoted");
                     return Ok(Exit::Done);
                 }
@@ -85,7 +85,7 @@ pub fn run(global: &Global, every: Option<Duration>) -> Result<Exit> {
         }
         let status = status.join("; ");
         if status != said {
-            print(&format!("{status}"))?;
+            print(&status.to_string())?;
             notify(&format!("STATUS={}", one_line(&status)));
             said = status;
         }

@@ -63,7 +63,8 @@ const ONE_WORD: [&str; 12] = [
 
 fn quoted(name: &str, value: &str) -> String {
     let odd = |c: char| matches!(c, '"' | '\\' | '\'' | '#') || c.is_control();
-    if !value.is_empty() && !value.contains(odd) && !(ONE_WORD.contains(&name) && value.contains(char::is_whitespace)) {
+    let parts = ONE_WORD.contains(&name) && value.contains(char::is_whitespace);
+    if !(value.is_empty() || value.contains(odd) || parts) {
         return value.to_owned();
     }
     let escaped = value.chars().map(|c| match c {

@@ -200,7 +200,7 @@ impl Ini {
     fn end(&self, section: &str) -> (usize, String) {
         let depth = |n: usize| self.lines.get(n).map_or(String::new(), |line| indent(line).to_owned());
         let Some(header) = self.sections.get(section) else { return (self.lines.len(), String::new()) };
-        match self.entries.iter().filter(|e| e.section == section).next_back() {
+        match self.entries.iter().rfind(|e| e.section == section) {
             Some(last) => (last.lines.1, depth(last.lines.0)),
             None => {
                 // The next header must not be deeper than what is put before it.

@@ -158,7 +158,10 @@ impl Sentinel {
     }
 
     /// The primary it must watch, if it watches none or another one.
-    fn watched(&self, sight: &SentinelSight, facts: &Facts) -> Result<Option<(String, u16)>, Decision> {
+    ///
+    /// # Errors
+    /// What must come first.
+    fn watched(&self, sight: &SentinelSight, facts: &Facts) -> Result<Option<(String, u16)>, String> {
         let (production, server) = &self.production;
         let Some((_, at)) = self.watch.servers.iter().find(|(host, _)| host == production) else { return Ok(None) };
         let wanted = match (sight.address(), self.decides) {
@@ -169,7 +172,7 @@ impl Sentinel {
                 Ok(Some(other)) => other.address().map(|(address, port)| (address.to_owned(), port)),
                 Ok(None) => None,
                 // Not known is not absent: another one may know better than the spec.
-                Err(error) => return Err(Decision::waits(format!("the other sentinels: {error}"))),
+                Err(error) => return Err(format!("the other sentinels: {error}")),
             },
             _ => None,
         };
@@ -177,7 +180,7 @@ impl Sentinel {
         let there = self.watch.host_at(&wanted.0).unwrap_or(production);
         match facts.redis(there, &server.config, server.port) {
             Ok(redis @ RedisSight::Up { .. }) if redis.info("role") == Some("master") => Ok(Some(wanted)),
-            _ => Err(Decision::waits(format!("the Redis of {there} to be the primary"))),
+            _ => Err(format!("the Redis of {there} to be the primary")),
         }
     }
 
@@ -243,7 +246,7 @@ impl Resource for Sentinel {
         }
         let primary = match self.watched(sight, facts) {
             Ok(primary) => primary,
-            Err(waits) => return Ok(waits),
+            Err(first) => return Ok(Decision::waits(first)),
         };
         let mut change = self.options(sight, text, primary.is_some())?;
         if let Some(primary) = primary {
