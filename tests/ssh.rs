@@ -16,7 +16,7 @@ use otr::action::keep::Needed;
 use otr::action::{Action, Gift, Keep, Transfer};
 use otr::host::connect::Connector;
 use otr::host::{Connect, Host, HostError};
-use otr::look::{Look, Seen, Sight};
+use otr::look::{CommandLine, Look, Seen, Sight};
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
@@ -372,7 +372,9 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
         host.look(&set(&[Look::Machine])).unwrap();
         let fifo = server.at(client);
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let (children, path) = (server.children(), fifo.clone());
+        let children = server.children();
+        let argv = ["sh", "-c", "echo it went on > \"$0\"", fifo.to_str().unwrap()].map(str::to_owned).to_vec();
+        let command = CommandLine { argv, environment: Default::default(), seconds: 60 };
         let cut = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(700));
             for child in children {
@@ -380,7 +382,7 @@ fn a_cut_connection_is_noticed_at_once_and_what_ran_goes_on() {
             }
             Instant::now()
         });
-        let result = host.act(&Action::AppendJournal { path: path.clone(), line: "it went on".into(), rotates: false });
+        let result = host.act(&Action::Run { command });
         assert!(cut.join().unwrap().elapsed() < Duration::from_secs(3));
         match result {
             Err(HostError::Unreachable { why }) => assert!(why.contains("is not known"), "{why}"),
