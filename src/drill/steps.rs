@@ -31,7 +31,12 @@ pub const STEPS: &[Step] = &[
     Step { name: "place", about: "What a power cut left is cleared, and the place is made.", changes: true, run: begin },
     Step { name: "copy", about: "The cluster is copied from its own socket.", changes: true, run: copy },
     Step { name: "recovery", about: "The copy takes writes, on a socket of its own.", changes: true, run: recover },
-    Step { name: "neutralise", about: "In the copy nothing acts by itself, and no key is left.", changes: true, run: neutralise },
+    Step {
+        name: "neutralise",
+        about: "In the copy nothing acts by itself, and the keys that otr knows of are blanked.",
+        changes: true,
+        run: neutralise,
+    },
     Step { name: "attachments", about: "The files that the copy names are there, and some are read.", changes: true, run: attachments },
     Step { name: "odoo", about: "Odoo runs on the copy: no network, none of production's environment.", changes: true, run: start },
     Step { name: "login", about: "Each database's login page and every asset on it.", changes: true, run: login },
