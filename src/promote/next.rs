@@ -69,8 +69,11 @@ fn lines(promotion: &Promotion<'_>, failed: bool, back: bool) -> Vec<String> {
             format!("point DNS and reverse proxies at {host}"),
         ],
         Verb::Rejoin => {
-            let kept = "look through what was kept, then delete it: nothing else does";
-            if promotion.keep_diverged { vec![kept.into()] } else { Vec::new() }
+            let kept = format!(
+                "look through what only {} had, in the folder on it that the step `keep` names, then delete that folder: nothing else does",
+                promotion.old
+            );
+            if promotion.keep_diverged { vec![kept] } else { Vec::new() }
         }
     }
 }

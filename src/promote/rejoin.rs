@@ -151,12 +151,17 @@ fn files(promotion: &Promotion<'_>, spec: &crate::spec::Spec, parting: &mut Part
         match (facts.tree(promotion.old, &directory), facts.attachments(promotion.host, &production.cluster, database)) {
             (Ok(tree), Ok(known)) => {
                 let names: BTreeSet<&String> = tree.iter().flat_map(|files| files.keys()).collect();
-                let only = names.into_iter().filter(|name| !known.contains_key(*name) && !name.starts_with("checklist/"));
+                let only = names.into_iter().filter(|name| !known.contains_key(*name) && is_odoos(name));
                 parting.files.extend(only.map(|name| format!("{database}/{name}")));
             }
             (Err(error), _) | (_, Err(error)) => parting.unseen.push(error.to_string()),
         }
     }
+}
+
+/// Odoo's own lists for its garbage collection, and otr's own marks, are no attachments.
+fn is_odoos(name: &str) -> bool {
+    !name.starts_with("checklist/") && !name.split('/').any(|part| part.starts_with(".otr-"))
 }
 
 /// Production stays what it is; the other must not have started again meanwhile.
@@ -249,4 +254,15 @@ fn joined(promotion: &Promotion<'_>, progress: &Progress) -> Vec<Wanted> {
 
 fn followed(promotion: &Promotion<'_>, _: &Progress) -> Vec<Wanted> {
     on(promotion.inputs, promotion.old)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_otrs_own_is_no_file_of_odoos() {
+        for own in [".otr-store-id", ".otr-new/x", ".otr-quarantine/ab/abc", "checklist/ab/abc"] {
+            assert!(!super::is_odoos(own), "{own}");
+        }
+        assert!(super::is_odoos("0b/0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"));
+    }
 }
