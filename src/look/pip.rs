@@ -32,7 +32,7 @@ pub enum PipSight {
 }
 
 /// The program of a place's pip: the module that its interpreter imports, whatever stands in PATH; after
-/// [`AS_OWNER`].
+/// `AS_OWNER`.
 pub fn program(site: &Site) -> String {
     match site {
         Site::System => "/usr/bin/python3 -m pip".into(),
