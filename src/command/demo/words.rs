@@ -22,7 +22,7 @@ That was simulated. On real machines:
 pub type Act = (&'static str, &'static str);
 
 pub const PLAN: Act = ("How does each machine differ from the spec?", "otr plan");
-pub const APPLY: Act = ("Remove the differences: erp2 is installed, copies the database and follows.", "otr apply");
+pub const APPLY: Act = ("Remove the differences: erp2 is installed, copies the database and follows.", "otr apply --restarts");
 pub const PLAN_AGAIN: Act = ("Is anything left?", "otr plan");
 pub const SYNC: Act = ("Users attach two files. Rows stream by themselves; files are synced, by hand or by timer.", "otr sync");
 pub const STATUS: Act = ("One more invoice is attached. What would be lost now?", "otr status");
