@@ -200,7 +200,7 @@ impl Run<'_> {
     }
 
     fn look_at_all(&self) -> Plan {
-        let facts = self.fleet.look(self.wanted.iter().flat_map(|w| w.resource.looks()));
+        let facts = look(self.fleet, self.wanted, Vec::new());
         self.marked(self.wanted.iter().collect(), &facts)
     }
 

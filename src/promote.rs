@@ -231,7 +231,7 @@ pub fn promote(promotion: &Promotion<'_>) -> PromoteReport {
 fn look_ahead(promotion: &Promotion<'_>, progress: &Progress) -> Facts {
     let steps = promotion.verb.steps().iter().filter(|step| step.changes);
     let wanted: Vec<Wanted> = steps.flat_map(|step| (step.wanted)(promotion, progress)).collect();
-    promotion.fleet.look(wanted.iter().flat_map(|wanted| wanted.resource.looks()))
+    crate::converge::look(promotion.fleet, &wanted, Vec::new())
 }
 
 /// What a step would do, as far as that can be seen before those ahead of it were done.

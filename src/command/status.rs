@@ -36,7 +36,11 @@ pub(super) fn seen(session: &Session, fleet: &Fleet) -> Status {
     let promoted: Vec<(&HostName, Ready)> =
         spec.standbys().map(|standby| (standby, session.ready(spec.with_production(standby)))).collect();
     let promoted = || promoted.iter().map(|(standby, ready)| (*standby, ready.inputs(session, true)));
-    let facts = fleet.look(looks(spec).into_iter().chain(promoted().flat_map(|(standby, inputs)| ready::looks(inputs, standby))));
+    let mut facts = fleet.look(looks(spec).into_iter().chain(promoted().flat_map(|(standby, inputs)| ready::looks(inputs, standby))));
+    let more: Vec<_> = promoted().flat_map(|(standby, inputs)| ready::further(inputs, standby, &facts)).collect();
+    if !more.is_empty() {
+        facts = facts.and(fleet.look(more));
+    }
     let ahead = promoted().map(|(standby, inputs)| (standby.clone(), ready::obstacles(inputs, standby, &facts))).collect();
     let production = &spec.production;
     let silent = fleet.unreachable(production).is_some();

@@ -80,7 +80,8 @@ fn decide(spec: &Spec, own: &Own) -> Here {
         _ => return spec.hosts.keys().find(|host| host.as_str() == own.hostname).cloned().map_or(Here::Elsewhere, Here::Perhaps),
     };
     // By SSH it would be another user's rights.
-    let same = spec.hosts.get(host).is_some_and(|said| said.user.as_ref().is_none_or(|user| *user == own.user));
+    // Where the spec names no user, ~/.ssh/config may name another.
+    let same = spec.hosts.get(host).is_some_and(|said| said.user.as_ref().is_some_and(|user| *user == own.user));
     if own.root || same { Here::Is(host.clone()) } else { Here::Perhaps(host.clone()) }
 }
 

@@ -50,8 +50,13 @@ pub fn looks(spec: &Spec, of: &HostName, senders: &[String]) -> Vec<(HostName, L
 
 /// The ports of a production: whose each is, and whether it is one of those that take writes.
 fn ports(spec: &Spec, host: &HostName) -> BTreeMap<u16, (&'static str, bool)> {
-    let mut ports = BTreeMap::from([(80, ("http", false)), (443, ("https", false))]);
-    ports.insert(spec.hosts.get(host).and_then(|host| host.port).unwrap_or(22), ("ssh", false));
+    let said = spec.hosts.get(host).and_then(|host| host.port);
+    // Behind a forwarded port the address is a gateway's: its own web server says nothing of the host.
+    let mut ports = match said {
+        None => BTreeMap::from([(80, ("http", false)), (443, ("https", false))]),
+        Some(_) => BTreeMap::new(),
+    };
+    ports.insert(said.unwrap_or(22), ("ssh", false));
     ports.extend(spec.redis.as_ref().map(|redis| (redis.port, ("Redis", false))));
     ports.extend(spec.failover.guard.then_some((spec.failover.guard_port, ("otr's guard", false))));
     ports.extend(spec.odoo.as_ref().map(|_| (spec.http_port(host), ("Odoo", true))));

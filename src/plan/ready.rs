@@ -44,8 +44,13 @@ pub fn hindrances(wanted: &[Wanted], plan: &Plan) -> Vec<Hindrance> {
             .iter()
             .any(|item| kinds.contains(&item.id.kind) && item.id.name.ends_with(named) && matches!(item.verdict, Verdict::Change(_)))
     };
-    let comes =
-        |item: &Item| changes(&[Kind::Packages, Kind::Pip, Kind::Mount], "") || changes(&[Kind::File], &format!("/{}", item.id.name));
+    let comes = |item: &Item| {
+        changes(&[Kind::Packages, Kind::Pip, Kind::Mount], "")
+            || changes(&[Kind::File], &format!("/{}", item.id.name))
+            // The promotion itself starts these services, and makes that Redis the primary.
+            || matches!(item.id.kind, Kind::Redis | Kind::SessionModule) && changes(&[Kind::Unit], "")
+            || item.id.kind == Kind::Sentinel && changes(&[Kind::Redis, Kind::Unit], "")
+    };
     let why = |item: &Item| match &item.verdict {
         Verdict::Refused(why) => Some(why.clone()),
         Verdict::Unseen(why) => alone.contains(&item.id).then(|| why.clone()),

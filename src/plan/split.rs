@@ -64,7 +64,11 @@ impl Newer {
         // An epoch is the time of its promotion, where the clock was right.
         #[allow(clippy::cast_precision_loss, reason = "seconds since 1970")]
         let at = if *epoch > 1_000_000_000 { clock(*epoch as f64) } else { format!("epoch {epoch}") };
-        let finish = if self.done { String::new() } else { format!(", and if that was cut off, finish it: `otr promote {host}`") };
+        let finish = if self.done {
+            String::new()
+        } else {
+            format!(", and if that was cut off, finish it: `otr promote {host}`, or, if {said} still serves, `otr switchover {host}`")
+        };
         format!(
             "this spec says `production: {said}`, and the newest promotion is that of {host} ({at}): it is older than that. \
              Write `production: {host}`{finish}"

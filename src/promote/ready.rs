@@ -48,6 +48,20 @@ pub fn obstacles(inputs: Inputs<'_>, host: &HostName, facts: &Facts) -> Vec<Stri
     hindrances(&wanted, &Plan::make(&wanted, facts)).iter().map(Hindrance::words).collect()
 }
 
+/// What must be seen besides, because of that.
+pub fn further(inputs: Inputs<'_>, host: &HostName, facts: &Facts) -> Vec<(HostName, Look)> {
+    later(inputs, host).iter().flat_map(|wanted| wanted.resource.further(facts)).filter(|(at, _)| at == host).collect()
+}
+
+/// A run that goes on keeps to what was agreed at its beginning; nothing is refused any more.
+pub(super) fn agreed(promotion: &Promotion<'_>, progress: &mut Progress) {
+    if promotion.despite_drift {
+        let wanted = later(promotion.inputs, promotion.host);
+        let found = hindrances(&wanted, &plan(promotion.fleet, &wanted));
+        progress.left_alone = found.into_iter().filter(Hindrance::is_content).map(|hindrance| hindrance.id).collect();
+    }
+}
+
 /// Looks ahead; gives what is drift and will be mended, or why nothing may begin.
 pub(super) fn ahead(promotion: &Promotion<'_>, progress: &mut Progress) -> Result<Vec<String>, String> {
     let host = promotion.host;

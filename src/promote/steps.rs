@@ -158,7 +158,9 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
             // Until then where the data stands is seen anew: production may have gone on meanwhile.
             progress.before.clone_from(&open.before);
         }
-        if !progress.promoted {
+        if progress.promoted {
+            ready::agreed(promotion, progress);
+        } else {
             ready::ahead(promotion, progress)?;
         }
         return Ok(Some(format!("a promotion begun {} goes on", open.at)));

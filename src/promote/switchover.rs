@@ -92,6 +92,7 @@ fn preflight(promotion: &Promotion<'_>, progress: &mut Progress, journal: &Journ
         if progress.promoted {
             progress.before.clone_from(&open.before);
         }
+        ready::agreed(promotion, progress);
         return Ok(Some(format!("a {} begun {} goes on", open.verb, open.at)));
     }
     if progress.promoted {
