@@ -145,9 +145,10 @@ pub(super) fn read(reader: Option<&Reader>, path: &Path, secret: bool) -> String
                 r#"if command -v {program} >/dev/null && unshare -m true 2>/dev/null; then
   seen=$(mktemp -d /run/otr-reads.XXXXXX)
   trap 'rm -rf -- "$seen"; leave' EXIT
-  cp -a -- {directory} "$seen/d"
+  mkdir -- "$seen/d"
+  cp -a -- {directory}/. "$seen/d"
   cp -a -- "$new" "$seen/d/"{name}
-  rm -rf -- "$seen/d/.{name}.otr-"*
+  rm -rf -- "$seen/d/."{name}.otr-*
   said=$(unshare -m sh -c 'mount --bind "$1" "$2" && {{ {command}; }}' sh "$seen/d" {directory} 2>&1 >/dev/null </dev/null) ||
     ! {command} >/dev/null 2>&1 </dev/null || refused {who} {said}
 fi"#

@@ -43,7 +43,10 @@ pub fn program(site: &Site) -> String {
 /// Constraints as a file, by the name of the descriptor that the shell reads them from.
 pub fn constraints(keep: &[String]) -> String {
     let lines: String = keep.iter().map(|line| format!("{line}\n")).collect();
-    format!("keep=$(mktemp)\ntrap 'rm -f -- \"$keep\"' EXIT\nprintf '%s' {} >\"$keep\"\nchmod 0644 \"$keep\"\n", quote(&lines))
+    format!(
+        "keep=$(mktemp /tmp/otr.XXXXXXXXXX)\ntrap 'rm -f -- \"$keep\"' EXIT\nprintf '%s' {} >\"$keep\"\nchmod 0644 \"$keep\"\n",
+        quote(&lines)
+    )
 }
 
 /// Prints `name version` of a report.

@@ -84,14 +84,15 @@ redis_logins() {
     { sub(/[ \t\r]+$/, "") }
     tolower($1) == "requirepass" { p = $0; sub(/^[ \t]*[^ \t]+[ \t]*/, "", p) }
     tolower($1) == "user" {
-      rest = $0; word = ""; all = 0
+      rest = $0; word = ""; all = 0; on = 0
       while (match(rest, /^[ \t]*("([^"\\]|\\.)*"|\047([^\047\\]|\\.)*\047|[^ \t"\047]+)+/)) {
         t = substr(rest, 1, RLENGTH); rest = substr(rest, RLENGTH + 1); sub(/^[ \t]+/, "", t)
         if (t ~ /^">/) word = "\"" substr(t, 3)
         else if (t ~ /^>/) word = substr(t, 2)
         if (t == "+@all" || t == "allcommands") all = 1
+        if (t == "on" || t == "off") on = t == "on"
       }
-      if (word != "" && all) print "AUTH " $2 " " word
+      if (word != "" && all && on) print "AUTH " $2 " " word
     }
     END { if (p != "" && p != "\"\"" && p != "\047\047") print "AUTH " p }'
 }

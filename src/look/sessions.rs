@@ -112,7 +112,7 @@ fn redis(config: &Path, port: u16, index: u32, prefix: &str) -> String {
                if ok and type(j)=='table' and type(j.db)=='string' then d=string.gsub(j.db,'%s','_') end \
                local t=redis.call('TTL',k) if t<0 then t='-' end r[#r+1]='- '..t..' '..d..' '..string.sub(k,#ARGV[1]+1) end end until c=='0' return r";
     format!(
-        "{}\nanswer=$(echo PING | redis_send 2>&1)\ncase $answer in *PONG*) ;; *) printf '%s\\n' \"$answer\" >&2; exit 1;; esac\nprintf 'SELECT {index}\\nEVAL \"%s\" 0 \"%s\"\\n' {} {} | redis_send | grep -v -x OK\necho end",
+        "{}\nanswer=$(echo PING | redis_send 2>&1)\ncase $answer in *PONG*) ;; *) printf '%s\\n' \"$answer\" >&2; exit 1;; esac\nprintf 'SELECT {index}\\nEVAL \"%s\" 0 \"%s\"\\n' {} {} | redis_send | grep -v -x -e OK -e '.*WRONGPASS .*' -e '.*without any password configured.*'\necho end",
         super::redis::client(config, port),
         quote(lua),
         quote(prefix)

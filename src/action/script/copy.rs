@@ -61,7 +61,7 @@ folder() {{ install -d -o postgres -g postgres -m 0700 -- "$1"; }}
 # A cluster with what its links lead to.
 discard() {{
   [ ! -L "$1/pg_wal" ] || {{ t=$(readlink -f -- "$1/pg_wal"); own rm -rf -- "$t"/*; rmdir -- "$t" 2>/dev/null || :; }}
-  for l in "$1"/pg_tblspc/*; do [ ! -L "$l" ] || {{ t=$(readlink -f -- "$l"); own rm -rf -- "$t"/PG_[0-9]*; rmdir -- "$t" 2>/dev/null || :; }}; done
+  for l in "$1"/pg_tblspc/*; do [ ! -L "$l" ] || {{ t=$(readlink -f -- "$l"); own rm -rf -- "$t"/PG_{version}_*; rmdir -- "$t" 2>/dev/null || :; }}; done
   rm -rf -- "$1"
 }}
 # The first free name beside a folder, on its disk.
@@ -82,7 +82,7 @@ each() {{ for e in "$1"/* "$1"/.[!.]*; do case ${{e##*/}} in .otr-*|lost+found|g
 if [ ! -d "$in" ]; then
   [ ! -e "$out" ] || keep=1
   [ ! -e "$new" ] || discard "$new"
-  [ ! -e "$made" ] || {{ while read -r d; do own rm -rf -- "$d"/*; done <"$made"; rm -f -- "$made"; }}
+  [ ! -e "$made" ] || {{ while read -r d; do case $d in *.otr-wal-*) own rm -rf -- "$d"/*;; *) own rm -rf -- "$d"/PG_{version}_*;; esac; done <"$made"; rm -f -- "$made"; }}
   {spaces}
   wal=
   for w in "$real/pg_wal" "$out/pg_wal" $([ -e "$real" ] || echo "$old/pg_wal" "$old".[0-9]*/pg_wal); do [ ! -L "$w" ] || {{ wal=$(free "$(readlink -f -- "$w")" wal); echo "$wal" >>"$made"; folder "$wal"; break; }}; done
@@ -96,6 +96,7 @@ if [ ! -d "$in" ]; then
   systemctl stop {service}
   if [ -n "$mounted" ]; then
     mkdir -p -m 0700 -- "$out"; chown postgres:postgres -- "$out"
+    [ "$keep" != 1 ] || own touch -- "$out/.otr-keep"
     each "$real" "$out"
     mv -T -- "$new" "$in"
   elif [ "$keep" = 1 ]; then
@@ -107,6 +108,7 @@ if [ ! -d "$in" ]; then
   fi
 fi
 if [ -n "$mounted" ]; then
+  [ ! -e "$out/.otr-keep" ] || keep=1
   systemctl stop {service}
   [ "$(stat -c %U -- "$real")" = postgres ] || chown postgres:postgres -- "$real"
   chmod 0700 -- "$real"

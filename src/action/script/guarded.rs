@@ -16,7 +16,7 @@ alien() { echo "$1 is a link of somebody else's: it is not followed" >&2; return
 step() {
   h=${PWD%/}
   [ -d "./$1/." ] || { echo "$h/$1 is no folder, nor a link to one" >&2; return 74; }
-  a=$(stat -c '%u %d:%i %F' -- "./$1") && cd -P -- "./$1" || return
+  a=$(LC_ALL=C stat -c '%u %d:%i %F' -- "./$1") && cd -P -- "./$1" || return
   case $a in
     *' symbolic link') case ${a%% *} in 0|"$me"|"$(stat -c %u .)") ;; *) alien "$h/$1"; return;; esac;;
     *) a=${a#* }; [ "${a%% *}" = "$(stat -c %d:%i .)" ] || { alien "$h/$1"; return; };;

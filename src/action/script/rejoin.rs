@@ -41,14 +41,15 @@ pub(super) fn keep(data: &Path, to: &Path) -> String {
     let (data, to) = (quote_path(data), quote_path(to));
     format!(
         "[ ! -e {to} ] || exit 0\n\
-         own() {{ case $(stat -c %U -- {parent}) in root) \"$@\";; *) runuser -u postgres -- \"$@\";; esac; }}\n\
+         own() {{ case $(stat -c %U -- {parent}) in postgres) runuser -u postgres -- \"$@\";; *) \"$@\";; esac; }}\n\
          own rm -rf -- {new}\nneed=$(du -skLc --exclude='.otr-*' -- {data} | tail -n 1 | cut -f1)\n\
          room=$(df -Pk -- {parent} | awk 'NR == 2 {{print $4}}')\n\
          [ \"${{room:-0}}\" -gt \"$need\" ] || {{ echo \"a copy of {data} takes $need kB, and {parent} has room for $room kB\" >&2; exit 1; }}\n\
          own mkdir -m 0700 -- {new}\n[ \"$(stat -c %U -- {new})\" = postgres ] || chown -h postgres:postgres -- {new}\n\
          runuser -u postgres -- sh -e <<'OTR-KEEP'\n\
          for e in {data}/* {data}/.[!.]*; do case ${{e##*/}} in .otr-*|lost+found) ;; *) [ ! -e \"$e\" ] || cp -a --reflink=auto -- \"$e\" {new}/;; esac; done\n\
-         for l in {new}/pg_wal {new}/pg_tblspc/*; do [ ! -L \"$l\" ] || {{ t=$(readlink -f -- \"$l\"); rm -- \"$l\"; cp -a --reflink=auto -- \"$t\" \"$l\"; }}; done\n\
+         for l in {new}/pg_wal {new}/pg_tblspc/*; do [ ! -L \"$l\" ] || {{ t=$(readlink -f -- \"$l\"); rm -- \"$l\"; mkdir -m 0700 -- \"$l\"\n\
+         for e in \"$t\"/*; do case ${{e##*/}} in lost+found) ;; *) [ ! -e \"$e\" ] || cp -a --reflink=auto -- \"$e\" \"$l\"/;; esac; done; }}; done\n\
          OTR-KEEP\n\
          sync -f {new}\nown mv -T -- {new} {to}\nsync {parent}"
     )
@@ -68,11 +69,11 @@ pub(super) fn grants(role: &str) -> String {
 
 /// Cut off midway the data is neither the old nor the new: a mark outside of it says so.
 pub(super) fn rewind(cluster: &ClusterName, data: &Path, conninfo: &str) -> String {
-    let under_way = quote(&format!("{}.otr-rewinding", data.display()));
     let (path, data) = (data, quote_path(data));
     format!(
-        "runuser -u postgres -- touch {under_way}\nsync {under_way}\n\
-         runuser -u postgres -- /usr/lib/postgresql/{}/bin/pg_rewind --target-pgdata={data} --source-server={}\n{}\nrm -f {under_way}",
+        "mark=$(readlink -f -- {data}).otr-rewinding\n\
+         case $(stat -c %U -- \"${{mark%/*}}\") in postgres) runuser -u postgres -- touch -- \"$mark\";; *) touch -- \"$mark\";; esac\nsync \"$mark\"\n\
+         runuser -u postgres -- /usr/lib/postgresql/{}/bin/pg_rewind --target-pgdata={data} --source-server={}\n{}\nrm -f -- \"$mark\"",
         cluster.version,
         quote(conninfo),
         marked(path, true)
