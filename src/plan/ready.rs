@@ -64,3 +64,23 @@ pub fn hindrances(wanted: &[Wanted], plan: &Plan) -> Vec<Hindrance> {
     let items = plan.items.iter().filter(|item| !promoted(item.id.kind));
     items.filter_map(|item| Some(Hindrance { id: item.id.clone(), why: why(item)? })).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Change;
+
+    #[test]
+    fn what_the_promotion_itself_brings_is_waited_for() {
+        let host = "erp2".parse().unwrap();
+        let item = |kind, verdict| Item { id: ResourceId::new(&host, kind, "x"), verdict, needs: Vec::new() };
+        let waits = || Verdict::Waits { on: "the Redis of erp2 to be the primary".into(), by_itself: false };
+        let change = || Verdict::Change(Change::default());
+        let found = |items: Vec<Item>| hindrances(&[], &Plan { items }).into_iter().map(|it| it.id.kind).collect::<Vec<_>>();
+        assert_eq!(found(vec![item(Kind::Sentinel, waits())]), [Kind::Sentinel]);
+        assert_eq!(found(vec![item(Kind::Sentinel, waits()), item(Kind::Redis, change())]), []);
+        assert_eq!(found(vec![item(Kind::Redis, waits()), item(Kind::Unit, change())]), []);
+        // A refusal is one whatever else comes.
+        assert_eq!(found(vec![item(Kind::Redis, Verdict::Refused("no".into())), item(Kind::Unit, change())]), [Kind::Redis]);
+    }
+}

@@ -53,12 +53,23 @@ pub fn further(inputs: Inputs<'_>, host: &HostName, facts: &Facts) -> Vec<(HostN
     later(inputs, host).iter().flat_map(|wanted| wanted.resource.further(facts)).filter(|(at, _)| at == host).collect()
 }
 
+/// A person may leave it as it is: content, and services that Odoo and its servers do without.
+fn may_stay(promotion: &Promotion<'_>, hindrance: &Hindrance) -> bool {
+    let (spec, name) = (promotion.inputs.spec, hindrance.id.name.as_str());
+    let serves = |unit: &str| {
+        spec.odoo.as_ref().is_some_and(|odoo| odoo.unit.as_str() == unit)
+            || spec.redis.as_ref().is_some_and(|redis| redis.unit().as_str() == unit)
+            || cluster_at(spec, promotion.host).is_some_and(|at| at.unit().as_str() == unit)
+    };
+    hindrance.is_content() || hindrance.id.kind == Kind::Unit && !serves(name)
+}
+
 /// A run that goes on keeps to what was agreed at its beginning; nothing is refused any more.
 pub(super) fn agreed(promotion: &Promotion<'_>, progress: &mut Progress) {
     if promotion.despite_drift {
         let wanted = later(promotion.inputs, promotion.host);
         let found = hindrances(&wanted, &plan(promotion.fleet, &wanted));
-        progress.left_alone = found.into_iter().filter(Hindrance::is_content).map(|hindrance| hindrance.id).collect();
+        progress.left_alone = found.into_iter().filter(|hindrance| may_stay(promotion, hindrance)).map(|hindrance| hindrance.id).collect();
     }
 }
 
@@ -68,10 +79,10 @@ pub(super) fn ahead(promotion: &Promotion<'_>, progress: &mut Progress) -> Resul
     let wanted = later(promotion.inputs, host);
     let plan = plan(promotion.fleet, &wanted);
     let (content, wrong): (Vec<Hindrance>, Vec<Hindrance>) =
-        hindrances(&wanted, &plan).into_iter().partition(|hindrance| hindrance.is_content() && promotion.despite_drift);
+        hindrances(&wanted, &plan).into_iter().partition(|hindrance| may_stay(promotion, hindrance) && promotion.despite_drift);
     if !wrong.is_empty() {
         let verb = promotion.verb.as_str();
-        let way = match wrong.iter().all(Hindrance::is_content) {
+        let way = match wrong.iter().all(|hindrance| may_stay(promotion, hindrance)) {
             true => format!("Mend it, or leave it as it is with `otr {verb} {host} --despite-drift`"),
             false => "Mend it, and run this again".into(),
         };
