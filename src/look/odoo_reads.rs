@@ -1,5 +1,5 @@
 //! Whether Odoo itself reads a text as its configuration: asked of its own parser on the host, without a
-//! server, a database or a file.
+//! server, a database or a change of its file.
 
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ pub(super) fn script(reading: &Reading) -> String {
 /// The package's `__init__` loads all of Odoo, which takes half a second: the parser's own module first, and
 /// all of it only where that one says no.
 const PROGRAM: &str = r#"
-import importlib, importlib.util, os, sys, types
+import importlib, importlib.util, os, signal, sys, tempfile, types
 text = sys.stdin.buffer.read()
 if sys.argv[1]:
     sys.path.insert(0, sys.argv[1])
@@ -69,9 +69,16 @@ def read(alone):
             package.__path__ = [os.path.join(path, inner) for path in found.submodule_search_locations]
             sys.modules[name] = package
     config = importlib.import_module("odoo.tools.config").config
-    place = os.memfd_create("odoo.conf")
-    os.write(place, text)
-    config._parse_config(["-c", "/proc/self/fd/%d" % place])
+    # 19 wants a path that can be resolved; its own user alone can read the file.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.NamedTemporaryFile(dir=memory, suffix=".conf") as place:
+        def ends(*_):
+            os.unlink(place.name)
+            os._exit(1)
+        signal.signal(signal.SIGTERM, ends)
+        place.write(text)
+        place.flush()
+        config._parse_config(["-c", place.name])
 try:
     read(True)
     print("yes")

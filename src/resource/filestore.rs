@@ -73,7 +73,7 @@ impl Filestore {
                 // Production has not made it yet: there are no files to have.
                 return Ok(Ok(Vec::new()));
             }
-            return Ok(Err(Decision::waits(format!("database {} on {host}", self.database))));
+            return Ok(Err(Decision::settles(format!("database {} on {host}", self.database))));
         }
         let needed = facts.attachments(host, &self.at.cluster, &self.database)?;
         let Some(store) = facts.store(host, &self.directory, &self.stamp, None)? else {
