@@ -108,7 +108,7 @@ pub fn chapter() -> Chapter {
             let mut otr = held(pair)?;
             pair.lab.wait("the drill at its step login", 120, |lab| lab.holds("erp2", "pgrep -f '^sleep 45'"))?;
             // As if the copy were so large that its removal takes minutes.
-            wrapped(&pair.lab, "rm", "case $* in *--one-file-system*) sleep 300;; esac")?;
+            wrapped(&pair.lab, "rm", "case $* in *otr/drill*) sleep 300;; esac")?;
             pair.lab.call(&["kill", "erp1"])?;
             let run = pair.otr.run(SPEC, "promote erp2 --yes --production-is-down erp1 --json")?;
             let report = run.ended(0)?.json()?.0;
