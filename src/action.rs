@@ -170,8 +170,8 @@ pub enum Action {
     UnholdPackages { packages: Vec<PackageName> },
     /// Say that packages were asked for, or came as dependencies (`apt-mark`).
     MarkPackages { packages: Vec<PackageName>, automatic: bool },
-    /// Fetch the lists of all sources anew (`apt-get update`), of these architectures too.
-    UpdatePackageLists { architectures: Vec<String> },
+    /// Fetch the lists of all sources anew (`apt-get update`), of these architectures too, because of these packages.
+    UpdatePackageLists { architectures: Vec<String>, asked: Vec<String> },
     /// Make a virtual environment that sees the system's modules.
     MakeVenv { path: PathBuf },
     /// Install modules.

@@ -59,7 +59,7 @@ pub fn script(action: &Action) -> String {
         Action::MarkPackages { packages, automatic } => {
             format!("apt-mark {} {} >/dev/null", if *automatic { "auto" } else { "manual" }, names(packages))
         }
-        Action::UpdatePackageLists { architectures } => packages::update(architectures),
+        Action::UpdatePackageLists { architectures, asked } => packages::update(architectures, asked),
         Action::MakeVenv { path } => pip::make(path),
         Action::PipInstall { install } => pip::install(install),
         Action::PipReplace { site, requirements, break_system_packages } => pip::replace(site, requirements, *break_system_packages),

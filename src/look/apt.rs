@@ -61,6 +61,8 @@ pub struct AptSight {
     pub restarts: Vec<(String, String)>,
     /// Seconds since otr had the lists fetched; `None`: never.
     pub fetched: Option<u64>,
+    /// The packages because of which they were.
+    pub asked: BTreeSet<String>,
     /// What was wrong when the lists were fetched.
     pub complaint: Option<String>,
 }
@@ -159,7 +161,7 @@ pub(super) fn script(run: &AptRun) -> String {
     let names: Vec<String> = run.install.iter().map(|package| super::quote(package.name.as_str())).collect();
     let gone: Vec<String> = run.remove.iter().map(|name| format!("{name}-")).collect();
     format!(
-        "[ ! -e {FETCHED} ] || {{ echo \"fetched $(($(date +%s) - $(stat -c %Y {FETCHED})))\"; sed 's/^/complaint /' {FETCHED}; }}\n\
+        "[ ! -e {FETCHED} ] || {{ echo \"fetched $(($(date +%s) - $(stat -c %Y {FETCHED})))\"; sed -e '/^for /!s/^/complaint /' -e 's/^for /asked /' {FETCHED}; }}\n\
          simulate() {{ {APT} -s {INSTALL} \"$@\"; }}\ngone={gone}\n\
          told=$({{ printf '%s--\\n' {wanted}; {policy}; }} | awk {HAVE})\n\
          printf '%s\\n' \"$told\" | grep '^lacking' || :\nhave=$(printf '%s\\n' \"$told\" | sed -n 's/^have //p')\n{TRY}",
@@ -187,6 +189,7 @@ pub(super) fn read(reply: &Reply, limit: u64) -> Result<AptSight, SightError> {
                 sight.impossible.push((what.to_owned(), why.trim_end_matches(';').replace(';', "; ")));
             }
             "fetched" => sight.fetched = rest.parse().ok(),
+            "asked" => drop(sight.asked.insert(rest.to_owned())),
             "complaint" => sight.complaint = Some(rest.to_owned()),
             "restarts" => sight.restarts.extend(rest.split_once(' ').map(|(package, unit)| (unit.to_owned(), package.to_owned()))),
             "Inst" => sight.steps.push(installed(rest).ok_or_else(|| SightError::Unreadable(format!("line {line:?}")))?),

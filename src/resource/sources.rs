@@ -192,7 +192,7 @@ impl Resource for Sources {
         if all.differences.is_empty() {
             return Ok(Decision::Holds);
         }
-        all.actions.push(Action::UpdatePackageLists { architectures: Vec::new() });
+        all.actions.push(Action::UpdatePackageLists { architectures: Vec::new(), asked: Vec::new() });
         Ok(Decision::Change(all))
     }
 }

@@ -32,7 +32,9 @@ pub(super) fn change(run: &AptRun, steps: &[Step]) -> String {
 
 /// What one source does not give is no reason to do without the others: it is noted, and named where a
 /// package is lacking.
-pub(super) fn update(architectures: &[String]) -> String {
+pub(super) fn update(architectures: &[String], asked: &[String]) -> String {
+    let asked: Vec<String> = asked.iter().map(|word| quote(word)).collect();
+    let asked = if asked.is_empty() { String::new() } else { format!("; printf 'for %s\\n' {}", asked.join(" ")) };
     let foreign: String = architectures
         .iter()
         .map(|name| quote(name))
@@ -40,6 +42,6 @@ pub(super) fn update(architectures: &[String]) -> String {
         .collect();
     format!(
         "{PATIENT}{foreign}[ -d /var/lib/otr ] || mkdir -m 0711 /var/lib/otr\nm=$(patient env {APT} update 2>&1) || :\n\
-         printf '%s\\n' \"$m\" | sed -n 's/^[EW]: //p' | tail -n 1 >{FETCHED}.new\nmv -T -- {FETCHED}.new {FETCHED}\n"
+         {{ printf '%s\\n' \"$m\" | sed -n 's/^[EW]: //p' | tail -n 1{asked}; }} >{FETCHED}.new\nmv -T -- {FETCHED}.new {FETCHED}\n"
     )
 }

@@ -132,7 +132,7 @@ fn every_script_is_shell() {
             restarts: Vec::new(),
         },
         Action::ConfigurePackages,
-        Action::UpdatePackageLists { architectures: vec!["i386".into()] },
+        Action::UpdatePackageLists { architectures: vec!["i386".into()], asked: vec!["a b=1".into()] },
         Action::MakeVenv { path: "/opt/a b".into() },
         Action::PipInstall { install: pip(&["redis~=5.0", "lxml==5.0"], &["lxml==5.0"]) },
         Action::Unit { unit: unit.clone(), verb: UnitVerb::Mask },

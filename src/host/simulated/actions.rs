@@ -87,8 +87,8 @@ impl Machine {
                 }
                 Ok(())
             }
-            Action::UpdatePackageLists { .. } => {
-                self.update_lists();
+            Action::UpdatePackageLists { asked, .. } => {
+                self.update_lists(asked);
                 Ok(())
             }
             Action::ConfigurePackages => {

@@ -48,6 +48,8 @@ pub struct Machine {
     pub packages: Packages,
     /// When otr had the lists of packages fetched.
     pub lists_fetched: Option<f64>,
+    /// Because of which packages.
+    pub lists_asked: std::collections::BTreeSet<String>,
     /// What debconf was answered.
     pub debconf: Answers,
     /// It is a NixOS, made of this.
@@ -123,6 +125,7 @@ impl Machine {
             },
             packages: Packages::new(),
             lists_fetched: None,
+            lists_asked: Default::default(),
             debconf: Answers::new(),
             nixos: None,
             files: Files::default(),

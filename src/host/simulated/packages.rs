@@ -96,6 +96,7 @@ impl Machine {
         let mut sight = AptSight {
             lacking: lacking.iter().map(ToString::to_string).collect(),
             fetched: self.lists_fetched.map(|at| (self.now - at) as u64),
+            asked: self.lists_asked.clone(),
             ..AptSight::default()
         };
         if let Err(said) = after.change(&AptRun { install: can.clone(), remove: run.remove.clone() }, &mut archive) {
@@ -148,8 +149,9 @@ impl Machine {
     }
 
     /// `apt-get update`.
-    pub(super) fn update_lists(&mut self) {
+    pub(super) fn update_lists(&mut self, asked: &[String]) {
         self.lists_fetched = Some(self.now);
+        self.lists_asked = asked.iter().cloned().collect();
     }
 
     /// `apt-get install --allow-change-held-packages --allow-downgrades`: every request is

@@ -11,7 +11,7 @@ use crate::name::HostName;
 use crate::resource::{Change, Decision, Difference, Kind, Resource, ResourceId, Shown};
 use crate::spec::matches;
 
-/// Lists that were fetched this many seconds ago are not fetched again.
+/// Lists that were fetched this many seconds ago are not fetched again for the same packages.
 const FRESH: u64 = 900;
 /// More new packages than these are only counted.
 const NAMED: usize = 12;
@@ -62,7 +62,10 @@ impl Packages {
             return Ok(Way::Fetch(foreign));
         }
         let sight = Box::new(facts.apt(&self.host, run)?.clone());
-        let stale = sight.fetched.is_none_or(|seconds| seconds > FRESH);
+        // What was not asked for then may have come since: production has it.
+        let unknown = |what: &String| !sight.asked.contains(what);
+        let new = sight.lacking.iter().any(unknown) || sight.impossible.iter().any(|(what, _)| unknown(what));
+        let stale = new || sight.fetched.is_none_or(|seconds| seconds > FRESH);
         if stale && !(sight.lacking.is_empty() && sight.impossible.is_empty()) {
             return Ok(Way::Fetch(foreign));
         }
@@ -137,7 +140,8 @@ impl Packages {
         if !run.is_empty() {
             match self.way(&run, facts)? {
                 Way::Fetch(architectures) => {
-                    actions.push(Action::UpdatePackageLists { architectures });
+                    let asked = run.install.iter().map(ToString::to_string).collect();
+                    actions.push(Action::UpdatePackageLists { architectures, asked });
                     return Ok(Decision::from_parts(differences, actions));
                 }
                 Way::Run { run: can, sight, lacking } => {
