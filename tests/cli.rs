@@ -41,7 +41,7 @@ fn the_demo_tells_the_whole_story() {
         "otr demo: the life of a pair",
         "simulated inside this program: no host is contacted",
         "$ otr plan\n",
-        "$ otr apply\n",
+        "$ otr apply --restarts\n",
         "copy the primary into PostgreSQL 13/main",
         "bring the filestore of acme up to date from erp1",
         "$ otr plan\n",

@@ -136,7 +136,7 @@ printf 'simulated\n%s\n' "$out"
 units() { systemctl list-units --plain --no-legend --state=active --type=service "$@" 2>/dev/null | cut -d' ' -f1; }
 for p in $(printf '%s\n' "$out" | sed -n 's/^Inst \([^ ]*\) \[.*/\1/p'); do
   case $p in postgresql-[1-9]*) for u in $(units "postgresql@${p#postgresql-}-*.service"); do echo "restarts $p $u"; done;; esac
-  grep -qs -e invoke-rc.d -e deb-systemd-invoke "/var/lib/dpkg/info/$p.postinst" || continue
+  f=$(dpkg-query --control-path "$p" postinst 2>/dev/null) && grep -qs -e invoke-rc.d -e deb-systemd-invoke "$f" || continue
   for u in $(dpkg -L "$p" | sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*\)\.service$#\2#p' | sort -u); do
     case $u in *@) u="$u*";; esac
     for u in $(units "$u.service"); do echo "restarts $p $u"; done
